@@ -1,0 +1,239 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/core/rng.h"
+#include "rung/core/shape.h"
+
+namespace rung {
+
+class Parameter;
+class Kernel;
+
+/// What a forward pass is for. `train` keeps what backward needs, uses batch statistics and
+/// dropout; `eval` keeps nothing.
+enum class Mode { eval, train };
+
+/// How the values of a tensor lie in a plan's memory. The number is the size of a channel block:
+/// [N, C, H, W] is stored as [N, ceil(C / block), H, W, block], the missing channels being zeros.
+enum class Format : int { plain = 1, blocked8 = 8, blocked16 = 16 };
+
+/// Which memory formats a SimpleOp can run on.
+enum class Layout {
+  plain,                  ///< row-major only; the plan inserts reorders
+  elementwise,            ///< any: each output element depends on the same element of the inputs
+  elementwise_keeps_zero  ///< the same, and f(0) = 0, so that padded channels stay zero by
+                          ///< themselves
+};
+
+/// Lists an op's attributes under their ONNX names. One visit() serves printing, saving, loading
+/// and comparing: a visitor may read or write what it is shown.
+class RUNG_API AttributeVisitor {
+ public:
+  virtual ~AttributeVisitor() = default;
+  virtual void operator()(std::string_view name, std::int64_t& value) = 0;
+  virtual void operator()(std::string_view name, double& value) = 0;
+  virtual void operator()(std::string_view name, float& value) = 0;
+  virtual void operator()(std::string_view name, bool& value) = 0;
+  virtual void operator()(std::string_view name, std::string& value) = 0;
+  virtual void operator()(std::string_view name, std::vector<std::int64_t>& value) = 0;
+};
+
+/// Which tensors of the forward pass an op's backward reads: bit i stands for input or output i.
+/// The memory planner keeps exactly these alive.
+struct Needs {
+  std::uint32_t input_bits = 0;
+  std::uint32_t output_bits = 0;
+  static constexpr Needs nothing() { return {}; }
+  static constexpr Needs inputs(std::uint32_t bits = ~0u) { return {bits, 0}; }
+  static constexpr Needs outputs(std::uint32_t bits = ~0u) { return {0, bits}; }
+};
+
+/// One tensor as a kernel sees it. `count` is the number of floats in memory, padding included.
+struct View {
+  float* data = nullptr;
+  const Shape* shape = nullptr;
+  Format format = Format::plain;
+  std::int64_t count = 0;
+  /// Changes whenever the values may have changed; 0 means "always new" (an activation).
+  std::uint64_t version = 0;
+  std::span<float> span() const { return {data, static_cast<std::size_t>(count)}; }
+};
+
+/// What a kernel's forward gets: inputs to read, outputs to write completely.
+class Io {
+ public:
+  Io(std::span<const View> inputs, std::span<const View> outputs, Mode mode, Rng rng,
+     float* workspace, float* scratch, std::span<Parameter* const> parameters)
+      : inputs_(inputs),
+        outputs_(outputs),
+        mode_(mode),
+        rng_(rng),
+        workspace_(workspace),
+        scratch_(scratch),
+        parameters_(parameters) {}
+  std::size_t input_count() const { return inputs_.size(); }
+  const View& input(std::size_t i) const { return inputs_[i]; }
+  const View& output(std::size_t i) const { return outputs_[i]; }
+  Mode mode() const { return mode_; }
+  /// Returns a generator of this node and this forward pass.
+  Rng rng() const { return rng_; }
+  float* workspace() const { return workspace_; }  ///< survives until the matching backward
+  float* scratch() const { return scratch_; }      ///< dies with this call
+  /// Returns the parameter behind input i, or nullptr: for buffers that forward updates.
+  Parameter* parameter(std::size_t i) const { return parameters_[i]; }
+
+ private:
+  std::span<const View> inputs_, outputs_;
+  Mode mode_;
+  Rng rng_;
+  float* workspace_;
+  float* scratch_;
+  std::span<Parameter* const> parameters_;
+};
+
+/// What a kernel's backward gets. It overwrites the input gradients that are wanted; only tensors
+/// announced by backward_needs() may be read.
+class GradIo {
+ public:
+  GradIo(std::span<const View> inputs, std::span<const View> outputs,
+         std::span<const View> output_grads, std::span<const View> input_grads, float* workspace,
+         float* scratch)
+      : inputs_(inputs),
+        outputs_(outputs),
+        output_grads_(output_grads),
+        input_grads_(input_grads),
+        workspace_(workspace),
+        scratch_(scratch) {}
+  std::size_t input_count() const { return inputs_.size(); }
+  const View& input(std::size_t i) const { return inputs_[i]; }
+  const View& output(std::size_t i) const { return outputs_[i]; }
+  const View& output_grad(std::size_t i) const { return output_grads_[i]; }
+  const View& input_grad(std::size_t i) const { return input_grads_[i]; }
+  bool wants(std::size_t i) const { return input_grads_[i].data != nullptr; }
+  float* workspace() const { return workspace_; }
+  float* scratch() const { return scratch_; }
+
+ private:
+  std::span<const View> inputs_, outputs_, output_grads_, input_grads_;
+  float* workspace_;
+  float* scratch_;
+};
+
+/// What a plan tells an op when it compiles it.
+struct KernelContext {
+  std::string_view name;          ///< of the node, for messages
+  std::span<const Shape> inputs;  ///< shapes of this plan
+  std::span<const Shape> outputs;
+  std::span<const Format> formats;  ///< in which the inputs are produced: cheapest to accept
+  Format blocked = Format::plain;   ///< the blocked format of this machine and layout policy
+  Mode mode = Mode::eval;
+  std::span<const bool> wants;  ///< which inputs need a gradient; all false in eval
+  bool fused_relu = false;      ///< apply Relu to output 0 (only if op.can_fuse_relu())
+};
+
+/// A compiled op: prepared once for fixed shapes and formats, run many times by one thread.
+class RUNG_API Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual std::string name() const = 0;  ///< implementation, for the printed plan
+  virtual void forward(const Io& io) = 0;
+  /// Writes every wanted input gradient. The default is for ops that have none.
+  virtual void backward(const GradIo& io);
+  /// Returns the output whose gradient simply is that of input i (Flatten, Add), or -1.
+  virtual int gradient_is_output(std::size_t) const { return -1; }
+  /// Returns an earlier input whose gradient is the same as that of input i (Add + Relu), or -1.
+  virtual int gradient_is_input(std::size_t) const { return -1; }
+  /// True if output 0 is the memory of input 0 read with another shape (Flatten): nothing runs.
+  virtual bool is_view() const { return false; }
+
+  std::vector<Format> input_formats, output_formats;  ///< required and produced
+  std::int64_t workspace = 0;                         ///< floats that live from forward to backward
+  std::int64_t scratch_forward = 0;                   ///< floats that live during one call
+  std::int64_t scratch_backward = 0;
+  Needs needs;  ///< as op.backward_needs() unless the kernel knows better
+};
+
+/// What one kind of node computes: its attributes, its shape rule, its forward and its gradient.
+/// Ops are data that a graph owns; what is prepared for a run lives in the Kernel.
+class RUNG_API Op {
+ public:
+  virtual ~Op() = default;
+  virtual std::string_view type() const = 0;  ///< the ONNX name
+  virtual void visit(AttributeVisitor& visitor) = 0;
+  /// Returns the output shapes; throws Error (the graph adds the node's name) if inputs do not fit.
+  virtual std::vector<Shape> infer(std::span<const Shape> inputs) const = 0;
+  virtual Needs backward_needs() const = 0;
+  virtual std::unique_ptr<Kernel> compile(const KernelContext& context) const = 0;
+  virtual std::unique_ptr<Op> clone() const = 0;
+  /// True if compile() honours KernelContext::fused_relu.
+  virtual bool can_fuse_relu() const { return false; }
+  /// Makes parameters legal (a learned range keeps zero). Runs before the first use after a change
+  /// of any of them, whoever changed it; entries of inputs that are no parameters are nullptr.
+  virtual void constrain(std::span<Parameter* const>) const {}
+  /// True if constrain() does something.
+  virtual bool has_constraint() const { return false; }
+  /// Changes whenever run-time state that forward depends on does (a quantizer's bitwidth), so that
+  /// what eval derives from parameters alone is computed again exactly when needed.
+  virtual std::uint64_t state_version() const { return 0; }
+};
+
+/// Implements Op for kernels that are plain loops: derive as `struct Square : SimpleOp<Square>`,
+/// give `static constexpr std::string_view kType`, optionally `static constexpr Layout kLayout`,
+/// and `void forward(const Io&) const`, `void backward(const GradIo&) const`.
+template <typename Derived>
+class SimpleOp : public Op {
+ public:
+  static constexpr Layout kLayout = Layout::plain;
+  std::string_view type() const override { return Derived::kType; }
+  void visit(AttributeVisitor&) override {}
+  Needs backward_needs() const override { return Needs::inputs(); }
+  std::unique_ptr<Op> clone() const override {
+    return std::make_unique<Derived>(static_cast<const Derived&>(*this));
+  }
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+};
+
+namespace detail {
+
+/// Sets the formats of a loop kernel and clears padded channels behind ops that do not keep zero.
+RUNG_API void set_simple_formats(Kernel& kernel, Layout layout, const KernelContext& context);
+RUNG_API void clear_padding(const View& view);
+
+template <typename Derived>
+class SimpleKernel final : public Kernel {
+ public:
+  explicit SimpleKernel(const Derived& op) : op_(op) {}
+  std::string name() const override { return "loop"; }
+  void forward(const Io& io) override {
+    op_.forward(io);
+    if constexpr (Derived::kLayout == Layout::elementwise) clear_padding(io.output(0));
+  }
+  void backward(const GradIo& io) override {
+    op_.backward(io);
+    if constexpr (Derived::kLayout == Layout::elementwise)
+      for (std::size_t i = 0; i < io.input_count(); ++i)
+        if (io.wants(i)) clear_padding(io.input_grad(i));
+  }
+
+ private:
+  Derived op_;
+};
+
+}  // namespace detail
+
+template <typename Derived>
+std::unique_ptr<Kernel> SimpleOp<Derived>::compile(const KernelContext& context) const {
+  auto kernel = std::make_unique<detail::SimpleKernel<Derived>>(static_cast<const Derived&>(*this));
+  kernel->needs = backward_needs();
+  detail::set_simple_formats(*kernel, Derived::kLayout, context);
+  return kernel;
+}
+
+}  // namespace rung

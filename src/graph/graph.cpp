@@ -1,0 +1,235 @@
+#include "rung/graph/graph.h"
+
+#include <algorithm>
+
+#include "core/closest.h"
+#include "core/format.h"
+
+namespace rung {
+
+Graph::Graph() : version_(std::make_unique<std::uint64_t>(1)) {}
+Graph::~Graph() = default;
+Graph::Graph(Graph&&) noexcept = default;
+Graph& Graph::operator=(Graph&&) noexcept = default;
+
+Graph Graph::clone() const {
+  Graph copy;
+  std::map<const Value*, Value*> twin;
+  for (const auto& value : values_) {
+    Value& made = copy.new_value(value->name_, value->shape_);
+    made.output_index_ = value->output_index_;
+    if (const Parameter* source = value->parameter()) {
+      made.parameter_ =
+          std::make_unique<Parameter>(source->name(), source->value().clone(), source->role());
+      made.parameter_->requires_grad_ = source->requires_grad();
+      made.parameter_->structure_ = copy.version_.get();
+    }
+    twin[value.get()] = &made;
+  }
+  for (const auto& node : nodes_) {
+    auto made = std::make_unique<Node>();
+    made->name_ = node->name_;
+    made->op_ = node->op_->clone();
+    for (std::size_t i = 0; i < node->inputs_.size(); ++i) {
+      made->inputs_.push_back(twin.at(node->inputs_[i]));
+      made->inputs_.back()->uses_.push_back({made.get(), i});
+    }
+    for (Value* output : node->outputs_) {
+      made->outputs_.push_back(twin.at(output));
+      made->outputs_.back()->producer_ = made.get();
+    }
+    copy.node_names_.emplace(made->name_, made.get());
+    copy.nodes_.push_back(std::move(made));
+  }
+  for (const Value* value : inputs_) copy.inputs_.push_back(twin.at(value));
+  for (const Value* value : outputs_) copy.outputs_.push_back(twin.at(value));
+  return copy;
+}
+
+// ---- building
+
+std::string Graph::scoped(std::string_view name) const {
+  std::string full;
+  for (const std::string& scope : scopes_) full += scope + '.';
+  return full.append(name);
+}
+
+Value& Graph::new_value(std::string name, Shape shape) {
+  require(!name.empty(), "Graph: a value needs a name");
+  require(!value_names_.contains(name), "Graph: the name {} is taken", name);
+  auto value = std::make_unique<Value>();
+  value->name_ = std::move(name);
+  value->shape_ = std::move(shape);
+  Value& made = *value;
+  values_.push_back(std::move(value));
+  value_names_.emplace(made.name_, &made);
+  return made;
+}
+
+Var Graph::input(std::string_view name, Shape shape) {
+  Value& value = new_value(scoped(name), std::move(shape));
+  inputs_.push_back(&value);
+  touch();
+  return Var(*this, value);
+}
+
+Value& Graph::add_parameter(std::string_view full_name, Tensor tensor, Role role) {
+  require(tensor.defined(), "Graph: parameter {} needs a tensor", full_name);
+  Value& value = new_value(std::string(full_name), tensor.shape());
+  value.parameter_ = std::make_unique<Parameter>(value.name_, std::move(tensor), role);
+  value.parameter_->structure_ = version_.get();
+  touch();
+  return value;
+}
+
+Var Graph::parameter(std::string_view name, Tensor tensor, Role role) {
+  return Var(*this, add_parameter(scoped(name), std::move(tensor), role));
+}
+
+Node& Graph::place_node(std::size_t position, std::unique_ptr<Op> op,
+                        std::span<Value* const> inputs, std::string name) {
+  require(op != nullptr, "Graph: node {} needs an op", name);
+  require(!name.empty(), "Graph: a {} node needs a name", op->type());
+  require(!node_names_.contains(name), "Graph: the node name {} is taken", name);
+  std::vector<Shape> shapes;
+  for (const Value* value : inputs) {
+    require(value != nullptr && find_value(value->name()) == value,
+            "[{} {}] an input does not belong to this graph", op->type(), name);
+    shapes.push_back(value->shape());
+  }
+  std::vector<Shape> outputs;
+  try {
+    outputs = op->infer(shapes);
+  } catch (const Error& error) {
+    fail("[{} {}] {}", op->type(), name, error.what());
+  }
+  const auto output_name = [&](std::size_t i) {
+    return i == 0 ? name : fmt::format("{}.{}", name, i);
+  };
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    require(!value_names_.contains(output_name(i)), "Graph: the name {} is taken", output_name(i));
+
+  auto node = std::make_unique<Node>();
+  node->op_ = std::move(op);
+  node->inputs_.assign(inputs.begin(), inputs.end());
+  for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i]->uses_.push_back({node.get(), i});
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Value& value = new_value(output_name(i), std::move(outputs[i]));
+    value.producer_ = node.get();
+    value.output_index_ = i;
+    node->outputs_.push_back(&value);
+  }
+  node->name_ = std::move(name);
+  Node& made = *node;
+  nodes_.insert(nodes_.begin() + static_cast<std::ptrdiff_t>(position), std::move(node));
+  node_names_.emplace(made.name_, &made);
+  touch();
+  return made;
+}
+
+Node& Graph::add_node(std::unique_ptr<Op> op, std::span<Value* const> inputs,
+                      std::string_view name) {
+  return place_node(nodes_.size(), std::move(op), inputs, scoped(name));
+}
+
+Var Graph::add(std::unique_ptr<Op> op, std::initializer_list<Var> inputs, std::string_view name) {
+  std::vector<Value*> values;
+  for (const Var& var : inputs) values.push_back(&var.value());
+  return Var(*this, add_node(std::move(op), values, name).output());
+}
+
+void Graph::set_outputs(std::vector<Value*> outputs) {
+  for (const Value* value : outputs)
+    require(value != nullptr && find_value(value->name()) == value,
+            "Graph::set_outputs: an output does not belong to this graph");
+  outputs_ = std::move(outputs);
+  touch();
+}
+
+void Graph::set_outputs(std::initializer_list<Var> outputs) {
+  std::vector<Value*> values;
+  for (const Var& var : outputs) values.push_back(&var.value());
+  set_outputs(std::move(values));
+}
+
+// ---- looking
+
+std::vector<Node*> Graph::nodes() const {
+  std::vector<Node*> nodes;
+  for (const auto& node : nodes_) nodes.push_back(node.get());
+  return nodes;
+}
+
+std::vector<Value*> Graph::values() const {
+  std::vector<Value*> values;
+  for (const auto& value : values_) values.push_back(value.get());
+  return values;
+}
+
+bool Graph::is_output(const Value& value) const {
+  return std::ranges::find(outputs_, &value) != outputs_.end();
+}
+
+std::vector<Parameter*> Graph::parameters() const {
+  std::vector<Parameter*> parameters;
+  for (const auto& value : values_)
+    if (value->parameter()) parameters.push_back(value->parameter());
+  return parameters;
+}
+
+std::vector<Parameter*> Graph::parameters(Role role) const {
+  std::vector<Parameter*> chosen = parameters();
+  std::erase_if(chosen, [role](const Parameter* p) { return p->role() != role; });
+  return chosen;
+}
+
+Value* Graph::find_value(std::string_view name) const {
+  const auto found = value_names_.find(name);
+  return found == value_names_.end() ? nullptr : found->second;
+}
+
+Node* Graph::find_node(std::string_view name) const {
+  const auto found = node_names_.find(name);
+  return found == node_names_.end() ? nullptr : found->second;
+}
+
+namespace {
+
+template <typename Map>
+std::string close_keys(std::string_view name, const Map& map) {
+  std::vector<std::string> names;
+  for (const auto& [key, unused] : map) names.push_back(key);
+  return closest_names(name, names);
+}
+
+}  // namespace
+
+Value& Graph::value(std::string_view name) const {
+  Value* found = find_value(name);
+  require(found != nullptr, "Graph: no value is named {}; closest: {}", name,
+          close_keys(name, value_names_));
+  return *found;
+}
+
+Node& Graph::node(std::string_view name) const {
+  Node* found = find_node(name);
+  require(found != nullptr, "Graph: no node is named {}; closest: {}", name,
+          close_keys(name, node_names_));
+  return *found;
+}
+
+Parameter& Graph::parameter(std::string_view name) const {
+  const Value* found = find_value(name);
+  if (found != nullptr && found->parameter() != nullptr) return *found->parameter();
+  std::vector<std::string> names;
+  for (const Parameter* parameter : parameters()) names.push_back(parameter->name());
+  fail("Graph: no parameter is named {}; closest: {}", name, closest_names(name, names));
+}
+
+Scope::Scope(Graph& graph, std::string_view name) : graph_(graph) {
+  graph_.scopes_.emplace_back(name);
+}
+
+Scope::~Scope() { graph_.scopes_.pop_back(); }
+
+}  // namespace rung
