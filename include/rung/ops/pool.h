@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/graph/op.h"
+
+namespace rung {
+
+/// The window that MaxPool and AveragePool slide over the pixels of each channel.
+struct RUNG_API PoolWindow {
+  std::int64_t kernel_h = 1, kernel_w = 1;
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_h = 0, padding_w = 0;  ///< on both sides; at most half the kernel
+
+  /// Shows the attributes kernel_shape, strides and pads of ONNX.
+  void visit(AttributeVisitor& visitor);
+  /// Returns [N, C, OH, OW] with OH = (H + 2 padding - kernel) / stride + 1, rounded down; throws
+  /// Error if `input` is not [N, C, H, W] or the window does not fit.
+  Shape output(const Shape& input) const;
+};
+
+/// Takes the largest value of each window of x [N, C, H, W]; padding never wins. The gradient goes
+/// to the first of equal values, and NaN wins, as in PyTorch. ONNX: MaxPool; torch.nn.MaxPool2d.
+struct RUNG_API MaxPool final : Op {
+  PoolWindow window;
+
+  std::string_view type() const override { return "MaxPool"; }
+  void visit(AttributeVisitor& visitor) override { window.visit(visitor); }
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
+  Needs backward_needs() const override { return Needs::nothing(); }  // the workspace has it all
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+  std::unique_ptr<Op> clone() const override { return std::make_unique<MaxPool>(*this); }
+};
+
+/// Averages each window of x [N, C, H, W]. ONNX: AveragePool; torch.nn.AvgPool2d.
+struct RUNG_API AveragePool final : Op {
+  PoolWindow window;
+  bool count_include_pad = true;  ///< divide by the whole window even where it covers padding
+
+  std::string_view type() const override { return "AveragePool"; }
+  void visit(AttributeVisitor& visitor) override;
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
+  Needs backward_needs() const override { return Needs::nothing(); }
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+  std::unique_ptr<Op> clone() const override { return std::make_unique<AveragePool>(*this); }
+};
+
+/// Averages all pixels of each channel: [N, C, H, W] -> [N, C, 1, 1]. ONNX: GlobalAveragePool;
+/// torch.nn.AdaptiveAvgPool2d(1).
+struct RUNG_API GlobalAveragePool final : Op {
+  std::string_view type() const override { return "GlobalAveragePool"; }
+  void visit(AttributeVisitor&) override {}
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
+  Needs backward_needs() const override { return Needs::nothing(); }
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+  std::unique_ptr<Op> clone() const override { return std::make_unique<GlobalAveragePool>(*this); }
+};
+
+}  // namespace rung

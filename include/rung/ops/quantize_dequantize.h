@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/graph/graph.h"
+#include "rung/graph/op.h"
+#include "rung/quant/quantizer.h"
+#include "rung/quant/range_estimator.h"
+
+namespace rung {
+
+/// What a QuantizeDequantize node does with x when it is enabled.
+enum class QuantizeMode {
+  quantize,  ///< y = quantize_dequantize(x)
+  observe,   ///< y = x, and the range estimators see x
+  pass,      ///< y = x
+};
+
+/// Simulates quantization of its first input. Inputs: x, then the quantizer's parameters (affine:
+/// min, max; Role::encoding; [] per tensor, [C] per channel). Quantizer settings, mode, enabled and
+/// frozen are run-time state: changing them never rebuilds a plan. A compiled kernel keeps a
+/// pointer to its op, which must outlive it. ONNX: QuantizeLinear and DequantizeLinear.
+class RUNG_API QuantizeDequantize final : public Op {
+ public:
+  /// Makes an 8-bit asymmetric per-tensor affine quantizer with a min_max estimator.
+  QuantizeDequantize();
+  QuantizeDequantize(std::unique_ptr<Quantizer> quantizer,
+                     std::unique_ptr<RangeEstimator> estimator);
+  QuantizeDequantize(const QuantizeDequantize& other);  ///< deep, without observations
+  ~QuantizeDequantize() override;
+
+  Quantizer& quantizer() { return *quantizer_; }
+  const Quantizer& quantizer() const { return *quantizer_; }
+  void set_quantizer(std::unique_ptr<Quantizer> quantizer);
+  /// Returns the prototype that every channel's estimator is cloned from.
+  const RangeEstimator& estimator() const { return *prototype_; }
+  void set_estimator(std::unique_ptr<RangeEstimator> estimator);
+
+  bool enabled() const { return enabled_; }
+  void set_enabled(bool enabled) { enabled_ = enabled; }  ///< disabled: y = x, nothing observed
+  bool frozen() const { return frozen_; }
+  void set_frozen(bool frozen) { frozen_ = frozen; }  ///< calibration leaves the ranges alone
+  QuantizeMode mode() const { return mode_; }
+  void set_mode(QuantizeMode mode) { mode_ = mode; }
+  /// True once ranges were set; a forward that quantizes before throws Error.
+  bool initialized() const { return initialized_; }
+  void set_initialized(bool initialized) { initialized_ = initialized; }
+
+  /// Forgets earlier observations and starts to observe, whatever mode() was.
+  void begin_observing();
+  /// Shows one batch, row-major in `shape`, to the estimators (weights, tests; nodes that run in
+  /// mode observe do it themselves). Throws Error counting NaN and infinite elements.
+  void observe(std::span<const float> x, const Shape& shape) const;
+  /// Returns how many numbers were observed since begin_observing().
+  std::int64_t observed_count() const;
+  /// Returns the estimators, one per channel, empty before begin_observing(): for checkpoints.
+  std::span<const std::unique_ptr<RangeEstimator>> estimators() const;
+  /// Returns legal ranges from what was observed, one per channel, resolving unsigned_symmetric;
+  /// throws Error if nothing was observed.
+  std::vector<Range> estimate();
+  /// Ends observing: writes the estimated ranges into the parameters (in the order of the
+  /// quantizer's parameters()) unless frozen, and goes back to mode quantize. Throws Error if
+  /// nothing was observed, the mode being quantize then, too.
+  void finish_observing(std::span<Parameter* const> parameters);
+  /// Ends observing without looking at what was seen.
+  void cancel_observing();
+  /// Writes ranges of your own (made legal first), one per channel or one for all.
+  void set_ranges(std::span<const Range> ranges, std::span<Parameter* const> parameters);
+  /// Returns the encoding that these parameters mean; throws Error before initialized().
+  Encoding encoding(std::span<Parameter* const> parameters) const;
+
+  /// Throws Error if the quantizer or the estimator is of a kind that files cannot bring back.
+  void check_savable() const;
+
+  std::string_view type() const override { return "QuantizeDequantize"; }
+  void visit(AttributeVisitor& visitor) override;
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
+  Needs backward_needs() const override { return Needs::inputs(0b1); }
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+  std::unique_ptr<Op> clone() const override;
+  void constrain(std::span<Parameter* const> parameters) const override;
+  bool has_constraint() const override { return true; }
+
+ private:
+  friend class QuantizeDequantizeKernel;
+  struct Observation;
+  std::unique_ptr<Quantizer> quantizer_;
+  std::unique_ptr<RangeEstimator> prototype_;
+  std::unique_ptr<Observation> observation_;  // written by const kernels: state of a run
+  bool enabled_ = true, frozen_ = false, initialized_ = false;
+  QuantizeMode mode_ = QuantizeMode::quantize;
+};
+
+/// Returns the parameters of a QuantizeDequantize node, in order: its inputs but the first. Throws
+/// Error if the node is another one.
+RUNG_API std::vector<Parameter*> quantizer_parameters(const Node& node);
+
+/// Adds the parameters that a quantizer needs to the graph, named <node_name>.<parameter>, with
+/// Role::encoding: the `extra` inputs for Graph::insert_after and insert_on_edge.
+RUNG_API std::vector<Value*> add_quantizer_parameters(Graph& graph, const Quantizer& quantizer,
+                                                      std::string_view node_name);
+
+namespace nn {
+
+/// Adds a quantizer of your choice behind x; ranges must be set before the first forward.
+RUNG_API Var quantize_dequantize(Var x, std::unique_ptr<Quantizer> quantizer,
+                                 std::unique_ptr<RangeEstimator> estimator, std::string_view name);
+
+}  // namespace nn
+}  // namespace rung

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/dispatch.h"
+
+namespace rung::kernels {
+
+/// A tensor as batch normalization sees it: [images, blocks, area, lanes], lanes = 1, 8 or 16.
+struct BatchNormExtents {
+  std::int64_t images, blocks, area, lanes;
+};
+
+/// Loops over one plane: `area` pixels of `lanes` channels, whose per-channel vectors start at the
+/// plane's first channel.
+struct BatchNormKernels {
+  void (*statistics)(const float* x, std::int64_t area, std::int64_t lanes, float* sum,
+                     float* square);
+  void (*apply)(const float* x, float* y, std::int64_t area, std::int64_t lanes, const float* scale,
+                const float* shift, bool relu);
+  void (*gradient_sums)(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
+                        const float* mean, const float* scale, const float* shift, bool relu,
+                        float* sum, float* product);
+  void (*gradient)(const float* x, const float* dy, float* dx, std::int64_t area,
+                   std::int64_t lanes, const float* a, const float* b, const float* c,
+                   const float* scale, const float* shift, bool relu);
+};
+RUNG_DECLARE_KERNELS(BatchNormKernels, batch_norm);
+
+/// Writes for every image and channel, [images, blocks * lanes], the sum of x and the sum of
+/// squared distances from that image's mean.
+void batch_norm_statistics(const float* x, const BatchNormExtents& extents, float* sums,
+                           float* squares);
+/// y = x * scale + shift, then max(y, 0) if `relu`; scale and shift are [blocks * lanes].
+void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents, const float* scale,
+                      const float* shift, bool relu);
+/// Writes for every image and channel the sums of g and of g * (x - mean), where g is dy, or 0
+/// where relu cut the output off.
+void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormExtents& extents,
+                              const float* mean, const float* scale, const float* shift, bool relu,
+                              float* sums, float* products);
+/// dx = a * g + b * x + c with g as above.
+void batch_norm_gradient(const float* x, const float* dy, float* dx,
+                         const BatchNormExtents& extents, const float* a, const float* b,
+                         const float* c, const float* scale, const float* shift, bool relu);
+
+}  // namespace rung::kernels

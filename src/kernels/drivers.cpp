@@ -1,0 +1,122 @@
+// Runs the loops of this folder on all threads. The chunks never depend on the number of threads.
+
+#include <cassert>
+
+#include "kernels/batch_norm.h"
+#include "kernels/relu.h"
+#include "kernels/reorder.h"
+#include "rung/core/parallel.h"
+
+namespace rung::kernels {
+namespace {
+
+constexpr std::int64_t kChunk = 1 << 15;  // 128 KiB of floats: fits L2 with its output
+
+}  // namespace
+
+void relu(const float* x, float* y, std::int64_t count) {
+  const auto& k = relu_kernels();
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) { k.relu(x + b, y + b, e - b); });
+}
+
+void relu_backward(const float* dy, const float* y, float* dx, std::int64_t count) {
+  const auto& k = relu_kernels();
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
+    k.relu_backward(dy + b, y + b, dx + b, e - b);
+  });
+}
+
+void add(const float* a, const float* c, float* y, std::int64_t count) {
+  const auto& k = relu_kernels();
+  parallel_for(count, kChunk,
+               [&](std::int64_t b, std::int64_t e) { k.add(a + b, c + b, y + b, e - b); });
+}
+
+void add_relu(const float* a, const float* c, float* y, std::int64_t count) {
+  const auto& k = relu_kernels();
+  parallel_for(count, kChunk,
+               [&](std::int64_t b, std::int64_t e) { k.add_relu(a + b, c + b, y + b, e - b); });
+}
+
+namespace {
+
+// Calls body(plane offset into x, channel offset within an image, image) for every plane.
+template <typename Body>
+void for_each_plane(const BatchNormExtents& x, const Body& body) {
+  const std::int64_t plane = x.area * x.lanes;
+  if (plane == 0) return;
+  const std::int64_t grain = (kChunk / 2 + plane - 1) / plane;
+  parallel_for(x.images * x.blocks, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; ++p)
+      body(p * plane, p % x.blocks * x.lanes, p / x.blocks * x.blocks * x.lanes);
+  });
+}
+
+}  // namespace
+
+void batch_norm_statistics(const float* x, const BatchNormExtents& extents, float* sums,
+                           float* squares) {
+  const auto& k = batch_norm_kernels();
+  for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t image) {
+    k.statistics(x + at, extents.area, extents.lanes, sums + image + c, squares + image + c);
+  });
+}
+
+void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents, const float* scale,
+                      const float* shift, bool relu) {
+  const auto& k = batch_norm_kernels();
+  for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t) {
+    k.apply(x + at, y + at, extents.area, extents.lanes, scale + c, shift + c, relu);
+  });
+}
+
+void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormExtents& extents,
+                              const float* mean, const float* scale, const float* shift, bool relu,
+                              float* sums, float* products) {
+  const auto& k = batch_norm_kernels();
+  for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t image) {
+    k.gradient_sums(x + at, dy + at, extents.area, extents.lanes, mean + c, scale + c, shift + c,
+                    relu, sums + image + c, products + image + c);
+  });
+}
+
+void batch_norm_gradient(const float* x, const float* dy, float* dx,
+                         const BatchNormExtents& extents, const float* a, const float* b,
+                         const float* c, const float* scale, const float* shift, bool relu) {
+  const auto& k = batch_norm_kernels();
+  for_each_plane(extents, [&](std::int64_t at, std::int64_t ch, std::int64_t) {
+    k.gradient(x + at, dy + at, dx + at, extents.area, extents.lanes, a + ch, b + ch, c + ch,
+               scale + ch, shift + ch, relu);
+  });
+}
+
+std::int64_t padded_count(const Shape& shape, Format format) {
+  if (format == Format::plain || shape.rank() < 2) return shape.numel();
+  const auto lanes = static_cast<std::int64_t>(format);
+  return shape.with(1, (shape[1] + lanes - 1) / lanes * lanes).numel();
+}
+
+void reorder(const View& from, const View& to) {
+  const Shape& shape = *from.shape;
+  assert(shape.rank() >= 2 && (from.format == Format::plain) != (to.format == Format::plain));
+  if (shape.numel() == 0) return;
+  const bool blocking = from.format == Format::plain;
+  const auto lanes = static_cast<std::int64_t>(blocking ? to.format : from.format);
+  const std::int64_t images = shape[0], channels = shape[1],
+                     area = shape.numel() / (images * channels);
+  const std::int64_t blocks = (channels + lanes - 1) / lanes;
+  const auto& k = reorder_kernels();
+  parallel_for(images * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t n = i / blocks, first = i % blocks * lanes;
+      const std::int64_t real = channels - first < lanes ? channels - first : lanes;
+      const std::int64_t plain = (n * channels + first) * area, blocked = i * lanes * area;
+      if (blocking)
+        k.block(from.data + plain, to.data + blocked, real, lanes, area);
+      else
+        k.unblock(from.data + blocked, to.data + plain, real, lanes, area);
+    }
+  });
+}
+
+}  // namespace rung::kernels

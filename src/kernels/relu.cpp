@@ -1,0 +1,31 @@
+#include "kernels/relu.h"
+
+namespace rung::kernels::RUNG_ISA {
+namespace {
+
+void relu_loop(const float* __restrict x, float* __restrict y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0.0f ? 0.0f : x[i];
+}
+
+void relu_backward_loop(const float* __restrict dy, const float* __restrict y, float* __restrict dx,
+                        std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+}
+
+// The three may be the same tensor: x + x, or sum += x.
+void add_loop(const float* a, const float* b, float* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
+}
+
+void add_relu_loop(const float* a, const float* b, float* __restrict y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float sum = a[i] + b[i];
+    y[i] = sum < 0.0f ? 0.0f : sum;
+  }
+}
+
+}  // namespace
+
+const ReluKernels relu = {relu_loop, relu_backward_loop, add_loop, add_relu_loop};
+
+}  // namespace rung::kernels::RUNG_ISA

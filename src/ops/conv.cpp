@@ -1,0 +1,149 @@
+#include <algorithm>
+
+#include "backend/onednn.h"
+#include "core/format.h"
+#include "kernels/relu.h"
+#include "rung/ops/ops.h"
+
+namespace rung {
+namespace {
+
+// Blocked formats need whole blocks of channels per group, or one channel per group (depthwise).
+bool blocks_fit(const Conv& op, std::int64_t inputs, std::int64_t outputs, Format blocked) {
+  if (blocked == Format::plain) return false;
+  if (op.groups == 1) return true;
+  const auto block = static_cast<std::int64_t>(blocked);
+  if (op.groups == inputs && op.groups == outputs) return inputs % block == 0;
+  return inputs / op.groups % block == 0 && outputs / op.groups % block == 0;
+}
+
+class ConvKernel final : public Kernel {
+ public:
+  ConvKernel(const Conv& op, const KernelContext& context) : relu_(context.fused_relu) {
+    const Shape &x = context.inputs[0], &w = context.inputs[1], &y = context.outputs[0];
+    backend::ConvolutionSpec spec;
+    spec.src = {x[0], x[1], x[2], x[3]};
+    spec.dst = {y[0], y[1], y[2], y[3]};
+    spec.kernel = {w[2], w[3]};
+    spec.stride = {op.stride_h, op.stride_w};
+    spec.padding = {op.padding_h, op.padding_w};
+    spec.dilation = {op.dilation_h, op.dilation_w};
+    spec.groups = op.groups;
+    spec.bias = context.inputs.size() > 2;
+    spec.relu = relu_;
+    spec.backward_data = context.wants[0];
+    spec.backward_weights = context.wants[1] || (spec.bias && context.wants[2]);
+    // Few input channels (an image) stay row-major: first-layer kernels read that directly.
+    const Format blocked =
+        blocks_fit(op, x[1], y[1], context.blocked) ? context.blocked : Format::plain;
+    spec.dst_format = blocked;
+    spec.src_format = x[1] <= 4 && op.groups == 1 ? Format::plain : blocked;
+    convolution_ = std::make_unique<backend::Convolution>(spec);
+    if (convolution_->is_reference() && blocked != Format::plain) {
+      spec.src_format = spec.dst_format = Format::plain;
+      convolution_ = std::make_unique<backend::Convolution>(spec);
+    }
+    input_formats.assign(context.inputs.size(), Format::plain);
+    input_formats[0] = spec.src_format;
+    output_formats = {spec.dst_format};
+    scratch_forward = convolution_->scratch_floats();
+    scratch_backward = scratch_forward;
+    needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (context.wants[0] ? 0b10u : 0u),
+             .output_bits = 0};
+    weights_floats_ = w.numel();
+    bias_floats_ = spec.bias ? y[1] : 0;
+    wants_weights_ = spec.backward_weights;
+    if (wants_weights_) {
+      needs.input_bits |= 0b01u;
+      if (!context.wants[1]) scratch_backward += weights_floats_;
+      if (spec.bias && !context.wants[2]) scratch_backward += bias_floats_;
+    }
+    if (relu_) {  // dy masked by y > 0, an extra tensor during backward
+      const auto block = static_cast<std::int64_t>(spec.dst_format);
+      masked_floats_ = y[0] * ((y[1] + block - 1) / block * block) * y[2] * y[3];
+      scratch_backward += masked_floats_;
+      needs.output_bits = 0b1;
+    }
+  }
+
+  std::string name() const override { return convolution_->implementation(); }
+
+  void forward(const Io& io) override {
+    convolution_->forward(io.input(0).data, io.input(1).data, io.input(1).version,
+                          bias_floats_ > 0 ? io.input(2).data : nullptr, io.output(0).data,
+                          io.scratch());
+  }
+
+  void backward(const GradIo& io) override {
+    float* scratch = io.scratch();
+    const auto take = [&](std::int64_t floats) {
+      float* taken = scratch;
+      scratch += floats;
+      return taken;
+    };
+    const float* dy = io.output_grad(0).data;
+    if (relu_) {
+      float* masked = take(masked_floats_);
+      kernels::relu_backward(dy, io.output(0).data, masked, masked_floats_);
+      dy = masked;
+    }
+    float* dw = nullptr;
+    float* db = nullptr;
+    if (wants_weights_) {
+      dw = io.wants(1) ? io.input_grad(1).data : take(weights_floats_);
+      if (bias_floats_ > 0) db = io.wants(2) ? io.input_grad(2).data : take(bias_floats_);
+    }
+    if (io.wants(0))
+      convolution_->backward_data(dy, io.input(1).data, io.input(1).version, io.input_grad(0).data,
+                                  scratch);
+    if (wants_weights_) convolution_->backward_weights(io.input(0).data, dy, dw, db, scratch);
+  }
+
+ private:
+  std::unique_ptr<backend::Convolution> convolution_;
+  std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;
+  bool relu_, wants_weights_ = false;
+};
+
+}  // namespace
+
+void Conv::visit(AttributeVisitor& v) {
+  v("stride_h", stride_h), v("stride_w", stride_w);
+  v("padding_h", padding_h), v("padding_w", padding_w);
+  v("dilation_h", dilation_h), v("dilation_w", dilation_w);
+  v("groups", groups);
+}
+
+std::vector<Shape> Conv::infer(std::span<const Shape> in) const {
+  require(in.size() == 2 || in.size() == 3, "takes x, weight and optionally bias, got {} inputs",
+          in.size());
+  const Shape &x = in[0], &w = in[1];
+  require(x.rank() == 4, "x must be [N, C, H, W], got {}", x);
+  require(stride_h > 0 && stride_w > 0 && dilation_h > 0 && dilation_w > 0 && padding_h >= 0 &&
+              padding_w >= 0,
+          "stride and dilation must be at least 1 and padding at least 0");
+  require(groups > 0 && x[1] % groups == 0, "groups must divide the {} input channels, got {}",
+          x[1], groups);
+  require(w.rank() == 4 && w[1] == x[1] / groups && w[0] > 0 && w[0] % groups == 0 && w[2] > 0 &&
+              w[3] > 0,
+          "weight must be [O, I/groups, KH, KW] with I/groups = {} and O a multiple of {}, got {}",
+          x[1] / groups, groups, w);
+  require(in.size() == 2 || in[2] == Shape{w[0]}, "bias must be [{}], got {}", w[0],
+          in.size() == 3 ? in[2] : Shape{});
+  const auto extent = [](std::int64_t size, std::int64_t kernel, std::int64_t stride,
+                         std::int64_t padding, std::int64_t dilation) {
+    const std::int64_t reach = dilation * (kernel - 1) + 1;
+    require(size + 2 * padding >= reach,
+            "the kernel reaches over {} pixels, the padded image has {}", reach,
+            size + 2 * padding);
+    return (size + 2 * padding - reach) / stride + 1;
+  };
+  return {Shape{x[0], w[0], extent(x[2], w[2], stride_h, padding_h, dilation_h),
+                extent(x[3], w[3], stride_w, padding_w, dilation_w)}};
+}
+
+std::unique_ptr<Kernel> Conv::compile(const KernelContext& context) const {
+  return std::make_unique<ConvKernel>(*this, context);
+}
+
+}  // namespace rung

@@ -1,0 +1,63 @@
+#include "rung/ops/init.h"
+
+#include <cmath>
+
+#include "rung/ops/ops.h"
+
+namespace rung::nn {
+namespace {
+
+/// Returns the parameter behind input i, or nullptr if there is none.
+Parameter* parameter_of(const Node& node, std::size_t i) {
+  return i < node.inputs().size() ? node.inputs()[i]->parameter() : nullptr;
+}
+
+void draw_uniform(Parameter* parameter, double bound, const Rng& rng) {
+  if (parameter == nullptr) return;
+  Rng own = rng.split(parameter->name());
+  for (float& value : parameter->edit().data())
+    value = static_cast<float>(own.uniform(-bound, bound));
+}
+
+void draw_normal(Parameter& parameter, double deviation, const Rng& rng) {
+  Rng own = rng.split(parameter.name());
+  for (float& value : parameter.edit().data()) value = static_cast<float>(deviation * own.normal());
+}
+
+/// Draws a weight [O, ...], whose fan in is the product of all extents but the first, and a bias.
+void init_layer(const Node& node, const Rng& rng, bool normal_fan_out) {
+  Parameter* weight = parameter_of(node, 1);
+  if (weight == nullptr || weight->value().numel() == 0) return;
+  const Shape& shape = weight->shape();
+  const double fan_in = static_cast<double>(shape.numel()) / static_cast<double>(shape[0]);
+  const double bound = 1.0 / std::sqrt(fan_in);
+  if (normal_fan_out) {
+    // torch counts O * KH * KW here whatever the number of groups is.
+    const double fan_out = static_cast<double>(shape.numel()) / static_cast<double>(shape[1]);
+    draw_normal(*weight, std::sqrt(2.0 / fan_out), rng);
+  } else {
+    draw_uniform(weight, bound, rng);
+  }
+  draw_uniform(parameter_of(node, 2), bound, rng);
+}
+
+void init_batch_norm(const Node& node) {
+  const float values[] = {1.0f, 0.0f, 0.0f, 1.0f};  // weight, bias, running mean, running variance
+  for (std::size_t i = 0; i < 4; ++i)
+    if (Parameter* parameter = parameter_of(node, i + 1)) parameter->edit().fill(values[i]);
+}
+
+}  // namespace
+
+void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
+  for (const Node* node : graph.nodes()) {
+    if (node->type() == "Conv")
+      init_layer(*node, rng, options.conv == InitScheme::kaiming_normal_fan_out);
+    else if (node->type() == "Gemm")
+      init_layer(*node, rng, /*normal_fan_out=*/false);
+    else if (node->type() == "BatchNormalization")
+      init_batch_norm(*node);
+  }
+}
+
+}  // namespace rung::nn

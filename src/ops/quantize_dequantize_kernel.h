@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/quantize.h"
+#include "rung/ops/quantize_dequantize.h"
+
+namespace rung {
+
+/// Runs a QuantizeDequantize node. What the op is told at run time (mode, bitwidth, enabled) is
+/// read at every forward, so that no change of it needs a new plan.
+class QuantizeDequantizeKernel final : public Kernel {
+ public:
+  QuantizeDequantizeKernel(const QuantizeDequantize& op, const KernelContext& context);
+  std::string name() const override;
+  void forward(const Io& io) override;
+  void backward(const GradIo& io) override;
+
+ private:
+  /// A stretch of numbers that share scale and offset.
+  struct Piece {
+    std::int64_t start, count, channel;
+  };
+  void quantize(const View& x, const View& y);
+  void fused_backward(const GradIo& io);
+  void unfused_backward(const GradIo& io);
+  /// Cuts x into pieces: runs of a channel, or of fixed length if one encoding serves all.
+  std::int64_t piece_count(const View& x) const;
+  std::int64_t pieces(const View& x) const;
+  std::int64_t pieces_per_chunk(const View& x) const;
+  Piece piece(const View& x, std::int64_t index) const;
+  kernels::AffineParams params(std::int64_t channel) const;
+  bool exact_in_float() const { return encoding_.bitwidth < 20; }
+
+  const QuantizeDequantize& op_;
+  std::string node_;
+  // Of the last forward, for the backward that belongs to it.
+  bool quantized_ = false;
+  Encoding encoding_;
+  std::vector<std::vector<float>> values_;
+  std::vector<std::span<const float>> parameters_;
+  std::vector<kernels::AffineSums> sums_;  // one per piece, added up in order
+};
+
+}  // namespace rung

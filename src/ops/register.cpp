@@ -1,0 +1,66 @@
+#include <array>
+#include <utility>
+
+#include "rung/ops/ops.h"
+#include "rung/ops/pool.h"
+#include "rung/ops/quantize_dequantize.h"
+
+namespace rung {
+
+// Defined in the files of the ops that have no header.
+std::unique_ptr<Op> make_clip();
+std::unique_ptr<Op> make_concat();
+std::unique_ptr<Op> make_dropout();
+std::unique_ptr<Op> make_flatten();
+std::unique_ptr<Op> make_leaky_relu();
+std::unique_ptr<Op> make_mul();
+std::unique_ptr<Op> make_reshape();
+std::unique_ptr<Op> make_sigmoid();
+std::unique_ptr<Op> make_softmax();
+
+namespace {
+
+template <typename T>
+std::unique_ptr<Op> make() {
+  return std::make_unique<T>();
+}
+
+using Factory = std::unique_ptr<Op> (*)();
+
+/// Every op that files may contain; sorted by name.
+constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>({
+    {"Add", make<Add>},
+    {"AveragePool", make<AveragePool>},
+    {"BatchNormalization", make<BatchNormalization>},
+    {"Clip", make_clip},
+    {"Concat", make_concat},
+    {"Conv", make<Conv>},
+    {"Dropout", make_dropout},
+    {"Flatten", make_flatten},
+    {"Gemm", make<Gemm>},
+    {"GlobalAveragePool", make<GlobalAveragePool>},
+    {"LeakyRelu", make_leaky_relu},
+    {"MaxPool", make<MaxPool>},
+    {"Mul", make_mul},
+    {"QuantizeDequantize", make<QuantizeDequantize>},
+    {"Relu", make<Relu>},
+    {"Reshape", make_reshape},
+    {"Sigmoid", make_sigmoid},
+    {"Softmax", make_softmax},
+});
+
+}  // namespace
+
+std::unique_ptr<Op> make_op(std::string_view type) {
+  for (const auto& [name, factory] : kOps)
+    if (name == type) return factory();
+  return nullptr;
+}
+
+std::vector<std::string_view> op_types() {
+  std::vector<std::string_view> types;
+  for (const auto& entry : kOps) types.push_back(entry.first);
+  return types;
+}
+
+}  // namespace rung

@@ -1,0 +1,30 @@
+#include "kernels/relu.h"
+
+#include "rung/ops/ops.h"
+
+namespace rung {
+namespace {
+
+class ReluKernel final : public Kernel {
+ public:
+  explicit ReluKernel(const KernelContext& context) {
+    input_formats = output_formats = {context.formats[0]};
+    needs = Needs::outputs();
+  }
+  std::string name() const override { return "relu"; }
+  void forward(const Io& io) override {
+    kernels::relu(io.input(0).data, io.output(0).data, io.output(0).count);
+  }
+  void backward(const GradIo& io) override {
+    kernels::relu_backward(io.output_grad(0).data, io.output(0).data, io.input_grad(0).data,
+                           io.output(0).count);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> Relu::compile(const KernelContext& context) const {
+  return std::make_unique<ReluKernel>(context);
+}
+
+}  // namespace rung
