@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/core/tensor.h"
+#include "rung/graph/graph.h"
+
+namespace rung {
+
+/// `blocked` lets convolutions choose; `plain` keeps row-major everywhere, for debugging.
+enum class LayoutPolicy { blocked, plain };
+/// `arena` reuses memory as soon as the last reader is done; `keep_all` never, for inspection.
+enum class MemoryPolicy { arena, keep_all };
+
+struct ExecutorOptions {
+  LayoutPolicy layout = LayoutPolicy::blocked;
+  MemoryPolicy memory = MemoryPolicy::arena;
+  bool fuse = true;        ///< run Conv/BatchNormalization/Add + Relu as one kernel
+  std::uint64_t seed = 0;  ///< of dropout
+};
+
+class Plan;
+
+/// Runs a graph forward and backward. Compiles a plan per (graph version, input shapes, mode) on
+/// first use and keeps the last 8; they share one arena. Belongs to one thread. The graph must
+/// outlive it; several executors may share a graph, each with an arena of its own.
+class RUNG_API Executor {
+ public:
+  explicit Executor(Graph& graph, ExecutorOptions options = {});
+  ~Executor();
+  Executor(Executor&&) noexcept;
+  Executor& operator=(Executor&&) noexcept;
+
+  /// Runs the graph on one input and returns its one output (a tensor of its own).
+  Tensor forward(const Tensor& input, Mode mode = Mode::eval);
+  std::vector<Tensor> forward(std::span<const Tensor> inputs, Mode mode = Mode::eval);
+  /// Adds d loss / d parameter to every parameter's gradient, given d loss / d output. Throws Error
+  /// unless the last call was a forward in Mode::train.
+  void backward(const Tensor& output_gradient);
+  void backward(std::span<const Tensor> output_gradients);
+
+  /// Keeps the named values readable after forward (their producers are then not fused away).
+  void watch(std::span<const std::string> names);
+  /// Returns a copy of a watched value (or a graph input or output) of the last forward.
+  Tensor value(std::string_view name) const;
+
+  Graph& graph() const;
+  /// Compiles, without running, the plan for these input shapes.
+  const Plan& plan(std::span<const Shape> input_shapes, Mode mode);
+  /// Returns the plan of the last forward; throws Error before the first.
+  const Plan& plan() const;
+  /// The state of the random generator behind dropout: for bit-identical resumption.
+  std::uint64_t step_count() const;
+  void set_step_count(std::uint64_t steps);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Figures of a compiled plan.
+struct PlanStats {
+  std::int64_t forward_steps = 0, backward_steps = 0, reorders = 0;
+  std::int64_t arena_bytes = 0;      ///< planned, shared by lifetimes
+  std::int64_t unplanned_bytes = 0;  ///< what the same buffers would need without sharing
+};
+RUNG_API PlanStats stats(const Plan& plan);
+RUNG_API std::string to_string(const Plan& plan);
+RUNG_API std::ostream& operator<<(std::ostream& out, const Plan& plan);
+
+}  // namespace rung

@@ -1,0 +1,141 @@
+#include "rung/exec/executor.h"
+
+#include <algorithm>
+#include <list>
+
+#include "core/format.h"
+#include "exec/plan.h"
+#include "rung/core/parallel.h"
+
+namespace rung {
+
+struct Executor::Impl {
+  // What a plan was compiled for. Primitives are made for a number of threads, too.
+  struct Key {
+    std::uint64_t version;
+    std::vector<Shape> shapes;
+    Mode mode;
+    int threads;
+    bool operator==(const Key&) const = default;
+  };
+  struct Entry {
+    Key key;
+    Plan plan;
+  };
+  static constexpr std::size_t kPlans = 8;
+
+  Graph* graph;
+  ExecutorOptions options;
+  std::list<Entry> plans;  // most recently used first
+  std::vector<std::string> watched;
+  Tensor arena;
+  Plan* last = nullptr;
+  bool can_backward = false;
+  std::uint64_t steps = 0;
+
+  Plan& find(std::span<const Shape> shapes, Mode mode) {
+    const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, thread_count()};
+    const auto found = std::ranges::find(plans, key, &Entry::key);
+    if (found != plans.end()) {
+      plans.splice(plans.begin(), plans, found);
+      return plans.front().plan;
+    }
+    // Plans of an older structure point at nodes that may be gone.
+    std::erase_if(plans, [&](Entry& entry) {
+      const bool stale = entry.key.version != graph->version();
+      if (stale && last == &entry.plan) last = nullptr, can_backward = false;
+      return stale;
+    });
+    plans.push_front({key, Plan(*graph, shapes, mode, options, watched)});
+    if (plans.size() > kPlans) {
+      if (last == &plans.back().plan) last = nullptr, can_backward = false;
+      plans.pop_back();
+    }
+    Plan& plan = plans.front().plan;
+    if (plan.arena_floats() > arena.numel()) {
+      arena = Tensor();  // give the old one back first
+      arena = Tensor(Shape{plan.arena_floats()});
+      for (Entry& entry : plans) entry.plan.bind(arena.data().data());
+      can_backward = false;
+    } else {
+      plan.bind(arena.data().data());
+    }
+    return plan;
+  }
+};
+
+Executor::Executor(Graph& graph, ExecutorOptions options) : impl_(std::make_unique<Impl>()) {
+  impl_->graph = &graph;
+  impl_->options = options;
+}
+
+Executor::~Executor() = default;
+Executor::Executor(Executor&&) noexcept = default;
+Executor& Executor::operator=(Executor&&) noexcept = default;
+
+std::vector<Tensor> Executor::forward(std::span<const Tensor> inputs, Mode mode) {
+  require(!impl_->graph->outputs().empty(), "Executor: the graph has no outputs; call set_outputs");
+  std::vector<Shape> shapes;
+  for (const Tensor& input : inputs) {
+    require(input.defined(), "Executor::forward: input {} is undefined", shapes.size());
+    shapes.push_back(input.shape());
+  }
+  impl_->can_backward = false;
+  Plan& plan = impl_->find(shapes, mode);
+  impl_->last = nullptr;
+  plan.forward(inputs, impl_->steps, impl_->options.seed);
+  if (mode == Mode::train) ++impl_->steps;
+  impl_->last = &plan;
+  impl_->can_backward = mode == Mode::train;
+  return plan.outputs();
+}
+
+Tensor Executor::forward(const Tensor& input, Mode mode) {
+  std::vector<Tensor> outputs = forward(std::span(&input, 1), mode);
+  require(outputs.size() == 1,
+          "Executor::forward: the graph has {} outputs; use the form that returns a vector",
+          outputs.size());
+  return std::move(outputs[0]);
+}
+
+void Executor::backward(std::span<const Tensor> output_gradients) {
+  require(impl_->can_backward && impl_->last != nullptr,
+          "Executor::backward: needs a forward in Mode::train just before it");
+  require(impl_->last->graph_version() == impl_->graph->version(),
+          "Executor::backward: the graph was edited since the forward; run forward again");
+  impl_->last->backward(output_gradients);
+  impl_->can_backward = false;
+}
+
+void Executor::backward(const Tensor& output_gradient) { backward(std::span(&output_gradient, 1)); }
+
+void Executor::watch(std::span<const std::string> names) {
+  for (const std::string& name : names) impl_->graph->value(name);  // throws if there is none
+  impl_->watched.assign(names.begin(), names.end());
+  impl_->plans.clear();
+  impl_->last = nullptr;
+  impl_->can_backward = false;
+}
+
+Tensor Executor::value(std::string_view name) const {
+  require(impl_->last != nullptr, "Executor::value: run forward first");
+  Tensor value = impl_->last->value(name);
+  require(value.defined(), "Executor::value: {} is not watched; call watch() before forward", name);
+  return value;
+}
+
+Graph& Executor::graph() const { return *impl_->graph; }
+
+const Plan& Executor::plan(std::span<const Shape> input_shapes, Mode mode) {
+  return impl_->find(input_shapes, mode);
+}
+
+const Plan& Executor::plan() const {
+  require(impl_->last != nullptr, "Executor::plan: run forward first");
+  return *impl_->last;
+}
+
+std::uint64_t Executor::step_count() const { return impl_->steps; }
+void Executor::set_step_count(std::uint64_t steps) { impl_->steps = steps; }
+
+}  // namespace rung

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rung/graph/graph.h"
+
+namespace rung {
+
+/// A node as the plan runs it: one node of the graph, or a chain of them in one kernel.
+struct FusedNode {
+  const Node* node = nullptr;           ///< the first of the chain: the one that is compiled
+  bool relu = false;                    ///< a Relu behind it is computed by the same kernel
+  std::vector<Value*> inputs, outputs;  ///< outputs are those of the last of the chain
+  std::string name() const;
+};
+
+/// Lists the graph's nodes in order, {Conv, BatchNormalization, Add} + Relu joined where the value
+/// between them has no other reader, is not watched and no output. The graph is not changed.
+std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, bool enabled);
+
+}  // namespace rung

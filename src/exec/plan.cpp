@@ -1,0 +1,308 @@
+// Builds a plan: which kernels run in which order on which buffers. The forward list is the graph's
+// order; reverse-mode differentiation is the loop in build_backward() that writes the other one.
+
+#include "exec/plan.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "backend/onednn.h"
+#include "core/format.h"
+#include "kernels/reorder.h"
+
+namespace rung {
+
+Plan::Plan(const Graph& graph, std::span<const Shape> input_shapes, Mode mode,
+           const ExecutorOptions& options, std::span<const std::string> watched)
+    : mode_(mode),
+      graph_version_(graph.version()),
+      input_shapes_(input_shapes.begin(), input_shapes.end()) {
+  infer_shapes(graph);
+  build_forward(graph, options, watched);
+  if (mode_ == Mode::train) build_backward();
+  find_lifetimes(options.memory);
+  arena_floats_ = plan_memory(buffers_);
+}
+
+void Plan::infer_shapes(const Graph& graph) {
+  require(input_shapes_.size() == graph.inputs().size(),
+          "Executor: the graph has {} inputs, got {}", graph.inputs().size(), input_shapes_.size());
+  for (std::size_t i = 0; i < input_shapes_.size(); ++i) {
+    const Value& input = *graph.inputs()[i];
+    require(input_shapes_[i].rank() == input.shape().rank(),
+            "Executor: input {} must have rank {} like {}, got {}", input.name(),
+            input.shape().rank(), input.shape(), input_shapes_[i]);
+    shapes_[&input] = input_shapes_[i];
+  }
+  for (const Value* value : graph.values())
+    if (value->parameter()) shapes_[value] = value->parameter()->shape();
+  for (const Node* node : graph.nodes()) {
+    std::vector<Shape> in;
+    for (const Value* value : node->inputs()) in.push_back(shapes_.at(value));
+    try {
+      const std::vector<Shape> out = node->op().infer(in);
+      for (std::size_t i = 0; i < out.size(); ++i) shapes_[node->outputs()[i]] = out[i];
+    } catch (const Error& error) {
+      fail("[{} {}] {}", node->type(), node->name(), error.what());
+    }
+    if (node->op().has_constraint()) constrained_.push_back(node);
+  }
+  constrained_seen_.assign(constrained_.size(), 0);
+}
+
+// ---- buffers
+
+int Plan::new_buffer(std::string name, const Shape& shape, Format format) {
+  buffers_.push_back({.name = std::move(name),
+                      .shape = shape,
+                      .format = format,
+                      .count = kernels::padded_count(shape, format)});
+  return static_cast<int>(buffers_.size()) - 1;
+}
+
+int Plan::scratch_buffer(const std::string& name, std::int64_t floats) {
+  return floats > 0 ? new_buffer(name, Shape{floats}, Format::plain) : -1;
+}
+
+// Returns the buffer, or a copy of it in another format, adding the reorder if it is the first.
+int Plan::in_format(int buffer, Format format, std::vector<Step>& steps) {
+  if (buffers_[buffer].format == format) return buffer;
+  if (const auto found = reordered_.find({buffer, format}); found != reordered_.end())
+    return found->second;
+  const Buffer source = buffers_[buffer];
+  const int copy = new_buffer(source.name, source.shape, format);
+  buffers_[copy].storage = source.storage == Storage::arena ? Storage::arena : Storage::kept;
+  Step step{.kind = StepKind::reorder, .name = source.name, .inputs = {buffer}, .outputs = {copy}};
+  step.from_parameters = source.storage != Storage::arena;
+  steps.push_back(std::move(step));
+  reordered_[{buffer, format}] = copy;
+  return copy;
+}
+
+// ---- forward
+
+void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
+                         std::span<const std::string> watched) {
+  const Format blocked =
+      options.layout == LayoutPolicy::blocked ? backend::blocked_format() : Format::plain;
+  std::map<const Value*, bool> differentiable;
+  for (const Value* input : graph.inputs()) {
+    inputs_.push_back(new_buffer(input->name(), shapes_.at(input), Format::plain));
+    buffer_of_[input] = inputs_.back();
+  }
+  for (const Value* value : graph.values()) {
+    if (!value->parameter()) continue;
+    const int buffer = new_buffer(value->name(), value->shape(), Format::plain);
+    buffers_[buffer].storage = Storage::parameter;
+    buffers_[buffer].parameter = value->parameter();
+    buffer_of_[value] = buffer;
+    differentiable[value] = mode_ == Mode::train && value->parameter()->requires_grad();
+  }
+  for (FusedNode& node : fuse(graph, watched, options.fuse)) {
+    Compiled compiled;
+    std::vector<Shape> in, out;
+    std::vector<Format> formats;
+    compiled.wants = std::make_unique<bool[]>(node.inputs.size());
+    bool from_parameters = true;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const Value* value = node.inputs[i];
+      const Buffer& buffer = buffers_[buffer_of_.at(value)];
+      in.push_back(shapes_.at(value));
+      formats.push_back(buffer.format);
+      compiled.wants[i] = differentiable[value];
+      compiled.needs_gradient = compiled.needs_gradient || compiled.wants[i];
+      from_parameters = from_parameters && buffer.storage != Storage::arena;
+      compiled.parameters.push_back(value->parameter());
+    }
+    for (const Value* value : node.outputs) out.push_back(shapes_.at(value));
+    const std::string name = node.name();
+    compiled.kernel = node.node->op().compile({.name = name,
+                                               .inputs = in,
+                                               .outputs = out,
+                                               .formats = formats,
+                                               .blocked = blocked,
+                                               .mode = mode_,
+                                               .wants = {compiled.wants.get(), in.size()},
+                                               .fused_relu = node.relu});
+    const Kernel& kernel = *compiled.kernel;
+    const auto rank_allows = [](const Shape& shape, Format f) {
+      return f == Format::plain || shape.rank() >= 2;
+    };
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      require(rank_allows(in[i], kernel.input_formats.at(i)), "[{}] wants a blocked vector", name);
+      compiled.inputs.push_back(
+          in_format(buffer_of_.at(node.inputs[i]), kernel.input_formats[i], forward_));
+    }
+    const bool derived = from_parameters && mode_ == Mode::eval;  // computed once, then kept
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const int buffer = new_buffer(node.outputs[i]->name(), out[i], kernel.output_formats.at(i));
+      if (kernel.is_view())
+        buffers_[buffer].alias = compiled.inputs[0];
+      else if (derived)
+        buffers_[buffer].storage = Storage::kept;
+      compiled.outputs.push_back(buffer);
+      buffer_of_[node.outputs[i]] = buffer;
+      differentiable[node.outputs[i]] = compiled.needs_gradient;
+    }
+    if (kernel.is_view() && from_parameters)
+      for (const int buffer : compiled.outputs) buffers_[buffer].storage = Storage::kept;
+    compiled.workspace = scratch_buffer(name + " workspace", kernel.workspace);
+    Step step{.kind = StepKind::forward, .name = name, .node = static_cast<int>(compiled_.size())};
+    step.inputs = compiled.inputs;
+    step.outputs = compiled.outputs;
+    step.workspace = compiled.workspace;
+    step.scratch = scratch_buffer(name + " scratch", kernel.scratch_forward);
+    step.from_parameters = derived;
+    forward_.push_back(std::move(step));
+    compiled.node = std::move(node);
+    compiled_.push_back(std::move(compiled));
+  }
+  for (const Value* output : graph.outputs()) {
+    output_values_.push_back(output);
+    outputs_.push_back(in_format(buffer_of_.at(output), Format::plain, forward_));
+    watched_[output->name()] = outputs_.back();
+  }
+  for (const Value* input : graph.inputs()) watched_[input->name()] = buffer_of_.at(input);
+  for (const std::string& name : watched)
+    watched_[name] = in_format(buffer_of_.at(&graph.value(name)), Format::plain, forward_);
+}
+
+// ---- backward
+
+// Records one gradient of a value; a parameter's is added to parameter.grad at once.
+void Plan::contribute(const Value* value, int gradient) {
+  if (Parameter* parameter = value->parameter()) {
+    const int plain = in_format(gradient, Format::plain, backward_);
+    backward_.push_back({.kind = StepKind::accumulate,
+                         .name = parameter->name(),
+                         .inputs = {plain},
+                         .target = parameter});
+    return;
+  }
+  contributions_[value].push_back(gradient);
+}
+
+// Joins the gradients of all uses of a value, in the format it was produced in; -1 without any.
+int Plan::joined_gradient(const Value* value, int buffer) {
+  const auto found = contributions_.find(value);
+  if (found == contributions_.end()) return -1;
+  std::vector<int> parts;
+  for (const int part : found->second)
+    parts.push_back(in_format(part, buffers_[buffer].format, backward_));
+  if (parts.size() == 1) return parts[0];
+  const int sum = new_buffer("d " + value->name(), buffers_[buffer].shape, buffers_[buffer].format);
+  backward_.push_back(
+      {.kind = StepKind::sum, .name = value->name(), .inputs = parts, .outputs = {sum}});
+  return sum;
+}
+
+void Plan::build_backward() {
+  for (const Value* output : output_values_) {
+    const int gradient = new_buffer("d " + output->name(), shapes_.at(output), Format::plain);
+    output_gradients_.push_back(gradient);
+    contribute(output, gradient);
+  }
+  for (std::size_t index = compiled_.size(); index-- > 0;) {  // consumers before producers
+    Compiled& compiled = compiled_[index];
+    if (!compiled.needs_gradient) continue;
+    const Kernel& kernel = *compiled.kernel;
+    Step step{
+        .kind = StepKind::backward, .name = compiled.node.name(), .node = static_cast<int>(index)};
+    bool reached = false;
+    for (std::size_t i = 0; i < compiled.outputs.size(); ++i) {
+      step.output_grads.push_back(joined_gradient(compiled.node.outputs[i], compiled.outputs[i]));
+      reached = reached || step.output_grads.back() >= 0;
+    }
+    if (!reached) continue;  // nothing that the loss sees depends on it
+    for (const int gradient : step.output_grads)
+      require(gradient >= 0, "[{}] every output of a node must be used in training", step.name);
+    bool runs = false;
+    std::vector<int> gradients(compiled.inputs.size(), -1);
+    for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
+      const Buffer input = buffers_[compiled.inputs[i]];
+      int written = -1;
+      if (compiled.wants[i]) {
+        const int same_output = kernel.gradient_is_output(i),
+                  same_input = kernel.gradient_is_input(i);
+        if (same_output >= 0) {
+          const int source = step.output_grads[static_cast<std::size_t>(same_output)];
+          gradients[i] = source;
+          if (buffers_[source].shape != input.shape) {  // the same numbers under another shape
+            gradients[i] = new_buffer("d " + input.name, input.shape, input.format);
+            buffers_[gradients[i]].alias = source;
+          }
+        } else if (same_input >= 0) {
+          gradients[i] = gradients[static_cast<std::size_t>(same_input)];
+        } else {
+          gradients[i] = written = new_buffer("d " + input.name, input.shape, input.format);
+          runs = true;
+        }
+      }
+      step.input_grads.push_back(written);
+    }
+    step.workspace = compiled.workspace;
+    step.scratch = scratch_buffer(step.name + " scratch", kernel.scratch_backward);
+    step.inputs = compiled.inputs;
+    step.outputs = compiled.outputs;
+    if (runs) backward_.push_back(std::move(step));
+    for (std::size_t i = 0; i < gradients.size(); ++i)
+      if (gradients[i] >= 0) contribute(compiled.node.inputs[i], gradients[i]);
+  }
+}
+
+// ---- lifetimes
+
+void Plan::find_lifetimes(MemoryPolicy policy) {
+  const auto root = [&](int buffer) {
+    while (buffers_[buffer].alias >= 0) buffer = buffers_[buffer].alias;
+    return buffer;
+  };
+  const int turn = static_cast<int>(forward_.size());
+  const int end = turn + static_cast<int>(backward_.size());
+  const auto use = [&](int buffer, int position) {
+    if (buffer < 0) return;
+    Buffer& b = buffers_[root(buffer)];
+    if (b.first < 0 || position < b.first) b.first = position;
+    b.last = std::max(b.last, position);
+  };
+  for (const int buffer : inputs_) use(buffer, 0);
+  for (int i = 0; i < turn; ++i) {
+    for (const int buffer : forward_[i].inputs) use(buffer, i);
+    for (const int buffer : forward_[i].outputs) use(buffer, i);
+    use(forward_[i].workspace, i);
+    use(forward_[i].scratch, i);
+  }
+  for (const auto& [name, buffer] : watched_) use(buffer, end);
+  for (const int buffer : output_gradients_) use(buffer, turn);
+  for (int i = turn; i < end; ++i) {
+    const Step& step = backward_[i - turn];
+    if (step.kind != StepKind::backward) {
+      for (const int buffer : step.inputs) use(buffer, i);
+      for (const int buffer : step.outputs) use(buffer, i);
+      continue;
+    }
+    const Needs needs = compiled_[step.node].kernel->needs;
+    const auto kept = [&](std::span<const int> list, std::uint32_t bits) {
+      for (std::size_t k = 0; k < list.size() && k < 32; ++k)
+        if (bits >> k & 1) use(list[k], i);
+    };
+    kept(step.inputs, needs.input_bits);
+    kept(step.outputs, needs.output_bits);
+    for (const int buffer : step.output_grads) use(buffer, i);
+    for (const int buffer : step.input_grads) use(buffer, i);
+    use(step.workspace, i);
+    use(step.scratch, i);
+  }
+  for (Buffer& buffer : buffers_) {
+    if (buffer.alias >= 0) buffer.alias = root(buffer.alias);
+    if (buffer.alias >= 0 || buffer.storage != Storage::arena) continue;
+    if (policy == MemoryPolicy::keep_all) buffer.first = 0, buffer.last = end;
+    if (buffer.first < 0) buffer.first = buffer.last = 0;
+    unplanned_floats_ += buffer.count;
+  }
+  for (Buffer& buffer : buffers_)
+    if (buffer.storage == Storage::kept && buffer.alias < 0)
+      buffer.kept = Tensor(Shape{buffer.count});
+}
+
+}  // namespace rung

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "exec/fuse.h"
+#include "rung/core/tensor.h"
+#include "rung/exec/executor.h"
+#include "rung/graph/graph.h"
+
+namespace rung {
+
+/// Where a buffer's memory comes from.
+enum class Storage {
+  arena,      ///< planned, shared with buffers of other lifetimes
+  parameter,  ///< the parameter's own tensor
+  kept        ///< of this plan alone: derived from parameters, reused until they change
+};
+
+/// A tensor or working memory of a plan.
+struct Buffer {
+  std::string name;
+  Shape shape;
+  Format format = Format::plain;
+  std::int64_t count = 0;  ///< floats, padding included
+  Storage storage = Storage::arena;
+  Parameter* parameter = nullptr;
+  int alias = -1;           ///< the buffer whose memory this one is, or -1
+  int first = -1;           ///< position on the timeline where it is written
+  int last = -1;            ///< position where it is read last
+  std::int64_t offset = 0;  ///< floats into the arena
+  Tensor kept = {};
+  std::uint64_t version = 0;  ///< of kept memory: changes when it is computed again
+};
+
+enum class StepKind { forward, backward, reorder, sum, accumulate };
+
+/// One entry of the forward or backward list.
+struct Step {
+  StepKind kind = StepKind::forward;
+  std::string name;
+  int node = -1;                     ///< index into Plan::kernels for forward and backward
+  std::vector<int> inputs = {}, outputs = {};  ///< buffers; forward, reorder, sum
+  std::vector<int> output_grads = {}, input_grads = {};  ///< backward; -1 = not wanted
+  int workspace = -1, scratch = -1;
+  Parameter* target = nullptr;   ///< accumulate: whose gradient
+  bool from_parameters = false;  ///< all inputs derive from parameters only
+  std::uint64_t seen = 0;        ///< sum of input versions when it last ran in eval
+  std::vector<View> input_views = {}, output_views = {};
+  std::vector<View> output_grad_views = {}, input_grad_views = {};
+  float* workspace_data = nullptr;
+  float* scratch_data = nullptr;
+};
+
+/// A graph compiled for fixed input shapes and one mode: kernels, a forward and a backward list,
+/// and where every buffer lies.
+class Plan {
+ public:
+  Plan(const Graph& graph, std::span<const Shape> input_shapes, Mode mode,
+       const ExecutorOptions& options, std::span<const std::string> watched);
+
+  Mode mode() const { return mode_; }
+  std::uint64_t graph_version() const { return graph_version_; }
+  std::int64_t arena_floats() const { return arena_floats_; }
+  const std::vector<Shape>& input_shapes() const { return input_shapes_; }
+
+  /// Makes every pointer valid for an arena at `base`.
+  void bind(float* base);
+  void forward(std::span<const Tensor> inputs, std::uint64_t step, std::uint64_t seed);
+  void backward(std::span<const Tensor> output_gradients);
+  std::vector<Tensor> outputs() const;
+  /// Returns a copy of a kept value, or an undefined tensor if the plan does not keep it.
+  Tensor value(std::string_view name) const;
+
+  PlanStats stats() const;
+  std::string to_string() const;
+
+ private:
+  struct Compiled {
+    FusedNode node;
+    std::unique_ptr<Kernel> kernel;
+    std::vector<int> inputs, outputs;  ///< buffers as the kernel reads and writes them
+    int workspace = -1;
+    bool needs_gradient = false;         ///< of any input
+    std::unique_ptr<bool[]> wants;       ///< which inputs need one
+    std::vector<Parameter*> parameters;  ///< per input, or nullptr
+  };
+
+  void infer_shapes(const Graph& graph);
+  void build_forward(const Graph& graph, const ExecutorOptions& options,
+                     std::span<const std::string> watched);
+  void build_backward();
+  void find_lifetimes(MemoryPolicy policy);
+  int new_buffer(std::string name, const Shape& shape, Format format);
+  int scratch_buffer(const std::string& name, std::int64_t floats);
+  int in_format(int buffer, Format format, std::vector<Step>& steps);
+  int joined_gradient(const Value* value, int buffer);
+  void contribute(const Value* value, int gradient);
+  View view(int buffer) const;
+  void run(Step& step, std::uint64_t step_count, std::uint64_t seed);
+  void refresh(const std::vector<int>& list, std::vector<View>& views);
+  void constrain();
+  Tensor copy_out(int index) const;
+
+  Mode mode_;
+  std::uint64_t graph_version_;
+  std::vector<Shape> input_shapes_;
+  std::map<const Value*, Shape> shapes_;
+  std::vector<Buffer> buffers_;
+  std::vector<Compiled> compiled_;
+  std::vector<Step> forward_, backward_;
+  std::map<const Value*, int> buffer_of_;                   ///< as produced
+  std::map<std::pair<int, Format>, int> reordered_;         ///< copies in another format
+  std::map<const Value*, std::vector<int>> contributions_;  ///< gradients, one per use
+  std::vector<int> inputs_, outputs_, output_gradients_;
+  std::vector<const Value*> output_values_;
+  std::map<std::string, int, std::less<>> watched_;
+  std::vector<const Node*> constrained_;
+  std::vector<std::uint64_t> constrained_seen_;
+  std::uint64_t derived_version_ = 0;
+  std::int64_t arena_floats_ = 0, unplanned_floats_ = 0;
+  float* base_ = nullptr;
+};
+
+/// Assigns offsets to arena buffers so that those alive at the same time never overlap; returns the
+/// arena's size in floats.
+std::int64_t plan_memory(std::vector<Buffer>& buffers);
+
+}  // namespace rung

@@ -1,0 +1,180 @@
+// Runs a plan: two loops over lists of steps.
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/format.h"
+#include "exec/plan.h"
+#include "kernels/relu.h"
+#include "kernels/reorder.h"
+
+namespace rung {
+
+View Plan::view(int index) const {
+  if (index < 0) return {};
+  const Buffer& buffer = buffers_[index];
+  return {.data = nullptr,
+          .shape = &buffer.shape,
+          .format = buffer.format,
+          .count = buffer.count,
+          .version = 0};
+}
+
+void Plan::bind(float* base) {
+  const auto pointer = [&](int index) -> float* {
+    if (index < 0) return nullptr;
+    const Buffer& buffer =
+        buffers_[index].alias >= 0 ? buffers_[buffers_[index].alias] : buffers_[index];
+    switch (buffer.storage) {
+      case Storage::arena:
+        return base + buffer.offset;
+      case Storage::kept:
+        return const_cast<float*>(buffer.kept.data().data());
+      case Storage::parameter:
+        return const_cast<float*>(buffer.parameter->value().data().data());
+    }
+    return nullptr;
+  };
+  const auto fill = [&](std::vector<View>& views, const std::vector<int>& list) {
+    views.clear();
+    for (const int index : list) {
+      views.push_back(view(index));
+      views.back().data = pointer(index);
+    }
+  };
+  for (std::vector<Step>* list : {&forward_, &backward_})
+    for (Step& step : *list) {
+      fill(step.input_views, step.inputs);
+      fill(step.output_views, step.outputs);
+      fill(step.output_grad_views, step.output_grads);
+      fill(step.input_grad_views, step.input_grads);
+      step.workspace_data = pointer(step.workspace);
+      step.scratch_data = pointer(step.scratch);
+    }
+  base_ = base;
+}
+
+// A parameter's tensor may have been replaced, and its version tells what is stale.
+void Plan::refresh(const std::vector<int>& list, std::vector<View>& views) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const Buffer& own = buffers_[list[i]];
+    const Buffer& buffer = own.alias >= 0 ? buffers_[own.alias] : own;
+    if (buffer.storage == Storage::parameter) {
+      views[i].data = const_cast<float*>(buffer.parameter->value().data().data());
+      views[i].version = buffer.parameter->version();
+    } else if (buffer.storage == Storage::kept) {
+      views[i].version = buffer.version;
+    }
+  }
+}
+
+void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
+  refresh(step.inputs, step.input_views);
+  if (step.from_parameters) {
+    std::uint64_t seen = 1;
+    for (const View& input : step.input_views) seen = seen * 31 + input.version;
+    if (step.node >= 0) seen = seen * 31 + compiled_[step.node].node.node->op().state_version();
+    if (seen == step.seen) return;
+    step.seen = seen;
+    for (const int output : step.outputs) buffers_[output].version = ++derived_version_;
+  }
+  switch (step.kind) {
+    case StepKind::forward: {
+      Compiled& compiled = compiled_[step.node];
+      if (compiled.kernel->is_view()) return;
+      const Rng rng = Rng(seed).split(step_count).split(step.name);
+      compiled.kernel->forward(Io(step.input_views, step.output_views, mode_, rng,
+                                  step.workspace_data, step.scratch_data, compiled.parameters));
+      return;
+    }
+    case StepKind::backward:
+      refresh(step.outputs, step.output_views);
+      compiled_[step.node].kernel->backward(GradIo(step.input_views, step.output_views,
+                                                   step.output_grad_views, step.input_grad_views,
+                                                   step.workspace_data, step.scratch_data));
+      return;
+    case StepKind::reorder:
+      kernels::reorder(step.input_views[0], step.output_views[0]);
+      return;
+    case StepKind::sum: {
+      const View& sum = step.output_views[0];
+      kernels::add(step.input_views[0].data, step.input_views[1].data, sum.data, sum.count);
+      for (std::size_t i = 2; i < step.input_views.size(); ++i)
+        kernels::add(sum.data, step.input_views[i].data, sum.data, sum.count);
+      return;
+    }
+    case StepKind::accumulate:
+      step.target->add_grad(step.input_views[0].span());
+      return;
+  }
+}
+
+namespace {
+
+void copy(std::span<const float> from, float* to) {
+  if (!from.empty()) std::memcpy(to, from.data(), from.size_bytes());
+}
+
+}  // namespace
+
+// Ranges and other constrained parameters become legal before anything reads them.
+void Plan::constrain() {
+  for (std::size_t i = 0; i < constrained_.size(); ++i) {
+    std::vector<Parameter*> parameters;
+    std::uint64_t versions = 1;
+    for (const Value* input : constrained_[i]->inputs()) {
+      parameters.push_back(input->parameter());
+      if (input->parameter()) versions = versions * 31 + input->parameter()->version();
+    }
+    if (versions == constrained_seen_[i]) continue;
+    constrained_[i]->op().constrain(parameters);
+    versions = 1;
+    for (const Parameter* parameter : parameters)
+      if (parameter) versions = versions * 31 + parameter->version();
+    constrained_seen_[i] = versions;
+  }
+}
+
+void Plan::forward(std::span<const Tensor> inputs, std::uint64_t step_count, std::uint64_t seed) {
+  constrain();
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    copy(inputs[i].data(), base_ + buffers_[inputs_[i]].offset);
+  for (Step& step : forward_) run(step, step_count, seed);
+}
+
+void Plan::backward(std::span<const Tensor> output_gradients) {
+  require(output_gradients.size() == output_gradients_.size(),
+          "Executor::backward: the graph has {} outputs, got {} gradients",
+          output_gradients_.size(), output_gradients.size());
+  for (std::size_t i = 0; i < output_gradients_.size(); ++i) {
+    const Buffer& buffer = buffers_[output_gradients_[i]];
+    require(output_gradients[i].shape() == buffer.shape,
+            "Executor::backward: the gradient of {} must be {}, got {}", output_values_[i]->name(),
+            buffer.shape, output_gradients[i].shape());
+  }
+  for (std::size_t i = 0; i < output_gradients_.size(); ++i)
+    copy(output_gradients[i].data(), base_ + buffers_[output_gradients_[i]].offset);
+  for (Step& step : backward_) run(step, 0, 0);
+}
+
+Tensor Plan::copy_out(int index) const {
+  const Buffer& own = buffers_[index];
+  const Buffer& buffer = own.alias >= 0 ? buffers_[own.alias] : own;
+  const float* data = buffer.storage == Storage::arena  ? base_ + buffer.offset
+                      : buffer.storage == Storage::kept ? buffer.kept.data().data()
+                                                        : buffer.parameter->value().data().data();
+  return Tensor(own.shape, std::span(data, static_cast<std::size_t>(own.count)));
+}
+
+std::vector<Tensor> Plan::outputs() const {
+  std::vector<Tensor> outputs;
+  for (const int index : outputs_) outputs.push_back(copy_out(index));
+  return outputs;
+}
+
+Tensor Plan::value(std::string_view name) const {
+  const auto found = watched_.find(name);
+  return found == watched_.end() ? Tensor() : copy_out(found->second);
+}
+
+}  // namespace rung

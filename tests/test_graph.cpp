@@ -1,0 +1,136 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "rung/core/error.h"
+#include "rung/graph/graph.h"
+#include "rung/ops/layers.h"
+#include "rung/ops/ops.h"
+
+using namespace rung;
+
+namespace {
+
+// x -> conv1 -> relu1 -> add(relu1, x') with names in a scope.
+struct Small {
+  Graph graph;
+  Var x = graph.input("x", {1, 3, 8, 8});
+  Var conv = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .padding = 1}, "conv");
+  Var relu = nn::relu(conv, "relu");
+  Var sum = nn::add(relu, conv, "sum");
+  Small() { graph.set_outputs(std::vector<Value*>{&sum.value()}); }
+};
+
+std::string message(const auto& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_SUITE("graph") {
+  TEST_CASE("layers create parameters and nodes under PyTorch's names") {
+    Graph graph;
+    const Var x = graph.input("x", {1, 3, 8, 8});
+    const Scope stage(graph, "layer1");
+    const Scope block(graph, "0");
+    const Var y = nn::conv2d(x, {.out_channels = 4, .kernel = 3}, "conv1");
+    CHECK(y.name() == "layer1.0.conv1");
+    CHECK(graph.parameter("layer1.0.conv1.weight").shape() == Shape{4, 3, 3, 3});
+    CHECK(graph.parameter("layer1.0.conv1.bias").role() == Role::bias);
+    CHECK(y.shape() == Shape{1, 4, 6, 6});
+    graph.check();
+  }
+
+  TEST_CASE("shapes are checked when a node is added, and nothing changes on an error") {
+    Small small;
+    const std::size_t nodes = small.graph.nodes().size(), values = small.graph.values().size();
+    const std::uint64_t version = small.graph.version();
+    const std::string text = message([&] {
+      small.graph.add(std::make_unique<Add>(), {small.conv, small.x}, "bad");
+    });
+    CHECK(text == "[Add bad] takes two inputs of equal shape, got [1, 4, 8, 8] and [1, 3, 8, 8]");
+    CHECK(message([&] {
+            small.graph.add(std::make_unique<Relu>(), {small.conv}, "relu");
+          }).find("taken") != std::string::npos);
+    CHECK(small.graph.nodes().size() == nodes);
+    CHECK(small.graph.values().size() == values);
+    CHECK(small.graph.version() == version);
+    small.graph.check();
+  }
+
+  TEST_CASE("an unknown name is answered with the closest ones") {
+    Small small;
+    const std::string text = message([&] { (void)small.graph.parameter("conv.wieght"); });
+    CHECK(text.find("closest: conv.weight") != std::string::npos);
+  }
+
+  TEST_CASE("a node behind a value serves all its consumers") {
+    Small small;
+    Node& node =
+        small.graph.insert_after(small.conv.value(), std::make_unique<Relu>(), {}, "conv.q");
+    small.graph.check();
+    CHECK(small.conv.value().uses().size() == 1);
+    CHECK(node.output().uses().size() == 2);
+    CHECK(small.relu.value().producer()->inputs()[0] == &node.output());
+  }
+
+  TEST_CASE("a node behind an output becomes the output") {
+    Small small;
+    Node& node = small.graph.insert_after(small.sum.value(), std::make_unique<Relu>(), {}, "last");
+    small.graph.check();
+    CHECK(small.graph.outputs()[0] == &node.output());
+  }
+
+  TEST_CASE("a node on one edge leaves the other consumers alone") {
+    Small small;
+    const Use use = small.conv.value().uses()[1];
+    small.graph.insert_on_edge(use, std::make_unique<Relu>(), {}, "edge");
+    small.graph.check();
+    CHECK(small.conv.value().uses().size() == 2);
+    CHECK(small.relu.value().producer()->inputs()[0] == &small.conv.value());
+    CHECK(small.sum.value().producer()->inputs()[1]->name() == "edge");
+  }
+
+  TEST_CASE("bypassing a node removes it with the parameters that only it read") {
+    Graph graph;
+    const Var x = graph.input("x", {1, 4, 2, 2});
+    const Var y = nn::relu(nn::batch_norm2d(x, {}, "bn"), "relu");
+    graph.set_outputs({y});
+    graph.bypass_node(graph.node("bn"));
+    graph.check();
+    CHECK(graph.nodes().size() == 1);
+    CHECK(graph.parameters().empty());
+    CHECK(message([&] { graph.remove_node(graph.node("relu")); }).find("still read") !=
+          std::string::npos);
+  }
+
+  TEST_CASE("a clone shares nothing") {
+    Small small;
+    Graph copy = small.graph.clone();
+    copy.check();
+    CHECK(copy.to_string() == small.graph.to_string());
+    copy.parameter("conv.weight").edit().fill(5);
+    CHECK(small.graph.parameter("conv.weight").value().data()[0] != 5);
+    copy.bypass_node(copy.node("relu"));
+    CHECK(small.graph.find_node("relu") != nullptr);
+  }
+
+  TEST_CASE("every structural edit and every change of requires_grad makes a new version") {
+    Small small;
+    std::uint64_t version = small.graph.version();
+    small.graph.parameter("conv.weight").set_requires_grad(false);
+    CHECK(small.graph.version() > version);
+    version = small.graph.version();
+    small.graph.parameter("conv.weight").edit().fill(1);
+    CHECK(small.graph.version() == version);
+    Small buffers;
+    nn::batch_norm2d(buffers.conv, {}, "bn");
+    CHECK_THROWS_AS(buffers.graph.parameter("bn.running_mean").set_requires_grad(true), Error);
+  }
+}
