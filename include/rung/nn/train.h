@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "rung/core/export.h"
+#include "rung/exec/executor.h"
+#include "rung/nn/data.h"
+#include "rung/nn/loss.h"
+#include "rung/nn/optim.h"
+
+namespace rung::nn {
+
+/// Figures of a pass over the data, or of the part of it so far. Every image counts the same, also
+/// those of a smaller last batch.
+struct Metrics {
+  double loss = 0.0;  ///< mean over the images
+  double top1 = 0.0;  ///< share of right answers, in [0, 1]
+  std::int64_t images = 0;
+  double seconds = 0.0;  ///< wall time
+};
+
+/// What a progress callback is told after every batch.
+struct Progress {
+  std::int64_t batch = 0;  ///< done in this pass
+  std::int64_t batches = 0;
+  Metrics metrics;
+};
+
+struct TrainOptions {
+  /// Runs before each batch, with its number in the epoch: the place for a per-step schedule.
+  std::function<void(std::int64_t batch)> before_step = {};
+  std::function<void(const Progress&)> on_progress = {};
+};
+
+/// Trains on one epoch of the loader. In training the metrics are those of the changing network on
+/// augmented images. The loss must be a mean over the batch. Throws Error, before the parameters
+/// are touched by it, if the loss is not finite, and if the loader has no batches.
+RUNG_API Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFunction& loss,
+                                 Optimizer& optimizer, const TrainOptions& options = {});
+
+struct EvaluateOptions {
+  LossFunction loss = cross_entropy;
+  std::function<void(const Progress&)> on_progress = {};
+};
+
+/// Runs one epoch of the loader in Mode::eval; a loss that is not finite is reported as it is.
+/// Throws Error if the loader has no batches.
+RUNG_API Metrics evaluate(Executor& executor, DataLoader& loader,
+                          const EvaluateOptions& options = {});
+
+}  // namespace rung::nn

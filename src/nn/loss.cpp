@@ -1,0 +1,122 @@
+#include "rung/nn/loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/format.h"
+#include "rung/core/parallel.h"
+
+namespace rung::nn {
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 15;  // elements per chunk: one partial sum each
+
+void check(std::string_view who, const Tensor& logits, std::span<const std::int64_t> labels) {
+  require(logits.rank() == 2 && logits.numel() > 0, "{}: logits must be [N, C], got {}", who,
+          logits.shape());
+  const std::int64_t classes = logits.size(1);
+  require(static_cast<std::int64_t>(labels.size()) == logits.size(0),
+          "{}: logits {} need {} labels, got {}", who, logits.shape(), logits.size(0),
+          labels.size());
+  for (std::size_t row = 0; row < labels.size(); ++row)
+    require(labels[row] >= 0 && labels[row] < classes,
+            "{}: label {} of row {} is outside of [0, {}), the classes of the logits", who,
+            labels[row], row, classes);
+}
+
+// Writes the gradient of one row and returns its loss. Everything in double: a row is short, and
+// the sum of exponentials then needs no care beyond subtracting the maximum.
+double row_cross_entropy(std::span<const float> logits, std::size_t label, double smoothing,
+                         double rows, std::span<float> gradient) {
+  const double classes = static_cast<double>(logits.size());
+  const double maximum = *std::ranges::max_element(logits);
+  double exponentials = 0.0, sum = 0.0;
+  for (const float x : logits) {
+    exponentials += std::exp(x - maximum);
+    sum += x - maximum;
+  }
+  const double log_sum = std::log(exponentials);
+  for (std::size_t c = 0; c < logits.size(); ++c) {
+    const double softmax = std::exp(logits[c] - maximum - log_sum);
+    const double target = smoothing / classes + (c == label ? 1.0 - smoothing : 0.0);
+    gradient[c] = static_cast<float>((softmax - target) / rows);
+  }
+  const double label_loss = log_sum - (logits[label] - maximum);
+  // Without smoothing the second term must not exist: 0 times an infinite logit is NaN.
+  if (smoothing == 0.0) return label_loss;
+  return (1.0 - smoothing) * label_loss + smoothing * (log_sum - sum / classes);
+}
+
+}  // namespace
+
+Loss CrossEntropy::operator()(const Tensor& logits, std::span<const std::int64_t> labels,
+                              const CrossEntropyOptions& options) const {
+  check("cross_entropy", logits, labels);
+  require(options.label_smoothing >= 0.0 && options.label_smoothing <= 1.0,
+          "cross_entropy: label_smoothing must be in [0, 1], got {}", options.label_smoothing);
+  const std::int64_t rows = logits.size(0), classes = logits.size(1);
+  Loss loss{0.0, Tensor(logits.shape())};
+  const std::span<const float> x = logits.data();
+  const std::span<float> dx = loss.gradient.data();
+  std::vector<double> row_losses(labels.size());
+  parallel_for(rows, kGrain / classes + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const auto offset = static_cast<std::size_t>(row * classes);
+      const auto count = static_cast<std::size_t>(classes);
+      const auto index = static_cast<std::size_t>(row);
+      row_losses[index] = row_cross_entropy(
+          x.subspan(offset, count), static_cast<std::size_t>(labels[index]),
+          options.label_smoothing, static_cast<double>(rows), dx.subspan(offset, count));
+    }
+  });
+  for (const double value : row_losses) loss.value += value;
+  loss.value /= static_cast<double>(rows);
+  return loss;
+}
+
+Loss mse_loss(const Tensor& prediction, const Tensor& target) {
+  require(prediction.shape() == target.shape() && prediction.numel() > 0,
+          "mse_loss: prediction and target must have one shape with elements, got {} and {}",
+          prediction.shape(), target.shape());
+  const std::int64_t count = prediction.numel();
+  Loss loss{0.0, Tensor(prediction.shape())};
+  const float* p = prediction.data().data();
+  const float* t = target.data().data();
+  float* dp = loss.gradient.data().data();
+  const double factor = 2.0 / static_cast<double>(count);
+  std::vector<double> partial(static_cast<std::size_t>((count + kGrain - 1) / kGrain));
+  parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    double sum = 0.0;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double difference = static_cast<double>(p[i]) - t[i];
+      dp[i] = static_cast<float>(factor * difference);
+      sum += difference * difference;
+    }
+    partial[static_cast<std::size_t>(begin / kGrain)] = sum;
+  });
+  for (const double sum : partial) loss.value += sum;
+  loss.value /= static_cast<double>(count);
+  return loss;
+}
+
+std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels) {
+  check("count_correct", logits, labels);
+  const auto classes = static_cast<std::size_t>(logits.size(1));
+  std::int64_t correct = 0;
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    const std::span<const float> x = logits.data().subspan(row * classes, classes);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    bool wins = x[label] == x[label];  // written so that any NaN loses
+    for (std::size_t c = 0; c < classes; ++c)
+      wins = wins && (c < label ? x[label] > x[c] : x[label] >= x[c]);
+    correct += wins;
+  }
+  return correct;
+}
+
+double top1_accuracy(const Tensor& logits, std::span<const std::int64_t> labels) {
+  return static_cast<double>(count_correct(logits, labels)) / static_cast<double>(labels.size());
+}
+
+}  // namespace rung::nn

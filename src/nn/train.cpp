@@ -1,0 +1,72 @@
+#include "rung/nn/train.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "core/format.h"
+
+namespace rung::nn {
+namespace {
+
+// Sums over batches; metrics() makes means of them.
+class Meter {
+ public:
+  void add(const Batch& batch, const Tensor& logits, double loss) {
+    loss_ += loss * static_cast<double>(batch.size());
+    correct_ += count_correct(logits, batch.labels);
+    images_ += batch.size();
+  }
+  Metrics metrics() const {
+    const auto images = static_cast<double>(images_);
+    const std::chrono::duration<double> elapsed = Clock::now() - start_;
+    return {loss_ / images, static_cast<double>(correct_) / images, images_, elapsed.count()};
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+  double loss_ = 0.0;
+  std::int64_t correct_ = 0, images_ = 0;
+};
+
+}  // namespace
+
+Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFunction& loss,
+                        Optimizer& optimizer, const TrainOptions& options) {
+  require(loader.size() > 0, "train_one_epoch: the loader has no batches");
+  require(loss != nullptr, "train_one_epoch: there is no loss function");
+  Meter meter;
+  std::int64_t done = loader.state().batch;  // not 0 when an interrupted epoch is continued
+  for (const Batch& batch : loader) {
+    if (options.before_step) options.before_step(done);
+    const Tensor logits = executor.forward(batch.images, Mode::train);
+    const Loss result = loss(logits, batch.labels);
+    require(std::isfinite(result.value),
+            "train_one_epoch: the loss is {} at batch {} of {}; try a lower learning rate or a "
+            "warm-up",
+            result.value, done + 1, loader.size());
+    optimizer.zero_grad();
+    executor.backward(result.gradient);
+    optimizer.step();
+    meter.add(batch, logits, result.value);
+    ++done;
+    if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});
+  }
+  return meter.metrics();
+}
+
+Metrics evaluate(Executor& executor, DataLoader& loader, const EvaluateOptions& options) {
+  require(loader.size() > 0, "evaluate: the loader has no batches");
+  require(options.loss != nullptr, "evaluate: there is no loss function");
+  Meter meter;
+  std::int64_t done = loader.state().batch;
+  for (const Batch& batch : loader) {
+    const Tensor logits = executor.forward(batch.images, Mode::eval);
+    meter.add(batch, logits, options.loss(logits, batch.labels).value);
+    ++done;
+    if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});
+  }
+  return meter.metrics();
+}
+
+}  // namespace rung::nn
