@@ -3,6 +3,7 @@
 #include "backend/onednn.h"
 #include "core/format.h"
 #include "kernels/relu.h"
+#include "ops/common.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
@@ -108,10 +109,10 @@ class ConvKernel final : public Kernel {
 }  // namespace
 
 void Conv::visit(AttributeVisitor& v) {
-  v("stride_h", stride_h), v("stride_w", stride_w);
-  v("padding_h", padding_h), v("padding_w", padding_w);
-  v("dilation_h", dilation_h), v("dilation_w", dilation_w);
-  v("groups", groups);
+  visit_pair(v, "strides", stride_h, stride_w);
+  visit_pair(v, "pads", padding_h, padding_w, 2);
+  visit_pair(v, "dilations", dilation_h, dilation_w);
+  v("group", groups);
 }
 
 std::vector<Shape> Conv::infer(std::span<const Shape> in) const {

@@ -10,20 +10,6 @@
 namespace rung {
 namespace {
 
-/// Shows a pair as the list of integers that ONNX has, repeated for the end side of pads.
-void visit_pair(AttributeVisitor& visitor, std::string_view name, std::int64_t& h, std::int64_t& w,
-                std::size_t repeat = 1) {
-  std::vector<std::int64_t> list;
-  for (std::size_t i = 0; i < repeat; ++i) list.insert(list.end(), {h, w});
-  const std::size_t size = list.size();
-  visitor(name, list);
-  require(list.size() == size, "{} must have {} entries, got {}", name, size, list.size());
-  require(list[0] == list[size - 2] && list[1] == list[size - 1],
-          "{} must be the same on both sides", name);
-  h = list[0];
-  w = list[1];
-}
-
 kernels::PoolGeometry geometry(const PoolWindow& window, const KernelContext& context) {
   const Shape &x = context.inputs[0], &y = context.outputs[0];
   return {.h = x[2],
