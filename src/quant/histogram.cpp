@@ -1,0 +1,119 @@
+#include "quant/histogram.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+
+#include "core/format.h"
+
+namespace rung {
+namespace {
+
+constexpr auto kBinsFloat = static_cast<float>(Histogram::kBins);
+
+}  // namespace
+
+float Histogram::edge(std::int64_t bin) const {
+  const float width = (range_.max - range_.min) / kBinsFloat;
+  return static_cast<float>(bin) * width + range_.min;
+}
+
+float Histogram::centre(std::int64_t bin) const { return (edge(bin + 1) + edge(bin)) / 2; }
+
+std::int64_t Histogram::bin_of(float x) const {
+  // The order of operations of torch.histc; the last bin includes its right end. The comparison
+  // also catches a range of zero width, where every number is in the last bin.
+  const float position = (x - range_.min) * kBinsFloat / (range_.max - range_.min);
+  return position < kBinsFloat ? static_cast<std::int64_t>(position) : kBins - 1;
+}
+
+void Histogram::begin_batch(Range seen) {
+  if (empty()) {
+    range_ = seen;
+    counts_.assign(kBins, 0.0);
+  } else {
+    widen({std::min(range_.min, seen.min), std::max(range_.max, seen.max)});
+  }
+}
+
+void Histogram::widen(Range to) {
+  if (to == range_) return;
+  const Range from = range_;
+  std::vector<double> old(kBins, 0.0);
+  old.swap(counts_);
+  range_ = to;
+  if (from.min == from.max) {  // AIMET divides by zero here
+    counts_[bin_of(from.min)] = std::accumulate(old.begin(), old.end(), 0.0);
+    return;
+  }
+  const float to_width = (to.max - to.min) / kBinsFloat;
+  const float from_width = (from.max - from.min) / kBinsFloat;
+  const auto bin_at = [&](float x) {
+    const float position = (x - to.min) / to_width;
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(position), 0, kBins - 1);
+  };
+  for (std::int64_t i = 0; i < kBins; ++i) {
+    if (old[i] == 0.0) continue;
+    // A new bin is at least as wide as an old one, so an old one touches at most two.
+    const float start = from.min + static_cast<float>(i) * from_width;
+    const std::int64_t first = bin_at(start);
+    const float first_end = to.min + to_width * static_cast<float>(first + 1);
+    const float share = (first_end - start) / from_width * static_cast<float>(old[i]);
+    const double part = std::min<double>(std::nearbyint(share), old[i]);
+    counts_[first] += part;
+    counts_[bin_at(start + to_width)] += old[i] - part;
+  }
+}
+
+void Histogram::accumulate(std::span<const float> chunk) {
+  // Two loops, because only the first one can be vectorized. Numbers that begin_batch() was not
+  // told of are counted at the ends.
+  const float scale_to = range_.max - range_.min;
+  std::array<std::int32_t, 512> bins;
+  while (!chunk.empty()) {
+    const std::size_t n = std::min(chunk.size(), bins.size());
+    const float* x = chunk.data();
+    for (std::size_t i = 0; i < n; ++i) {
+      const float position = (x[i] - range_.min) * kBinsFloat / scale_to;
+      const float below_end = position < kBinsFloat - 1 ? position : kBinsFloat - 1;
+      bins[i] = static_cast<std::int32_t>(below_end > 0 ? below_end : 0.0f);
+    }
+    for (std::size_t i = 0; i < n; ++i) counts_[bins[i]] += 1.0;
+    chunk = chunk.subspan(n);
+  }
+}
+
+void Histogram::merge(const Histogram& other) {
+  if (other.empty()) return;
+  if (empty()) {
+    *this = other;
+    return;
+  }
+  Histogram copy = other;
+  const Range all{std::min(range_.min, other.range_.min), std::max(range_.max, other.range_.max)};
+  widen(all);
+  copy.widen(all);
+  for (std::int64_t i = 0; i < kBins; ++i) counts_[i] += copy.counts_[i];
+}
+
+double Histogram::total() const { return std::accumulate(counts_.begin(), counts_.end(), 0.0); }
+
+std::vector<double> Histogram::state() const {
+  if (empty()) return {};
+  std::vector<double> state{range_.min, range_.max};
+  state.insert(state.end(), counts_.begin(), counts_.end());
+  return state;
+}
+
+void Histogram::load_state(std::span<const double> state) {
+  require(state.empty() || state.size() == kBins + 2,
+          "the state of a histogram must have 0 or {} numbers, got {}", kBins + 2, state.size());
+  counts_.clear();
+  range_ = {};
+  if (state.empty()) return;
+  range_ = {static_cast<float>(state[0]), static_cast<float>(state[1])};
+  counts_.assign(state.begin() + 2, state.end());
+}
+
+}  // namespace rung

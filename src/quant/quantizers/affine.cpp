@@ -1,0 +1,50 @@
+#include "core/format.h"
+#include "rung/quant/quantizer.h"
+
+// The parameters are min and max, as in AIMET: both mean something to a reader, and a learning rate
+// for them is in the unit of the data.
+
+namespace rung {
+
+std::vector<ParameterSpec> AffineQuantizer::parameters() const {
+  return {{"min", parameter_shape(), -1.0f}, {"max", parameter_shape(), 1.0f}};
+}
+
+Encoding AffineQuantizer::encoding(ParameterView parameters) const {
+  return encoding_from_range(parameters[0], parameters[1], bitwidth(), resolved_symmetry(), axis());
+}
+
+void AffineQuantizer::initialize(std::span<const Range> ranges,
+                                 MutableParameterView parameters) const {
+  for (std::size_t c = 0; c < ranges.size(); ++c) {
+    parameters[0][c] = ranges[c].min;
+    parameters[1][c] = ranges[c].max;
+  }
+}
+
+std::vector<Range> AffineQuantizer::ranges(ParameterView parameters) const {
+  std::vector<Range> ranges;
+  for (std::size_t c = 0; c < parameters[0].size(); ++c)
+    ranges.push_back({parameters[0][c], parameters[1][c]});
+  return ranges;
+}
+
+void AffineQuantizer::constrain(MutableParameterView parameters) const {
+  for (std::size_t c = 0; c < parameters[0].size(); ++c) {
+    const Range legal =
+        legal_learned_range({parameters[0][c], parameters[1][c]}, grid(), resolved_symmetry());
+    parameters[0][c] = legal.min;
+    parameters[1][c] = legal.max;
+  }
+}
+
+void AffineQuantizer::chain(const EncodingGradient& gradient, const Encoding& encoding,
+                            ParameterView parameters, MutableParameterView dparameters) const {
+  range_gradient(gradient, encoding, parameters[0], dparameters[0], dparameters[1]);
+}
+
+std::unique_ptr<Quantizer> AffineQuantizer::clone() const {
+  return std::make_unique<AffineQuantizer>(*this);
+}
+
+}  // namespace rung

@@ -1,0 +1,28 @@
+#include "rung/quant/range_estimator.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/format.h"
+
+namespace rung {
+
+std::unique_ptr<RangeEstimator> make_range_estimator(std::string_view name, double percentile) {
+  if (name == "min_max") return make_min_max();
+  if (name == "sqnr") return make_sqnr();
+  if (name == "percentile") return make_percentile(percentile);
+  fail("unknown range estimator \"{}\"; there are min_max, sqnr and percentile", name);
+}
+
+void observe(RangeEstimator& estimator, std::span<const float> batch) {
+  if (batch.empty()) return;
+  const auto bad =
+      std::count_if(batch.begin(), batch.end(), [](float x) { return !std::isfinite(x); });
+  require(bad == 0, "{} of {} elements are NaN or infinite", bad, batch.size());
+  const auto [min, max] = std::minmax_element(batch.begin(), batch.end());
+  estimator.begin_batch({*min, *max}, static_cast<std::int64_t>(batch.size()));
+  if (estimator.needs_data()) estimator.accumulate(batch);
+  estimator.end_batch();
+}
+
+}  // namespace rung
