@@ -1,0 +1,85 @@
+# shellcheck shell=bash disable=SC2154,SC2034
+# Bad input: one clear line, exit code 1, nothing half-written. Uses the files of other tests.
+
+tiny=(--epochs 1 --train-images 64 --test-images 100)
+run train --model lenet --out good.rung "${tiny[@]}"
+check "a model to damage" exits 0
+mkdir out
+
+refuses "unknown model" "resnet20" train --model resnet21 --out out/x.rung "${tiny[@]}"
+refuses "unknown dataset" "fashion-mnist" train --model lenet --dataset mnist --out out/x.rung \
+  "${tiny[@]}"
+
+refuses "no data folder" "nowhere" train --model lenet --data nowhere --out out/x.rung "${tiny[@]}"
+refuses "eval without data" "nowhere" eval good.rung --data nowhere
+mkdir data
+cp "$("$rung" datasets | sed -n 's/.*, in //p' | head -n 1)"/*.gz data
+head -c 100000 data/train-images-idx3-ubyte.gz >shorter.gz
+mv shorter.gz data/train-images-idx3-ubyte.gz
+refuses "truncated dataset" "train-images-idx3-ubyte" train --model lenet --data data \
+  --out out/x.rung "${tiny[@]}"
+printf 'no gzip' >data/t10k-labels-idx1-ubyte.gz
+refuses "damaged dataset" "t10k-labels-idx1-ubyte" eval good.rung --data data
+
+for command in eval inspect; do
+  refuses "$command: missing model file" "missing.rung" "$command" missing.rung
+done
+head -c 10000 good.rung >truncated.rung
+{ head -c 200 good.rung; printf '\1\2\3\4'; tail -c +205 good.rung; } >corrupt.rung
+printf 'not a model' >text.rung
+: >empty.rung
+for file in truncated corrupt text empty; do
+  refuses "eval: $file model" "$file.rung" eval "$file.rung"
+  refuses "quantize: $file model" "$file.rung" quantize "$file.rung" --out out/x.rung
+  refuses "qat: $file model" "$file.rung" qat "$file.rung" --out out/x.rung
+  refuses "export: $file model" "$file.rung" export "$file.rung" --out out/exported
+  refuses "inspect: $file model" "$file.rung" inspect "$file.rung"
+done
+refuses "a folder as a model" "out" eval out
+
+run export good.rung --out weights --prefix net
+refuses "plain weights as a model" "net.safetensors" eval weights/net.safetensors
+refuses "weights of another model" "conv1" train --model resnet8 --init weights/net.safetensors \
+  --out out/x.rung "${tiny[@]}"
+refuses "qat of a float model" "rung quantize" qat good.rung --out out/x.rung
+run quantize good.rung --out sim.rung --calibration-images 64 --test-images 100
+check "a sim to quantize again" exits 0
+refuses "quantizing twice" "already" quantize sim.rung --out out/x.rung
+refuses "percentile of another scheme" "percentile" quantize good.rung --percentile 99 \
+  --calibration-images 64 --test-images 100 --out out/x.rung
+refuses "missing configuration" "nothing.json" quantize good.rung --config nothing.json \
+  --calibration-images 64 --test-images 100 --out out/x.rung
+printf '{"defaults": {}}' >wrong.json
+refuses "wrong configuration" "wrong.json" quantize good.rung --config wrong.json \
+  --calibration-images 64 --test-images 100 --out out/x.rung
+
+refuses "no folder to write to" "nowhere" train --model lenet --out nowhere/x.rung "${tiny[@]}"
+refuses "a folder as output" "out" train --model lenet --out out "${tiny[@]}"
+refuses "figures into no folder" "nowhere" eval good.rung --json nowhere/x.json
+refuses "a rate that blows up" "learning rate" train --model lenet --lr 1e30 \
+  --batch-size 16 --out out/x.rung "${tiny[@]}"
+refuses "a milestone that makes no sense" "milestone" train --model lenet --schedule multistep \
+  --milestones=-3 --out out/x.rung "${tiny[@]}"
+
+# A full disk: /dev/full for figures and text, a small file system (needs root) for models.
+if [[ -c /dev/full ]]; then
+  refuses "figures to a full disk" "/dev/full" models --json /dev/full
+  last="models >/dev/full"
+  "$rung" models >/dev/full 2>stderr
+  code=$?
+  check "text to a full disk: exit code 1" exits 1
+  check "text to a full disk: one line" one_error_line
+fi
+if [[ $EUID -eq 0 ]] && mkdir full && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then
+  refuses "model to a full disk" "full/x.rung" train --model lenet --out full/x.rung "${tiny[@]}"
+  check "a full disk keeps nothing" test -z "$(ls -A full)"
+  refuses "export to a full disk" "full" export good.rung --out full --prefix net
+  check "a full disk keeps no weights" test -z "$(ls -A full)"
+  umount full
+fi
+if [[ $EUID -ne 0 ]]; then
+  mkdir locked && chmod a-w locked
+  refuses "a folder that is locked" "locked" train --model lenet --out locked/x.rung "${tiny[@]}"
+fi
+
+check "bad input writes nothing" test -z "$(ls -A out)"

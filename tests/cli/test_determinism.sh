@@ -1,0 +1,24 @@
+# shellcheck shell=bash disable=SC2154
+# The same seed gives the same bytes, whoever prepares the images.
+
+train_lenet() {
+  run train --model lenet --epochs 2 --batch-size 32 --train-images 256 --test-images 100 "$@"
+  check "train $*: exit code 0" exits 0
+}
+train_lenet --seed 5 --out a.rung
+train_lenet --seed 5 --out b.rung
+check "the same seed gives the same file" cmp -s a.rung b.rung
+train_lenet --seed 5 --workers 0 --out c.rung
+check "no workers give the same file" cmp -s a.rung c.rung
+train_lenet --seed 5 --workers 3 --out d.rung
+check "three workers give the same file" cmp -s a.rung d.rung
+train_lenet --seed 6 --out e.rung
+check "another seed gives another file" eval '! cmp -s a.rung e.rung'
+
+quantize_lenet() {
+  run quantize a.rung --calibration-images 64 --test-images 100 "$@"
+  check "quantize $*: exit code 0" exits 0
+}
+quantize_lenet --out qa.rung
+quantize_lenet --out qb.rung --workers 0
+check "quantizing twice gives the same file" cmp -s qa.rung qb.rung

@@ -1,0 +1,98 @@
+# shellcheck shell=bash disable=SC2154
+# train -> eval -> quantize -> qat -> export -> inspect, on few images.
+
+small=(--train-images 512 --test-images 500)
+
+works "train" train --model resnet8 --dataset fashion-mnist --epochs 2 --batch-size 32 --lr 0.05 \
+  --schedule cosine --seed 3 --out model.rung --json train.json "${small[@]}"
+check "train: a line per epoch" test "$(grep -c '^epoch' stdout)" -eq 2
+check "train: figures are JSON" is_json train.json
+check "train: it learned something" between "$(number train.json top1)" 30 100
+for key in loss top1_train top1_test seconds; do
+  check "train: two epochs have $key" test "$(grep -c "\"$key\"" train.json)" -eq 2
+done
+check "train: the file is a safetensors file" grep -qaF '"__metadata__"' model.rung
+
+works "eval" eval model.rung --dataset fashion-mnist --test-images 500 --json eval.json
+check "eval: figures are JSON" is_json eval.json
+check "eval: as training said" test "$(number eval.json top1)" = "$(number train.json top1)"
+check "eval: has loss" between "$(number eval.json loss)" 0 100
+check "eval: has images_per_s" between "$(number eval.json images_per_s)" 1 1e9
+
+works "quantize 8 bit" quantize model.rung --scheme tf_enhanced --param-bw 8 --output-bw 8 \
+  --calibration-images 256 --test-images 500 --out w8a8.rung --json w8a8.json
+check "quantize: figures are JSON" is_json w8a8.json
+check "quantize: top1_float is the float model's" \
+  test "$(number w8a8.json top1_float)" = "$(number eval.json top1)"
+check "quantize: 8 bit lose little" between "$(number w8a8.json top1_quantized)" \
+  "$(awk -v v="$(number eval.json top1)" 'BEGIN { print v - 5 }')" 100
+check "quantize: counts quantizers" between "$(number w8a8.json quantizers)" 10 100
+run eval w8a8.rung --test-images 500 --json sim.json
+check "eval of a quantized model is what quantize said" \
+  test "$(number sim.json top1)" = "$(number w8a8.json top1_quantized)"
+
+works "quantize 4 bit with learned ranges" quantize model.rung --scheme range_learning_tf \
+  --config per_channel --param-bw 4 --output-bw 4 --edge-bw 8 --calibration-images 256 \
+  --test-images 500 --out w4a4.rung --json w4a4.json
+works "qat" qat w4a4.rung --epochs 2 --lr 0.01 --lr-encodings 0.0001 --batch-size 32 \
+  --out qat.rung --json qat.json "${small[@]}"
+check "qat: figures are JSON" is_json qat.json
+check "qat: starts where quantize ended" \
+  test "$(number qat.json top1_before)" = "$(number w4a4.json top1_quantized)"
+check "qat: has top1" between "$(number qat.json top1)" 20 100
+run eval qat.rung --test-images 500 --json sim.json
+check "eval of a qat model is what qat said" \
+  test "$(number sim.json top1)" = "$(number qat.json top1)"
+works "qat goes on from its own file" qat qat.rung --epochs 1 --out qat2.rung "${small[@]}"
+check "qat: says that ranges are learned" stdout_has "ranges learned"
+
+works "quantize with batch norms" quantize model.rung --keep-bn --scheme percentile \
+  --percentile 99.9 --calibration-images 256 --test-images 500 --out bn.rung
+run inspect bn.rung
+check "quantize --keep-bn: batch norms are still there" stdout_has "BatchNormalization"
+works "qat with batch norms" qat bn.rung --epochs 1 --lr 0.001 --out bn_qat.rung "${small[@]}"
+check "qat: says that ranges are fixed" stdout_has "ranges fixed"
+
+works "export" export qat.rung --out exported --prefix net --json export.json
+check "export: figures are JSON" is_json export.json
+for name in net.safetensors net.encodings net_torch.encodings; do
+  check "export: wrote $name" test -s "exported/$name"
+  check "export: lists $name" grep -qF "\"exported/$name\"" export.json
+done
+check "export: encodings have version 1.0.0" grep -qF '"1.0.0"' exported/net.encodings
+check "export: encodings are JSON" is_json exported/net.encodings
+works "export 0.6.1" export qat.rung --out exported061 --prefix net --encodings-version 0.6.1
+check "export 0.6.1: encodings have it" grep -qF '"0.6.1"' exported061/net.encodings
+works "export of a float model" export model.rung --out plain --prefix net
+check "export of a float model: weights only" only_file_in plain net.safetensors
+works "train from exported weights" train --model resnet8 --init plain/net.safetensors --epochs 1 \
+  --lr 0 --out again.rung --json again.json "${small[@]}"
+check "train from weights: starts where they are" between "$(number again.json top1)" 20 100
+
+works "inspect" inspect qat.rung --json inspect.json
+check "inspect: shows the graph" stdout_has "layer1.0.conv1"
+check "inspect: shows quantizers" stdout_has "per channel"
+check "inspect: figures are JSON" is_json inspect.json
+check "inspect: lists all quantizers" \
+  test "$(grep -c '"scale"' inspect.json)" -eq "$(number w4a4.json quantizers)"
+works "inspect --plan" inspect model.rung --plan --batch 16
+check "inspect --plan: forward and backward" stdout_has "backward"
+works "inspect of weights" inspect plain/net.safetensors
+check "inspect of weights: shows tensors" stdout_has "conv1.weight"
+
+works "models" models --json models.json
+check "models: lists resnet20" stdout_has "resnet20"
+check "models: figures are JSON" is_json models.json
+works "datasets" datasets --json datasets.json
+check "datasets: lists fashion-mnist" stdout_has "fashion-mnist"
+check "datasets: figures are JSON" is_json datasets.json
+
+# --json - keeps standard output pure; everything else goes to stderr.
+for arguments in "eval model.rung --test-images 100" "models" "inspect model.rung" \
+  "train --model lenet --epochs 1 --train-images 64 --test-images 100 --out lenet.rung"; do
+  # shellcheck disable=SC2086
+  run $arguments --json -
+  check "--json -: exit code 0" exits 0
+  check "--json -: standard output is JSON ($arguments)" is_json stdout
+  check "--json -: people read stderr ($arguments)" test -s stderr
+done
