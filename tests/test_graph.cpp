@@ -19,7 +19,7 @@ struct Small {
   Var conv = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .padding = 1}, "conv");
   Var relu = nn::relu(conv, "relu");
   Var sum = nn::add(relu, conv, "sum");
-  Small() { graph.set_outputs(std::vector<Value*>{&sum.value()}); }
+  Small() { graph.set_outputs({&graph.value("sum")}); }
 };
 
 std::string message(const auto& call) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "rung/graph/pattern.h"
+
 namespace rung {
 
 std::string FusedNode::name() const {
@@ -11,10 +13,6 @@ std::string FusedNode::name() const {
 
 std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched,
                             bool enabled) {
-  const auto hidden = [&](const Value& value) {  // may the value between two nodes vanish?
-    return value.uses().size() == 1 && !graph.is_output(value) &&
-           std::ranges::find(watched, value.name()) == watched.end();
-  };
   std::vector<FusedNode> fused;
   std::set<const Node*> absorbed;
   for (const Node* node : graph.nodes()) {
@@ -22,10 +20,10 @@ std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> wat
     FusedNode made{.node = node,
                    .inputs = {node->inputs().begin(), node->inputs().end()},
                    .outputs = {node->outputs().begin(), node->outputs().end()}};
-    const Value& output = node->output();
-    if (enabled && node->op().can_fuse_relu() && hidden(output)) {
-      const Node* next = output.uses()[0].node;
-      if (next->type() == "Relu") {
+    if (enabled && node->op().can_fuse_relu() &&
+        std::ranges::find(watched, node->output().name()) == watched.end()) {
+      const Node* next = only_consumer(graph, *node);
+      if (next != nullptr && next->type() == "Relu") {
         made.relu = true;
         made.outputs.assign(next->outputs().begin(), next->outputs().end());
         absorbed.insert(next);

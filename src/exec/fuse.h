@@ -16,7 +16,8 @@ struct FusedNode {
   std::string name() const;
 };
 
-/// Lists the graph's nodes in order, {Conv, BatchNormalization, Add} + Relu joined where the value
+/// Lists the graph's nodes in order, those that can (Conv, BatchNormalization, Add) joined with the
+/// Relu behind them where the value
 /// between them has no other reader, is not watched and no output. The graph is not changed.
 std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, bool enabled);
 

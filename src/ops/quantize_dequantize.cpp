@@ -38,7 +38,20 @@ QuantizeDequantize::QuantizeDequantize(const QuantizeDequantize& other)
 
 QuantizeDequantize::~QuantizeDequantize() = default;
 
+std::uint64_t QuantizeDequantize::state_version() const {
+  // What a quantizer of another kind depends on is unknown: it always counts as changed.
+  if (quantizer_->kind() != AffineQuantizer::kKind) ++changes_;
+  std::uint64_t hash = changes_;
+  for (const std::uint64_t part :
+       {std::uint64_t{enabled_}, std::uint64_t{initialized_}, static_cast<std::uint64_t>(mode_),
+        static_cast<std::uint64_t>(quantizer_->bitwidth()),
+        static_cast<std::uint64_t>(quantizer_->resolved_symmetry())})
+    hash = hash * 64 + part;
+  return hash;
+}
+
 void QuantizeDequantize::set_quantizer(std::unique_ptr<Quantizer> quantizer) {
+  ++changes_;
   require(quantizer != nullptr, "QuantizeDequantize needs a quantizer");
   quantizer_ = std::move(quantizer);
   initialized_ = false;

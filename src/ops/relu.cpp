@@ -1,5 +1,6 @@
 #include "kernels/relu.h"
 
+#include "ops/common.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
@@ -22,6 +23,11 @@ class ReluKernel final : public Kernel {
 };
 
 }  // namespace
+
+std::vector<Shape> Relu::infer(std::span<const Shape> in) const {
+  require_input_count(in, 1);
+  return {in[0]};
+}
 
 std::unique_ptr<Kernel> Relu::compile(const KernelContext& context) const {
   return std::make_unique<ReluKernel>(context);

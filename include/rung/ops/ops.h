@@ -44,8 +44,8 @@ struct RUNG_API Gemm final : Op {
 /// Normalizes each channel of x [N, C, H, W]: y = (x - mean) / sqrt(var + epsilon) * weight + bias.
 /// In Mode::train mean and (biased) var are the batch's, and the running statistics move by
 /// `momentum` towards them (the running variance is unbiased, n / (n - 1)); in Mode::eval, or with
-/// `frozen`, they are the running statistics. Inputs: x, weight, bias, running_mean, running_var, all [C].
-/// ONNX: BatchNormalization; torch.nn.BatchNorm2d (Ioffe and Szegedy 2015).
+/// `frozen`, they are the running statistics. Inputs: x, weight, bias, running_mean, running_var,
+/// all [C]. ONNX: BatchNormalization; torch.nn.BatchNorm2d (Ioffe and Szegedy 2015).
 struct RUNG_API BatchNormalization final : Op {
   float epsilon = 1e-5f;
   float momentum = 0.1f;  ///< PyTorch's: weight of the new batch (ONNX's is 1 minus this)
@@ -64,7 +64,7 @@ struct RUNG_API BatchNormalization final : Op {
 struct RUNG_API Relu final : Op {
   std::string_view type() const override { return "Relu"; }
   void visit(AttributeVisitor&) override {}
-  std::vector<Shape> infer(std::span<const Shape> inputs) const override { return {inputs[0]}; }
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
   Needs backward_needs() const override { return Needs::outputs(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Relu>(*this); }

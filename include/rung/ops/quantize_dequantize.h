@@ -85,6 +85,7 @@ class RUNG_API QuantizeDequantize final : public Op {
   std::unique_ptr<Op> clone() const override;
   void constrain(std::span<Parameter* const> parameters) const override;
   bool has_constraint() const override { return true; }
+  std::uint64_t state_version() const override;
 
  private:
   friend class QuantizeDequantizeKernel;
@@ -94,6 +95,8 @@ class RUNG_API QuantizeDequantize final : public Op {
   std::unique_ptr<Observation> observation_;  // written by const kernels: state of a run
   bool enabled_ = true, frozen_ = false, initialized_ = false;
   QuantizeMode mode_ = QuantizeMode::quantize;
+  mutable std::uint64_t changes_ =
+      0;  // of what settings do not tell: the quantizer, or its own state
 };
 
 /// Returns the parameters of a QuantizeDequantize node, in order: its inputs but the first. Throws

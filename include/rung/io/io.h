@@ -1,0 +1,8 @@
+#pragma once
+
+// Files: weights, models, AIMET's encodings.
+
+#include "rung/io/encodings.h"
+#include "rung/io/model_file.h"
+#include "rung/io/safetensors.h"
+#include "rung/io/weights.h"

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/graph/graph.h"
+
+namespace rung::io {
+
+/// Writes weights, biases, norms and buffers (not encodings) as a plain safetensors file under
+/// their names, which are PyTorch's state_dict keys. Atomic; throws Error as save_safetensors does.
+RUNG_API void save_weights(const Graph& graph, const std::filesystem::path& path);
+
+struct LoadWeightsOptions {
+  /// Whether names that only the graph or only the file has are an Error (torch's strict).
+  bool strict = true;
+};
+
+/// What load_weights(..., {.strict = false}) left out.
+struct LoadWeightsReport {
+  std::vector<std::string> missing = {};     ///< parameters that the file does not have
+  std::vector<std::string> unexpected = {};  ///< tensors that the graph does not have
+};
+
+/// Fills the graph's parameters (all but encodings) from a safetensors file, converting to float32;
+/// ignores PyTorch's `*.num_batches_tracked`. Throws one Error that lists the missing, unexpected
+/// and mis-shaped names together, with the closest candidates; the graph is unchanged then.
+RUNG_API LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
+                                        LoadWeightsOptions options = {});
+
+}  // namespace rung::io

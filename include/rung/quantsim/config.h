@@ -1,0 +1,78 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+
+namespace rung {
+
+/// Where AIMET's JSON configuration says which tensors get a quantizer. A setting that is absent
+/// leaves what an earlier level said (see src/quantsim/placement.cpp for the levels).
+
+/// Settings of parameters ("weight", "bias").
+struct ParamConfig {
+  std::optional<bool> is_quantized;
+  std::optional<bool> is_symmetric;
+};
+
+/// A range known beforehand (a Sigmoid's [0, 1]): fixed, nothing is observed.
+struct EncodingConstraints {
+  double min = 0;
+  double max = 0;
+};
+
+/// One precision of a target machine.
+struct KernelPrecision {
+  int bitwidth = 8;
+  bool is_float = false;
+};
+
+/// One combination of precisions that a target machine runs; kept for tools, placement ignores it
+/// as AIMET does by default.
+struct SupportedKernel {
+  KernelPrecision activation;
+  std::optional<KernelPrecision> param;
+};
+
+/// Settings of one op type (an ONNX name).
+struct OpConfig {
+  std::optional<bool> is_input_quantized;  ///< only true can be asked for
+  std::optional<bool> is_output_quantized;
+  std::optional<bool> is_symmetric;
+  std::optional<bool> per_channel_quantization;
+  std::map<std::string, ParamConfig> params;
+  std::optional<EncodingConstraints> encoding_constraints;
+  std::vector<SupportedKernel> supported_kernels;
+};
+
+/// A parsed quantization simulation configuration: AIMET's six sections.
+struct QuantSimConfig {
+  OpConfig default_ops;  ///< "defaults"."ops": only the outputs and the symmetry
+  ParamConfig default_params;
+  bool strict_symmetric = false;    ///< symmetric grids without their lowest code
+  bool unsigned_symmetric = false;  ///< symmetric grids 0.. if nothing negative was observed
+  bool per_channel_quantization = false;
+  std::vector<SupportedKernel> supported_kernels;
+  std::string hw_version;  ///< empty if absent
+  std::map<std::string, ParamConfig> params;
+  std::map<std::string, OpConfig> op_type;
+  std::vector<std::vector<std::string>> supergroups;  ///< op types, each at least two
+  bool is_model_input_quantized = false;
+  bool is_model_output_quantized = false;
+};
+
+/// Returns the JSON text of the configuration `name`: `default` and `per_channel` are built in
+/// (AIMET's default_config.json and default_config_per_channel.json), anything else is the path of
+/// a file. Throws Error if it cannot be read.
+RUNG_API std::string read_config(std::string_view name);
+
+/// Parses AIMET's JSON configuration. Booleans may be JSON's or the strings "True" and "False".
+/// Throws Error naming `source`, the JSON path, what is allowed and what was found; unknown keys
+/// and missing sections are errors.
+RUNG_API QuantSimConfig parse_config(std::string_view json, std::string_view source);
+
+}  // namespace rung

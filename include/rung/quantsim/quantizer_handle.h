@@ -1,0 +1,114 @@
+#pragma once
+
+#include <iosfwd>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/graph/graph.h"
+#include "rung/ops/quantize_dequantize.h"
+#include "rung/quant/encoding.h"
+
+namespace rung {
+
+/// Where a quantizer stands.
+enum class QuantizerPlace {
+  parameter,  ///< between a parameter and its op; AIMET: param_quantizers
+  value,      ///< behind a value, for all its readers; AIMET: output_quantizers
+  edge,       ///< on one edge only; AIMET: input_quantizers
+};
+
+/// Looks at and changes one quantizer of a graph. A light handle, valid as long as the graph; every
+/// change takes effect at the next forward.
+class RUNG_API QuantizerHandle {
+ public:
+  /// Throws Error if the node is no QuantizeDequantize.
+  QuantizerHandle(Graph& graph, Node& node);
+
+  /// Returns the node's name without ".qdq": a parameter ("layer1.0.conv1.weight"), a value
+  /// ("layer1.0.relu1") or an edge ("conv1.input0").
+  std::string name() const;
+  /// Returns AIMET's name: <module>.param_quantizers.<param>, <module>.output_quantizers.<i> or
+  /// <module>.input_quantizers.<i>; a module is the node that has the parameter, output or input.
+  std::string aimet_name() const;
+  QuantizerPlace place() const;
+  /// Returns the tensor that is quantized: the node's first input.
+  const Value& source() const { return *node_->inputs()[0]; }
+  Node& node() const { return *node_; }
+  QuantizeDequantize& op() const { return *node_->as<QuantizeDequantize>(); }
+  /// Returns min and max (affine), Role::encoding.
+  std::vector<Parameter*> parameters() const { return quantizer_parameters(*node_); }
+
+  int bitwidth() const { return op().quantizer().bitwidth(); }
+  Symmetry symmetry() const { return op().quantizer().symmetry(); }
+  /// Changes the grid and keeps the range that it covers. Throws Error, with nothing changed,
+  /// outside 2..32 or if the quantizer is frozen.
+  void set_bitwidth(int bitwidth);
+  void set_symmetric(bool symmetric) {
+    set_symmetry(symmetric ? Symmetry::symmetric : Symmetry::asymmetric);
+  }
+  void set_symmetry(Symmetry symmetry);
+
+  /// True once a range was calibrated or set; a forward through an enabled quantizer needs one.
+  bool initialized() const { return op().initialized(); }
+  /// Sets the range of every channel (made legal: contains zero); throws Error, with nothing
+  /// changed, for NaN, min > max or a frozen quantizer.
+  void set_range(Range range) { set_ranges({&range, 1}); }
+  /// Sets one range per channel, or one for all.
+  void set_ranges(std::span<const Range> ranges);
+  /// Returns the stored ranges, one per channel; throws Error before initialized().
+  std::vector<Range> ranges() const;
+  /// Returns what min and max mean: scale and offset; throws Error before initialized().
+  Encoding encoding() const;
+
+  bool enabled() const { return op().enabled(); }
+  void enable() { op().set_enabled(true); }
+  void disable() { op().set_enabled(false); }  ///< everything passes unchanged
+  /// Disables the quantizer until the returned object dies, then restores what was.
+  class DisabledScope;
+  [[nodiscard]] DisabledScope disabled_scope();
+
+  bool frozen() const { return op().frozen(); }
+  /// Keeps the range as it is: calibration, training and setters leave it alone. Throws Error
+  /// before initialized(). AIMET: freeze_encoding, allow_overwrite(False).
+  void freeze();
+  void unfreeze();
+  /// True if min and max are trained.
+  bool learned() const;
+  void set_learned(bool learned);
+
+ private:
+  void require_unfrozen(std::string_view what) const;
+  template <typename Change>
+  void change_quantizer(const Change& change);
+
+  Graph* graph_;
+  Node* node_;
+};
+
+/// Keeps a quantizer disabled while it lives.
+class RUNG_API QuantizerHandle::DisabledScope {
+ public:
+  explicit DisabledScope(QuantizeDequantize& op) : op_(op), was_enabled_(op.enabled()) {
+    op_.set_enabled(false);
+  }
+  ~DisabledScope() { op_.set_enabled(was_enabled_); }
+  DisabledScope(const DisabledScope&) = delete;
+  DisabledScope& operator=(const DisabledScope&) = delete;
+
+ private:
+  QuantizeDequantize& op_;
+  bool was_enabled_;
+};
+
+/// Prints one line: name, bitwidth, symmetry, granularity, estimator, state and scale.
+RUNG_API std::ostream& operator<<(std::ostream& out, const QuantizerHandle& quantizer);
+
+/// Returns every quantizer of the graph in network order: for each op its inputs' and parameters',
+/// then its outputs'.
+RUNG_API std::vector<QuantizerHandle> find_quantizers(Graph& graph);
+
+}  // namespace rung

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/exec/executor.h"
+#include "rung/graph/graph.h"
+#include "rung/quantsim/config.h"
+#include "rung/quantsim/quantizer_handle.h"
+
+namespace rung {
+
+/// How ranges are found, and whether training changes them. AIMET's names.
+enum class QuantScheme {
+  post_training_tf,                              ///< min-max, then fixed
+  post_training_tf_enhanced,                     ///< search with a histogram (sqnr), then fixed
+  post_training_percentile,                      ///< cut off outliers, then fixed
+  training_range_learning_with_tf_init,          ///< min-max, then learned
+  training_range_learning_with_tf_enhanced_init  ///< search, then learned
+};
+RUNG_API std::string_view to_string(QuantScheme scheme);
+/// Returns the scheme of an AIMET name or a short one: tf, tf_enhanced, percentile,
+/// range_learning_tf, range_learning_tf_enhanced. Throws Error listing them otherwise.
+RUNG_API QuantScheme parse_quant_scheme(std::string_view name);
+/// True if min and max are trained.
+RUNG_API bool is_range_learning(QuantScheme scheme);
+
+struct QuantSimOptions {
+  QuantScheme quant_scheme = QuantScheme::post_training_tf_enhanced;
+  int default_output_bw = 8;            ///< of activations, 2..32; 32 lets everything pass
+  int default_param_bw = 8;             ///< of parameters
+  std::string config_file = "default";  ///< default, per_channel or the path of a JSON file
+  /// Bitwidth of the model's inputs, its outputs, and the weights of the first and the last layer
+  /// that has any; none: as all others (AIMET).
+  std::optional<int> edge_bw = {};
+};
+
+struct CalibrationOptions {
+  bool allow_unobserved = false;  ///< quantizers that see no data stay as they are, silently
+};
+
+struct ExportOptions {
+  std::string encodings_version = "1.0.0";  ///< of <prefix>.encodings: 1.0.0 or 0.6.1
+};
+
+/// A model whose tensors go through quantizers: quantization simulation. Owns a copy of the graph
+/// with QuantizeDequantize nodes, and an executor for it. AIMET: QuantizationSimModel.
+class RUNG_API QuantizationSimModel {
+ public:
+  using Callback = std::function<void(Executor&)>;
+
+  /// Copies `model` and inserts quantizers where the configuration says. Throws Error for a wrong
+  /// bitwidth or configuration and for a model that has quantizers already.
+  explicit QuantizationSimModel(const Graph& model, QuantSimOptions options = {});
+  ~QuantizationSimModel();
+  QuantizationSimModel(QuantizationSimModel&&) noexcept;
+  QuantizationSimModel& operator=(QuantizationSimModel&&) noexcept;
+
+  /// Takes a graph that has its quantizers and what state() said about it: restores a sim from a
+  /// model file. Throws Error if the state cannot be read or the graph has no quantizers.
+  static QuantizationSimModel from_state(Graph graph, std::string_view state);
+  /// Returns the options and the configuration as JSON text; ranges, bitwidths, what is frozen and
+  /// what is learned are in the graph's nodes and parameters.
+  std::string state() const;
+
+  Graph& graph();
+  const Graph& graph() const;
+  Executor& executor();
+  const QuantSimOptions& options() const;
+  const QuantSimConfig& config() const;
+
+  /// Computes every enabled quantizer's range: those of parameters from their present values, then
+  /// those of activations from what `callback` runs through the executor (in Mode::eval).
+  /// Meanwhile parameters are quantized and activations only observed. Frozen quantizers keep
+  /// their ranges. With a range learning scheme min and max require gradients afterwards. Throws
+  /// Error naming the quantizers that saw no data, or the tensor with NaN or infinite elements;
+  /// then (and if the callback throws) every quantizer is as before. AIMET: compute_encodings.
+  void compute_encodings(const Callback& callback, CalibrationOptions options = {});
+  /// Sets which percentage of the numbers the percentile scheme keeps at either end, 50 < p <= 100,
+  /// from the next compute_encodings on. Throws Error with any other scheme.
+  void set_percentile_value(double percentile);
+
+  /// Returns the quantizer of this name, with or without ".qdq" (see QuantizerHandle::name), or of
+  /// this AIMET name; throws Error with close names if there is none.
+  QuantizerHandle quantizer(std::string_view name);
+  std::vector<QuantizerHandle> quantizers();  ///< in network order
+
+  /// Writes <prefix>.safetensors (float master weights), <prefix>.encodings (by tensor name) and
+  /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Returns their
+  /// paths. Throws Error for an uncalibrated quantizer, an unknown version or a file that cannot
+  /// be written. AIMET: export.
+  std::vector<std::string> export_to(const std::string& directory, const std::string& prefix,
+                                     const ExportOptions& options = {}) const;
+
+ private:
+  struct Impl;
+  explicit QuantizationSimModel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Prints a table with one row per quantizer.
+RUNG_API std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim);
+
+}  // namespace rung

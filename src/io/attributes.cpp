@@ -1,0 +1,107 @@
+#include "io/attributes.h"
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "io/names.h"
+
+namespace rung::io {
+namespace {
+
+// Sizes and paddings beyond this are damage, and shape arithmetic on them would overflow.
+constexpr std::int64_t kMaxInteger = std::int64_t{1} << 31;
+constexpr std::size_t kMaxText = 1 << 16;
+constexpr std::size_t kMaxList = 1 << 16;
+
+class Writer final : public AttributeVisitor {
+ public:
+  void operator()(std::string_view name, std::int64_t& value) override { put(name, value); }
+  void operator()(std::string_view name, bool& value) override { put(name, value); }
+  void operator()(std::string_view name, std::string& value) override { put(name, value); }
+  void operator()(std::string_view name, std::vector<std::int64_t>& value) override {
+    put(name, value);
+  }
+  void operator()(std::string_view name, float& value) override { put_number(name, value); }
+  void operator()(std::string_view name, double& value) override { put_number(name, value); }
+  Json take() { return std::move(object_); }
+
+ private:
+  void put(std::string_view name, Json value) { object_[std::string(name)] = std::move(value); }
+  void put_number(std::string_view name, double value) {
+    if (std::isfinite(value))
+      put(name, value);
+    else
+      put(name, std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+  }
+
+  Json object_ = Json::object();
+};
+
+class Reader final : public AttributeVisitor {
+ public:
+  explicit Reader(const JsonPlace& place) : place_(place.object()) {}
+  void operator()(std::string_view name, std::int64_t& value) override {
+    value = next(name).integer(-kMaxInteger, kMaxInteger);
+  }
+  void operator()(std::string_view name, bool& value) override { value = next(name).boolean(); }
+  void operator()(std::string_view name, std::string& value) override {
+    value = next(name).string(kMaxText);
+  }
+  void operator()(std::string_view name, std::vector<std::int64_t>& value) override {
+    const JsonPlace list = next(name).array(kMaxList);
+    value.clear();
+    for (std::size_t i = 0; i < list.size(); ++i)
+      value.push_back(list[i].integer(-kMaxInteger, kMaxInteger));
+  }
+  void operator()(std::string_view name, float& value) override {
+    const JsonPlace place = next(name);
+    const double number = number_at(place);
+    if (std::isfinite(number) && std::abs(number) > std::numeric_limits<float>::max())
+      place.refuse("does not fit into a float");
+    value = static_cast<float>(number);
+  }
+  void operator()(std::string_view name, double& value) override { value = number_at(next(name)); }
+
+  /// Refuses attributes that the op did not ask for.
+  void finish() const {
+    if (place_.size() == seen_.size()) return;
+    for (const auto& [name, unused] : place_.json().items())
+      if (!seen_.contains(name))
+        place_.refuse("has " + shown_name(name) + ", which this op does not know");
+  }
+
+ private:
+  JsonPlace next(std::string_view name) {
+    seen_.emplace(name);
+    return place_[name];
+  }
+  static double number_at(const JsonPlace& place) {
+    if (!place.json().is_string()) return place.number();
+    const std::string& text = place.string();
+    const bool infinite = text == "inf" || text == "-inf";
+    if (!infinite && text != "nan") place.refuse("must be a number, \"inf\", \"-inf\" or \"nan\"");
+    if (!infinite) return std::numeric_limits<double>::quiet_NaN();
+    return text == "inf" ? std::numeric_limits<double>::infinity()
+                         : -std::numeric_limits<double>::infinity();
+  }
+
+  JsonPlace place_;
+  std::set<std::string, std::less<>> seen_;
+};
+
+}  // namespace
+
+Json attributes_to_json(Op& op) {
+  Writer writer;
+  op.visit(writer);
+  return writer.take();
+}
+
+void attributes_from_json(Op& op, const JsonPlace& place) {
+  Reader reader(place);
+  op.visit(reader);
+  reader.finish();
+}
+
+}  // namespace rung::io

@@ -1,0 +1,151 @@
+#include "io/graph_json.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/format.h"
+#include "io/attributes.h"
+#include "io/names.h"
+#include "rung/ops/ops.h"
+#include "rung/ops/quantize_dequantize.h"
+
+namespace rung::io {
+namespace {
+
+constexpr std::size_t kMaxNodes = 100'000, kMaxParameters = 100'000;
+constexpr std::size_t kMaxEnds = 1024;  // inputs and outputs of a node or the graph
+constexpr std::size_t kMaxName = 1024;
+constexpr std::size_t kMaxRank = 8;
+constexpr std::int64_t kMaxExtent = INT32_MAX;  // so that products in shape rules fit into int64
+constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxName && std::ranges::none_of(text, [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+  });
+}
+
+std::string checked(const std::string& name, std::string_view source) {
+  require(is_name(name), "{}: the name {} is empty, longer than {} bytes or not printable", source,
+          shown_name(name), kMaxName);
+  return name;
+}
+
+Json names_of(std::span<Value* const> values, std::string_view source) {
+  Json names = Json::array();
+  for (const Value* value : values) names.push_back(checked(value->name(), source));
+  return names;
+}
+
+const std::string& name_at(const JsonPlace& place) {
+  const std::string& name = place.string(kMaxName);
+  if (!is_name(name)) place.refuse("is empty or has control characters");
+  return name;
+}
+
+Shape shape_at(const JsonPlace& place) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t i = 0; i < place.array(kMaxRank).size(); ++i)
+    dims.push_back(place[i].integer(0, kMaxExtent));
+  return Shape(std::move(dims));
+}
+
+Role role_at(const JsonPlace& place) {
+  const std::string& text = place.string();
+  for (const Role role : kRoles)
+    if (to_string(role) == text) return role;
+  place.refuse("must be weight, bias, norm, encoding or buffer, got " + shown_name(text));
+}
+
+/// Looks a value up among those defined so far: what makes a cycle or a wrong order impossible.
+Value* value_at(const Graph& graph, const JsonPlace& place) {
+  const std::string& name = name_at(place);
+  Value* value = graph.find_value(name);
+  if (value == nullptr) place.refuse(fmt::format("is {}, which is not defined before", name));
+  return value;
+}
+
+std::vector<Value*> values_at(const Graph& graph, const JsonPlace& list) {
+  std::vector<Value*> values;
+  for (std::size_t i = 0; i < list.array(kMaxEnds).size(); ++i)
+    values.push_back(value_at(graph, list[i]));
+  return values;
+}
+
+void add_parameter(Graph& graph, const JsonPlace& entry,
+                   const std::function<Tensor(const std::string&)>& value_of) {
+  const std::string& name = name_at(entry["name"]);
+  const Role role = role_at(entry["role"]);
+  Tensor tensor = value_of(name);
+  const auto dims = tensor.shape().dims();
+  if (dims.size() > kMaxRank || std::ranges::any_of(dims, [](auto d) { return d > kMaxExtent; }))
+    entry.refuse(fmt::format("has the shape {}, which is too large", tensor.shape()));
+  Parameter& parameter = *graph.add_parameter(name, std::move(tensor), role).parameter();
+  const bool requires_grad = entry["requires_grad"].boolean();
+  if (requires_grad != parameter.requires_grad()) parameter.set_requires_grad(requires_grad);
+}
+
+void add_node(Graph& graph, const JsonPlace& entry) {
+  const std::string& name = name_at(entry["name"]);
+  const std::string& type = entry["type"].string();
+  std::unique_ptr<Op> op = make_op(type);
+  if (op == nullptr)
+    entry.refuse(fmt::format("({}) has the unknown type {}; known are {}", name, shown_name(type),
+                             fmt::join(op_types(), ", ")));
+  try {
+    attributes_from_json(*op, entry["attributes"]);
+  } catch (const Error& error) {
+    fail("[{} {}] {}", type, name, error.what());
+  }
+  const std::vector<Value*> inputs = values_at(graph, entry["inputs"]);
+  if (inputs.empty()) entry.refuse("has no inputs");
+  const Node& node = graph.add_node(std::move(op), inputs, name);
+
+  const JsonPlace outputs = entry["outputs"].array(kMaxEnds);
+  bool same = outputs.size() == node.outputs().size();
+  for (std::size_t i = 0; same && i < outputs.size(); ++i)
+    same = outputs[i].string() == node.outputs()[i]->name();
+  if (!same) outputs.refuse("does not list the outputs that this node has");
+}
+
+}  // namespace
+
+Json graph_to_json(const Graph& graph, std::string_view source) {
+  Json json = {{"inputs", Json::array()},
+               {"parameters", Json::array()},
+               {"nodes", Json::array()},
+               {"outputs", names_of(graph.outputs(), source)}};
+  for (const Value* input : graph.inputs())
+    json["inputs"].push_back(
+        {{"name", checked(input->name(), source)}, {"shape", input->shape().dims()}});
+  for (const Parameter* parameter : graph.parameters())
+    json["parameters"].push_back({{"name", checked(parameter->name(), source)},
+                                  {"role", to_string(parameter->role())},
+                                  {"requires_grad", parameter->requires_grad()}});
+  for (Node* node : graph.nodes()) {
+    if (const auto* quantizer = node->as<QuantizeDequantize>()) quantizer->check_savable();
+    json["nodes"].push_back({{"name", checked(node->name(), source)},
+                             {"type", node->type()},
+                             {"attributes", attributes_to_json(node->op())},
+                             {"inputs", names_of(node->inputs(), source)},
+                             {"outputs", names_of(node->outputs(), source)}});
+  }
+  return json;
+}
+
+Graph graph_from_json(const JsonPlace& place,
+                      const std::function<Tensor(const std::string& name)>& value_of) {
+  Graph graph;
+  const JsonPlace inputs = place["inputs"].array(kMaxEnds);
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    graph.input(name_at(inputs[i]["name"]), shape_at(inputs[i]["shape"]));
+  const JsonPlace parameters = place["parameters"].array(kMaxParameters);
+  for (std::size_t i = 0; i < parameters.size(); ++i) add_parameter(graph, parameters[i], value_of);
+  const JsonPlace nodes = place["nodes"].array(kMaxNodes);
+  for (std::size_t i = 0; i < nodes.size(); ++i) add_node(graph, nodes[i]);
+  graph.set_outputs(values_at(graph, place["outputs"]));
+  graph.check();
+  return graph;
+}
+
+}  // namespace rung::io

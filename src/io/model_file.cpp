@@ -1,0 +1,92 @@
+#include "rung/io/model_file.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "core/format.h"
+#include "io/graph_json.h"
+#include "io/names.h"
+#include "rung/io/safetensors.h"
+
+namespace rung::io {
+namespace {
+
+constexpr int kVersion = 1;
+constexpr std::string_view kFormat = "rung";
+constexpr std::string_view kSection = "rung.section.";
+constexpr std::string_view kExtra = "extra:";
+
+void check_version(const std::map<std::string, std::string>& metadata, const std::string& path) {
+  const auto format = metadata.find("format");
+  require(format != metadata.end() && format->second == kFormat,
+          "{}: is a safetensors file, but no model file: load_weights reads plain weights", path);
+  const auto found = metadata.find("rung.version");
+  require(found != metadata.end(), "{}: its metadata has no rung.version", path);
+  const std::string& text = found->second;
+  int version = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  require(error == std::errc() && end == text.data() + text.size() && version >= 1,
+          "{}: rung.version must be a number from 1 on, got {}", path, shown_name(text));
+  require(version <= kVersion,
+          "{}: has model file version {}, this program reads versions up to {}: update it", path,
+          version, kVersion);
+}
+
+Graph read_graph(const SafetensorsFile& file, std::set<std::string>& used) {
+  const auto text = file.metadata().find("rung.graph");
+  require(text != file.metadata().end(), "its metadata has no rung.graph");
+  const Json json = parse_json(text->second, "rung.graph");
+  return graph_from_json(JsonPlace(json, "rung.graph"), [&](const std::string& name) {
+    require(file.info(name).dtype == Dtype::F32, "{} has dtype {}, expected F32", shown_name(name),
+            to_string(file.info(name).dtype));
+    // Twice the same name is refused by the graph, but only after the tensor has been read.
+    require(used.insert(name).second, "the parameter {} appears twice", shown_name(name));
+    return file.tensor(name);
+  });
+}
+
+}  // namespace
+
+void save_model(const std::filesystem::path& path, const Graph& graph, const ModelExtras& extras) {
+  SafetensorsContent content;
+  content.metadata["format"] = kFormat;
+  content.metadata["rung.version"] = std::to_string(kVersion);
+  content.metadata["rung.graph"] = dump_json(graph_to_json(graph, path.string()), path.string());
+  for (const auto& [name, text] : extras.sections)
+    content.metadata[std::string(kSection) + name] = text;
+  for (const Parameter* parameter : graph.parameters()) {
+    require(!parameter->name().starts_with(kExtra), "{}: the parameter {} must not begin with {}",
+            path.string(), shown_name(parameter->name()), kExtra);
+    content.tensors.emplace_back(parameter->name(), parameter->value());
+  }
+  for (const auto& [name, tensor] : extras.tensors)
+    content.tensors.emplace_back(std::string(kExtra) + name, tensor);
+  save_safetensors(path, content);
+}
+
+ModelFile load_model(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  check_version(file.metadata(), path.string());
+  ModelFile model;
+  std::set<std::string> used;
+  try {
+    model.graph = read_graph(file, used);
+  } catch (const Error& error) {
+    // Graph and ops know names, but no file.
+    const std::string_view what = error.what();
+    if (what.starts_with(path.string())) throw;
+    fail("{}: {}", path.string(), what);
+  }
+  for (const TensorInfo& info : file.tensors()) {
+    if (used.contains(info.name)) continue;
+    require(info.name.starts_with(kExtra), "{}: the tensor {} belongs to nothing in the graph",
+            path.string(), shown_name(info.name));
+    model.tensors.emplace_back(info.name.substr(kExtra.size()), file.tensor(info.name));
+  }
+  for (const auto& [key, text] : file.metadata())
+    if (key.starts_with(kSection)) model.sections[key.substr(kSection.size())] = text;
+  return model;
+}
+
+}  // namespace rung::io

@@ -1,0 +1,109 @@
+#include "rung/io/weights.h"
+
+#include <algorithm>
+
+#include "core/closest.h"
+#include "core/format.h"
+#include "io/names.h"
+#include "rung/io/safetensors.h"
+
+namespace rung::io {
+namespace {
+
+constexpr std::size_t kListed = 8;  // names of each kind that a message shows
+
+/// Names that may stand for each other; long ones and long lists are not worth comparing.
+std::string suggestion(const std::string& name, const std::vector<std::string>& candidates) {
+  constexpr std::size_t kMaxName = 256, kMaxCandidates = 10'000;
+  std::vector<std::string> comparable;
+  for (const std::string& candidate : candidates)
+    if (candidate.size() <= kMaxName && comparable.size() < kMaxCandidates)
+      comparable.push_back(shown_name(candidate));
+  if (comparable.empty() || name.size() > kMaxName) return {};
+  return fmt::format(" (closest: {})", closest_names(shown_name(name), comparable));
+}
+
+/// Collects one kind of complaint: "2 missing: "a" (closest: ...), "b" (...)".
+class Complaints {
+ public:
+  explicit Complaints(std::string_view kind) : kind_(kind) {}
+  template <typename Describe>
+  void add(const Describe& describe) {
+    if (++count_ <= kListed) text_ += (count_ > 1 ? ", " : "") + describe();
+  }
+  void append_to(std::string& message) const {
+    if (count_ == 0) return;
+    message += fmt::format("; {} {}: {}", count_, kind_, text_);
+    if (count_ > kListed) message += fmt::format(" and {} more", count_ - kListed);
+  }
+
+ private:
+  std::string_view kind_;
+  std::size_t count_ = 0;
+  std::string text_;
+};
+
+std::vector<Parameter*> weights_of(const Graph& graph) {
+  std::vector<Parameter*> parameters = graph.parameters();
+  std::erase_if(parameters, [](const Parameter* p) { return p->role() == Role::encoding; });
+  return parameters;
+}
+
+}  // namespace
+
+void save_weights(const Graph& graph, const std::filesystem::path& path) {
+  SafetensorsContent content;
+  for (const Parameter* parameter : weights_of(graph))
+    content.tensors.emplace_back(parameter->name(), parameter->value());
+  save_safetensors(path, content);
+}
+
+LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
+                               LoadWeightsOptions options) {
+  const SafetensorsFile file(path);
+  const std::vector<Parameter*> parameters = weights_of(graph);
+
+  LoadWeightsReport report;
+  std::vector<Parameter*> found;
+  Complaints shapes("of another shape");
+  for (Parameter* parameter : parameters) {
+    const std::string& name = parameter->name();
+    if (!file.contains(name)) {
+      report.missing.push_back(name);
+    } else if (const Shape& shape = file.info(name).shape; !(shape == parameter->shape())) {
+      shapes.add([&] {
+        return fmt::format("{} needs {}, the file has {}", shown_name(name), parameter->shape(),
+                           shape);
+      });
+    } else {
+      found.push_back(parameter);
+    }
+  }
+  for (const TensorInfo& info : file.tensors()) {
+    if (info.name.ends_with("num_batches_tracked")) continue;
+    const Value* value = graph.find_value(info.name);
+    const Parameter* parameter = value == nullptr ? nullptr : value->parameter();
+    if (parameter == nullptr || parameter->role() == Role::encoding)
+      report.unexpected.push_back(info.name);
+  }
+
+  Complaints missing("missing"), unexpected("unexpected");
+  if (options.strict) {
+    for (const std::string& name : report.missing)
+      missing.add([&] { return shown_name(name) + suggestion(name, report.unexpected); });
+    for (const std::string& name : report.unexpected)
+      unexpected.add([&] { return shown_name(name) + suggestion(name, report.missing); });
+  }
+  std::string message;
+  for (const Complaints* complaints : {&missing, &unexpected, &shapes})
+    complaints->append_to(message);
+  require(message.empty(), "{}: does not fit the model{}", path.string(), message);
+
+  // All values are read before the first is written: a failing disk must not leave half a model.
+  std::vector<Tensor> values;
+  for (const Parameter* parameter : found) values.push_back(file.tensor(parameter->name()));
+  for (std::size_t i = 0; i < found.size(); ++i) found[i]->edit().copy_from(values[i]);
+  return report;
+}
+
+}  // namespace rung::io

@@ -1,0 +1,195 @@
+#include "rung/quantsim/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <utility>
+
+#include "core/format.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "io/names.h"
+#include "quantsim/default_configs.h"
+
+namespace rung {
+
+namespace {
+
+using io::Json;
+using io::JsonPlace;
+
+void expect_keys(const JsonPlace& place, std::initializer_list<std::string_view> allowed) {
+  for (const auto& item : place.object().json().items())
+    if (std::find(allowed.begin(), allowed.end(), item.key()) == allowed.end())
+      place.refuse(fmt::format("has the unknown key {}; allowed are {}", io::shown_name(item.key()),
+                               fmt::join(allowed, ", ")));
+}
+
+std::optional<JsonPlace> find(const JsonPlace& place, std::string_view key) {
+  return place.has(key) ? std::optional(place[key]) : std::nullopt;
+}
+
+bool boolean(const JsonPlace& place) {
+  const Json& value = place.json();
+  if (value.is_boolean()) return value.get<bool>();
+  if (value == "True") return true;
+  if (value == "False") return false;
+  const std::string found = io::dump_json(value, "configuration");
+  place.refuse(
+      fmt::format("must be \"True\", \"False\", true or false, got {}", io::shown_name(found)));
+}
+
+std::optional<bool> find_boolean(const JsonPlace& place, std::string_view key) {
+  return place.has(key) ? std::optional(boolean(place[key])) : std::nullopt;
+}
+
+/// AIMET has no way to say "no input quantizer" here: an output setting of the producer says it.
+std::optional<bool> find_only_true(const JsonPlace& place, std::string_view key) {
+  const std::optional<bool> wanted = find_boolean(place, key);
+  if (wanted && !*wanted) place[key].refuse("can only be \"True\" (or absent), got \"False\"");
+  return wanted;
+}
+
+KernelPrecision parse_precision(const JsonPlace& place) {
+  expect_keys(place, {"bitwidth", "dtype"});
+  KernelPrecision precision;
+  const JsonPlace bitwidth = place["bitwidth"];
+  const double bits = bitwidth.number();
+  if (bits != 4 && bits != 8 && bits != 16 && bits != 32)
+    bitwidth.refuse(fmt::format("must be 4, 8, 16 or 32, got {}", bits));
+  precision.bitwidth = static_cast<int>(bits);
+  const JsonPlace dtype = place["dtype"];
+  const std::string name = dtype.string();
+  if (name != "int" && name != "float")
+    dtype.refuse(fmt::format("must be int or float, got {}", io::shown_name(name)));
+  precision.is_float = name == "float";
+  if (precision.is_float && bits != 16 && bits != 32)
+    bitwidth.refuse(fmt::format("must be 16 or 32 for dtype float, got {}", bits));
+  return precision;
+}
+
+std::vector<SupportedKernel> parse_kernels(const JsonPlace& parent) {
+  std::vector<SupportedKernel> kernels;
+  const std::optional<JsonPlace> list = find(parent, "supported_kernels");
+  if (!list) return kernels;
+  list->array();
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const JsonPlace place = (*list)[i];
+    expect_keys(place, {"activation", "param"});
+    SupportedKernel kernel;
+    kernel.activation = parse_precision(place["activation"]);
+    if (const auto param = find(place, "param")) kernel.param = parse_precision(*param);
+    kernels.push_back(kernel);
+  }
+  return kernels;
+}
+
+ParamConfig parse_param(const JsonPlace& place) {
+  expect_keys(place, {"is_quantized", "is_symmetric"});
+  return {find_boolean(place, "is_quantized"), find_boolean(place, "is_symmetric")};
+}
+
+std::map<std::string, ParamConfig> parse_params(const JsonPlace& place) {
+  expect_keys(place, {"weight", "bias"});
+  std::map<std::string, ParamConfig> params;
+  for (const auto& item : place.json().items()) params[item.key()] = parse_param(place[item.key()]);
+  return params;
+}
+
+EncodingConstraints parse_constraints(const JsonPlace& place) {
+  expect_keys(place, {"min", "max"});
+  EncodingConstraints constraints;
+  constraints.min = place["min"].number();
+  constraints.max = place["max"].number();
+  // Zero must be on every grid.
+  if (!(constraints.min <= 0 && constraints.max >= 0 && constraints.min < constraints.max))
+    place.refuse(fmt::format("must have min <= 0 <= max and min < max, got {} and {}",
+                             constraints.min, constraints.max));
+  return constraints;
+}
+
+OpConfig parse_op(const JsonPlace& place) {
+  expect_keys(place, {"is_input_quantized", "is_output_quantized", "is_symmetric", "params",
+                      "supported_kernels", "per_channel_quantization", "encoding_constraints"});
+  OpConfig op;
+  op.is_input_quantized = find_only_true(place, "is_input_quantized");
+  op.is_output_quantized = find_boolean(place, "is_output_quantized");
+  op.is_symmetric = find_boolean(place, "is_symmetric");
+  op.per_channel_quantization = find_boolean(place, "per_channel_quantization");
+  if (const auto params = find(place, "params")) op.params = parse_params(*params);
+  if (const auto range = find(place, "encoding_constraints"))
+    op.encoding_constraints = parse_constraints(*range);
+  op.supported_kernels = parse_kernels(place);
+  return op;
+}
+
+void parse_defaults(const JsonPlace& place, QuantSimConfig& config) {
+  expect_keys(place, {"ops", "params", "strict_symmetric", "unsigned_symmetric",
+                      "per_channel_quantization", "supported_kernels", "hw_version"});
+  const JsonPlace ops = place["ops"];
+  expect_keys(ops, {"is_output_quantized", "is_symmetric"});
+  config.default_ops.is_output_quantized = find_boolean(ops, "is_output_quantized");
+  config.default_ops.is_symmetric = find_boolean(ops, "is_symmetric");
+  config.default_params = parse_param(place["params"]);
+  config.strict_symmetric = find_boolean(place, "strict_symmetric").value_or(false);
+  config.unsigned_symmetric = find_boolean(place, "unsigned_symmetric").value_or(false);
+  config.per_channel_quantization = find_boolean(place, "per_channel_quantization").value_or(false);
+  if (config.strict_symmetric && config.unsigned_symmetric)
+    place.refuse("cannot ask for strict_symmetric and unsigned_symmetric together");
+  config.supported_kernels = parse_kernels(place);
+  if (const auto version = find(place, "hw_version")) config.hw_version = version->string();
+}
+
+std::vector<std::string> parse_supergroup(const JsonPlace& place) {
+  expect_keys(place, {"op_list"});
+  const JsonPlace list = place["op_list"];
+  list.array();
+  if (list.size() < 2)
+    list.refuse(fmt::format("must name at least 2 op types, got {}", list.size()));
+  std::vector<std::string> types;
+  for (std::size_t i = 0; i < list.size(); ++i) types.push_back(list[i].string());
+  return types;
+}
+
+}  // namespace
+
+std::string read_config(std::string_view name) {
+  if (name == "default") return std::string(quantsim::kDefaultConfig);
+  if (name == "per_channel") return std::string(quantsim::kPerChannelConfig);
+  try {
+    return io::read_text_file(std::filesystem::path(name));
+  } catch (const Error& error) {
+    fail("{} (a quantization configuration is default, per_channel or the path of a JSON file)",
+         error.what());
+  }
+}
+
+QuantSimConfig parse_config(std::string_view text, std::string_view source) {
+  const Json document = io::parse_json(text, source);
+  const JsonPlace root(document, std::string(source));
+  expect_keys(root,
+              {"defaults", "params", "op_type", "supergroups", "model_input", "model_output"});
+  QuantSimConfig config;
+  parse_defaults(root["defaults"], config);
+  config.params = parse_params(root["params"]);
+
+  const JsonPlace op_type = root["op_type"];
+  op_type.object();
+  for (const auto& item : op_type.json().items())
+    config.op_type[item.key()] = parse_op(op_type[item.key()]);
+
+  const JsonPlace supergroups = root["supergroups"];
+  supergroups.array();
+  for (std::size_t i = 0; i < supergroups.size(); ++i)
+    config.supergroups.push_back(parse_supergroup(supergroups[i]));
+
+  const JsonPlace input = root["model_input"];
+  expect_keys(input, {"is_input_quantized"});
+  config.is_model_input_quantized = find_only_true(input, "is_input_quantized").value_or(false);
+  const JsonPlace output = root["model_output"];
+  expect_keys(output, {"is_output_quantized"});
+  config.is_model_output_quantized = find_only_true(output, "is_output_quantized").value_or(false);
+  return config;
+}
+
+}  // namespace rung

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "rung/quantsim/quantsim.h"
+
+namespace rung {
+
+struct QuantizationSimModel::Impl {
+  Impl(QuantSimOptions options_, std::string config_text_, QuantSimConfig config_, Graph graph_)
+      : options(std::move(options_)),
+        config_text(std::move(config_text_)),
+        config(std::move(config_)),
+        graph(std::move(graph_)),
+        executor(graph) {}
+
+  QuantSimOptions options;
+  std::string config_text;  // as read: a restored sim must not need the file
+  QuantSimConfig config;
+  Graph graph;
+  Executor executor;  // refers to graph
+};
+
+}  // namespace rung

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <array>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "core/format.h"
+#include "quantsim/impl.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung {
+
+namespace {
+
+using Row = std::vector<std::string>;
+
+/// Returns "0.5", or "0.5..2" if the channels differ.
+std::string spread(const std::vector<float>& values) {
+  const auto [low, high] = std::ranges::minmax(values);
+  return low == high ? fmt::format("{:.5g}", low) : fmt::format("{:.5g}..{:.5g}", low, high);
+}
+
+Row row_of(const QuantizerHandle& quantizer) {
+  const Quantizer& settings = quantizer.op().quantizer();
+  constexpr std::array<std::string_view, 3> kPlaces = {"parameter", "value", "edge"};
+  std::string range = "-", scale = "-";
+  if (quantizer.initialized() && !settings.pass_through()) {
+    const Encoding encoding = quantizer.encoding();
+    Range widest;
+    for (std::int64_t c = 0; c < encoding.channels(); ++c) {
+      const Range each = encoding.effective_range(c);
+      widest = {std::min(widest.min, each.min), std::max(widest.max, each.max)};
+    }
+    range = fmt::format("{:.5g}..{:.5g}", widest.min, widest.max);
+    scale = spread(encoding.scale);
+  }
+  std::string state = !quantizer.enabled()       ? "disabled"
+                      : !quantizer.initialized() ? "no range yet"
+                      : quantizer.learned()      ? "learned"
+                                                 : "fixed";
+  if (quantizer.frozen()) state += ", frozen";
+  return {quantizer.name(),
+          std::string(kPlaces[static_cast<std::size_t>(quantizer.place())]),
+          std::to_string(quantizer.bitwidth()),
+          std::string(to_string(settings.resolved_symmetry())),
+          settings.axis() ? fmt::format("per channel ({})", settings.channels()) : "per tensor",
+          quantizer.op().estimator().name(),
+          range,
+          scale,
+          state};
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim) {
+  // Handles are for changing, so they want a graph that may change; nothing is changed here.
+  std::vector<Row> rows = {{"quantizer", "on", "bits", "symmetry", "granularity", "estimator",
+                            "range", "scale", "state"}};
+  for (const QuantizerHandle& each : find_quantizers(const_cast<Graph&>(sim.graph())))
+    rows.push_back(row_of(each));
+  std::vector<std::size_t> widths(rows[0].size(), 0);
+  for (const Row& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+
+  const QuantSimOptions& options = sim.options();
+  out << fmt::format(
+      "Quantized model: {}, {} quantizers, parameters {} bit, activations {} bit{}\n",
+      to_string(options.quant_scheme), rows.size() - 1, options.default_param_bw,
+      options.default_output_bw,
+      options.edge_bw ? fmt::format(", ends {} bit", *options.edge_bw) : "");
+  for (const Row& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    out << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
+  }
+  return out;
+}
+
+}  // namespace rung

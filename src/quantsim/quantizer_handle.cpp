@@ -1,0 +1,184 @@
+#include "rung/quantsim/quantizer_handle.h"
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/format.h"
+
+namespace rung {
+
+namespace {
+
+constexpr std::string_view kSuffix = ".qdq";
+
+/// Returns the module that AIMET would say owns a parameter: the op that reads it.
+const Node& reader_of(const Node& quantizer) {
+  const Value* value = &quantizer.output();
+  require(!value->uses().empty(), "quantizer {}: nobody reads it", quantizer.name());
+  return *value->uses()[0].node;
+}
+
+/// Returns legal ranges of the quantizer's grid that cover the given ones; throws Error for NaN and
+/// min > max.
+std::vector<Range> covering(std::span<const Range> ranges, const Quantizer& quantizer) {
+  require(!ranges.empty(), "there is no range");
+  Range all = ranges[0];
+  for (const Range& each : ranges) all.min = std::min(all.min, each.min);
+  const Symmetry symmetry = resolve_symmetry(quantizer.symmetry(), all);
+  const Grid grid = make_grid(quantizer.bitwidth(), symmetry);
+  std::vector<Range> legal;
+  for (const Range& each : ranges) legal.push_back(legal_range(each, grid, symmetry));
+  return legal;
+}
+
+}  // namespace
+
+QuantizerHandle::QuantizerHandle(Graph& graph, Node& node) : graph_(&graph), node_(&node) {
+  require(node.as<QuantizeDequantize>() != nullptr, "[{} {}] is not a quantizer", node.type(),
+          node.name());
+}
+
+std::string QuantizerHandle::name() const {
+  const std::string& full = node_->name();
+  return full.ends_with(kSuffix) ? full.substr(0, full.size() - kSuffix.size()) : full;
+}
+
+QuantizerPlace QuantizerHandle::place() const {
+  if (source().parameter() != nullptr) return QuantizerPlace::parameter;
+  // A value's quantizer is called after the value; one on an edge after the reading node.
+  return name() == source().name() ? QuantizerPlace::value : QuantizerPlace::edge;
+}
+
+std::string QuantizerHandle::aimet_name() const {
+  switch (place()) {
+    case QuantizerPlace::parameter: {
+      const std::string& parameter = source().name();
+      return fmt::format("{}.param_quantizers.{}", reader_of(*node_).name(),
+                         parameter.substr(parameter.rfind('.') + 1));
+    }
+    case QuantizerPlace::edge: {
+      const Use use = node_->output().uses()[0];
+      return fmt::format("{}.input_quantizers.{}", use.node->name(), use.index);
+    }
+    case QuantizerPlace::value:
+      break;
+  }
+  if (source().producer() == nullptr) return name();
+  return fmt::format("{}.output_quantizers.{}", source().producer()->name(),
+                     source().output_index());
+}
+
+void QuantizerHandle::require_unfrozen(std::string_view what) const {
+  require(!frozen(),
+          "quantizer {}: cannot change the {} of a frozen quantizer; unfreeze() it first", name(),
+          what);
+}
+
+template <typename Change>
+void QuantizerHandle::change_quantizer(const Change& change) {
+  std::unique_ptr<Quantizer> changed = op().quantizer().clone();
+  const std::vector<Range> old_ranges = initialized() ? ranges() : std::vector<Range>{};
+  change(*changed);
+  op().set_quantizer(std::move(changed));
+  if (!old_ranges.empty()) op().set_ranges(covering(old_ranges, op().quantizer()), parameters());
+}
+
+void QuantizerHandle::set_bitwidth(int bitwidth) {
+  require_unfrozen("bitwidth");
+  change_quantizer([&](Quantizer& quantizer) { quantizer.set_bitwidth(bitwidth); });
+}
+
+void QuantizerHandle::set_symmetry(Symmetry symmetry) {
+  require_unfrozen("symmetry");
+  change_quantizer([&](Quantizer& quantizer) { quantizer.set_symmetry(symmetry); });
+}
+
+void QuantizerHandle::set_ranges(std::span<const Range> ranges) {
+  require_unfrozen("range");
+  try {
+    op().set_ranges(covering(ranges, op().quantizer()), parameters());
+  } catch (const Error& error) {
+    fail("quantizer {}: {}", name(), error.what());
+  }
+}
+
+std::vector<Range> QuantizerHandle::ranges() const {
+  require(initialized(), "quantizer {} has no range yet: call compute_encodings or set_range",
+          name());
+  std::vector<std::span<const float>> views;
+  for (const Parameter* parameter : parameters()) views.push_back(parameter->value().data());
+  return op().quantizer().ranges(views);
+}
+
+Encoding QuantizerHandle::encoding() const {
+  require(initialized(), "quantizer {} has no encoding yet: call compute_encodings or set_range",
+          name());
+  return op().encoding(parameters());
+}
+
+QuantizerHandle::DisabledScope QuantizerHandle::disabled_scope() { return DisabledScope(op()); }
+
+void QuantizerHandle::freeze() {
+  require(initialized(), "quantizer {}: cannot freeze it before it has a range", name());
+  op().set_frozen(true);
+  set_learned(false);
+}
+
+void QuantizerHandle::unfreeze() { op().set_frozen(false); }
+
+bool QuantizerHandle::learned() const {
+  const std::vector<Parameter*> all = parameters();
+  return std::ranges::any_of(all, [](const Parameter* p) { return p->requires_grad(); });
+}
+
+void QuantizerHandle::set_learned(bool learned) {
+  if (learned) require_unfrozen("range (by training)");
+  for (Parameter* parameter : parameters())
+    if (parameter->requires_grad() != learned) parameter->set_requires_grad(learned);
+}
+
+std::ostream& operator<<(std::ostream& out, const QuantizerHandle& quantizer) {
+  const QuantizeDequantize& op = quantizer.op();
+  std::string line = fmt::format("{}  ", quantizer.name());
+  if (op.quantizer().pass_through()) {
+    line += "32 bit: passes everything";
+  } else if (quantizer.initialized()) {
+    line += to_string(quantizer.encoding());
+  } else {
+    line += fmt::format("int{} {} {}, no range yet", quantizer.bitwidth(),
+                        to_string(quantizer.symmetry()),
+                        op.quantizer().axis() ? "per-channel" : "per-tensor");
+  }
+  line +=
+      fmt::format("  {}{}{}{}", op.estimator().name(), quantizer.learned() ? "  learned" : "",
+                  quantizer.frozen() ? "  frozen" : "", quantizer.enabled() ? "" : "  disabled");
+  return out << line;
+}
+
+std::vector<QuantizerHandle> find_quantizers(Graph& graph) {
+  std::vector<QuantizerHandle> found;
+  std::set<const Node*> seen;
+  const auto add = [&](Node* node) {
+    if (node != nullptr && node->as<QuantizeDequantize>() != nullptr && seen.insert(node).second)
+      found.emplace_back(graph, *node);
+  };
+  const std::vector<Node*> nodes = graph.nodes();
+  for (Node* node : nodes) {
+    if (node->as<QuantizeDequantize>() != nullptr) continue;
+    for (const Value* input : node->inputs()) add(input->producer());
+    for (const Value* output : node->outputs())
+      for (const Use& use : output->uses()) {
+        // Behind the value itself, not on one of its edges.
+        const bool is_quantizer = use.node->as<QuantizeDequantize>() != nullptr && use.index == 0;
+        if (is_quantizer && use.node->name() == output->name() + std::string(kSuffix))
+          add(use.node);
+      }
+  }
+  for (Node* node : nodes) add(node);  // one that no op reads
+  return found;
+}
+
+}  // namespace rung

@@ -1,0 +1,149 @@
+#include "rung/quantsim/quantsim.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/closest.h"
+#include "core/format.h"
+#include "io/json.h"
+#include "quantsim/impl.h"
+#include "quantsim/insert_quantizers.h"
+
+namespace rung {
+
+namespace {
+
+struct SchemeNames {
+  QuantScheme scheme;
+  std::string_view aimet, brief;
+};
+
+constexpr std::array<SchemeNames, 5> kSchemes = {{
+    {QuantScheme::post_training_tf, "post_training_tf", "tf"},
+    {QuantScheme::post_training_tf_enhanced, "post_training_tf_enhanced", "tf_enhanced"},
+    {QuantScheme::post_training_percentile, "post_training_percentile", "percentile"},
+    {QuantScheme::training_range_learning_with_tf_init, "training_range_learning_with_tf_init",
+     "range_learning_tf"},
+    {QuantScheme::training_range_learning_with_tf_enhanced_init,
+     "training_range_learning_with_tf_enhanced_init", "range_learning_tf_enhanced"},
+}};
+
+constexpr int kStateVersion = 1;
+
+void check_bitwidth(int bitwidth, std::string_view option) {
+  require(bitwidth >= 2 && bitwidth <= 32, "QuantizationSimModel: {} must be 2..32, got {}", option,
+          bitwidth);
+}
+
+void check_options(const QuantSimOptions& options) {
+  check_bitwidth(options.default_output_bw, "default_output_bw");
+  check_bitwidth(options.default_param_bw, "default_param_bw");
+  if (options.edge_bw) check_bitwidth(*options.edge_bw, "edge_bw");
+}
+
+Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
+                     const QuantSimOptions& options) {
+  check_options(options);
+  for (const Node* node : model.nodes())
+    require(node->as<QuantizeDequantize>() == nullptr,
+            "QuantizationSimModel: the model already has the quantizer {}; give it the float model",
+            node->name());
+  Graph graph = model.clone();
+  quantsim::insert_quantizers(graph, config, options);
+  return graph;
+}
+
+}  // namespace
+
+std::string_view to_string(QuantScheme scheme) {
+  return std::ranges::find(kSchemes, scheme, &SchemeNames::scheme)->aimet;
+}
+
+QuantScheme parse_quant_scheme(std::string_view name) {
+  for (const SchemeNames& names : kSchemes)
+    if (name == names.aimet || name == names.brief) return names.scheme;
+  std::vector<std::string_view> known;
+  for (const SchemeNames& names : kSchemes) known.push_back(names.brief);
+  fail("unknown quantization scheme '{}'; there are {} (or AIMET's long names)", name,
+       fmt::join(known, ", "));
+}
+
+bool is_range_learning(QuantScheme scheme) {
+  return scheme == QuantScheme::training_range_learning_with_tf_init ||
+         scheme == QuantScheme::training_range_learning_with_tf_enhanced_init;
+}
+
+QuantizationSimModel::QuantizationSimModel(const Graph& model, QuantSimOptions options) {
+  std::string text = read_config(options.config_file);
+  QuantSimConfig config = parse_config(text, options.config_file);
+  Graph graph = quantized_copy(model, config, options);
+  impl_ = std::make_unique<Impl>(std::move(options), std::move(text), std::move(config),
+                                 std::move(graph));
+}
+
+QuantizationSimModel::QuantizationSimModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+QuantizationSimModel::~QuantizationSimModel() = default;
+QuantizationSimModel::QuantizationSimModel(QuantizationSimModel&&) noexcept = default;
+QuantizationSimModel& QuantizationSimModel::operator=(QuantizationSimModel&&) noexcept = default;
+
+std::string QuantizationSimModel::state() const {
+  io::Json json = {{"version", kStateVersion},
+                   {"quant_scheme", to_string(impl_->options.quant_scheme)},
+                   {"default_output_bw", impl_->options.default_output_bw},
+                   {"default_param_bw", impl_->options.default_param_bw},
+                   {"config_file", impl_->options.config_file},
+                   {"config", impl_->config_text}};
+  if (impl_->options.edge_bw) json["edge_bw"] = *impl_->options.edge_bw;
+  return io::dump_json(json, "quantization state");
+}
+
+QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_view state) {
+  const io::Json document = io::parse_json(state, "quantization state");
+  const io::JsonPlace json(document, "quantization state");
+  json.object();
+  if (json["version"].integer() != kStateVersion)
+    json["version"].refuse(fmt::format("must be {}", kStateVersion));
+  QuantSimOptions options;
+  options.quant_scheme = parse_quant_scheme(json["quant_scheme"].string());
+  options.default_output_bw = static_cast<int>(json["default_output_bw"].integer(2, 32));
+  options.default_param_bw = static_cast<int>(json["default_param_bw"].integer(2, 32));
+  options.config_file = json["config_file"].string();
+  if (json.has("edge_bw")) options.edge_bw = static_cast<int>(json["edge_bw"].integer(2, 32));
+  std::string text = json["config"].string();
+  QuantSimConfig config = parse_config(text, options.config_file);
+
+  require(!find_quantizers(graph).empty(), "quantization state: the graph has no quantizers");
+  return QuantizationSimModel(std::make_unique<Impl>(std::move(options), std::move(text),
+                                                     std::move(config), std::move(graph)));
+}
+
+Graph& QuantizationSimModel::graph() { return impl_->graph; }
+const Graph& QuantizationSimModel::graph() const { return impl_->graph; }
+Executor& QuantizationSimModel::executor() { return impl_->executor; }
+const QuantSimOptions& QuantizationSimModel::options() const { return impl_->options; }
+const QuantSimConfig& QuantizationSimModel::config() const { return impl_->config; }
+
+void QuantizationSimModel::set_percentile_value(double percentile) {
+  require(impl_->options.quant_scheme == QuantScheme::post_training_percentile,
+          "set_percentile_value: the scheme is {}, not post_training_percentile",
+          to_string(impl_->options.quant_scheme));
+  const std::unique_ptr<RangeEstimator> estimator = make_percentile(percentile);
+  for (QuantizerHandle& each : quantizers())
+    if (each.op().estimator().name() == "percentile") each.op().set_estimator(estimator->clone());
+}
+
+std::vector<QuantizerHandle> QuantizationSimModel::quantizers() {
+  return find_quantizers(impl_->graph);
+}
+
+QuantizerHandle QuantizationSimModel::quantizer(std::string_view name) {
+  std::vector<std::string> names;
+  for (const QuantizerHandle& each : quantizers()) {
+    if (name == each.name() || name == each.node().name() || name == each.aimet_name()) return each;
+    names.push_back(each.name());
+  }
+  fail("there is no quantizer '{}'; similar ones: {}", name, closest_names(name, names));
+}
+
+}  // namespace rung

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "rung/graph/graph.h"
+#include "rung/ops/layers.h"
+#include "rung/ops/quantize_dequantize.h"
+
+namespace iotest {
+
+/// Fills every parameter with numbers of its own.
+inline void fill(rung::Graph& graph) {
+  float next = 0.25f;
+  for (rung::Parameter* parameter : graph.parameters())
+    for (float& value : parameter->edit().data()) value = next += 0.125f;
+}
+
+/// A small residual network with names as in PyTorch.
+inline rung::Graph small_network() {
+  using namespace rung;
+  Graph graph;
+  Var x = graph.input("input", {1, 3, 8, 8});
+  x = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .padding = 1, .bias = false}, "conv1");
+  x = nn::relu(nn::batch_norm2d(x, {.epsilon = 1e-3f}, "bn1"), "relu");
+  {
+    const Scope scope(graph, "layer1.0");
+    Var y = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .padding = 1}, "conv1");
+    x = nn::add(y, x, "add");
+  }
+  x = nn::flatten(nn::global_avg_pool(x, "avgpool"), "flatten");
+  x = nn::linear(x, {.out_features = 5}, "fc");
+  graph.set_outputs({x});
+  fill(graph);
+  return graph;
+}
+
+/// A network with a node of every kind and two outputs.
+inline rung::Graph every_op() {
+  using namespace rung;
+  Graph graph;
+  Var x = graph.input("input", {2, 4, 8, 8});
+  Var other = graph.input("other", {2, 4, 4, 4});
+  Var y = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .stride = 2, .padding = 1, .groups = 2},
+                     "conv");
+  y = nn::leaky_relu(nn::batch_norm2d(y, {.momentum = 0.05f}, "bn"), {.alpha = 0.2f}, "leaky");
+  y = nn::mul(nn::sigmoid(y, "sigmoid"), nn::add(y, other, "add"), "mul");
+  Var z = nn::concat({nn::clip(y, {.min = -0.5f, .max = 6.25f}, "clip"), nn::relu(y, "relu")}, {},
+                     "concat");
+  Var a = nn::max_pool2d(z, {.kernel = 3, .stride = 1, .padding = 1}, "max");
+  a = nn::avg_pool2d(a, {.kernel = 2, .count_include_pad = false}, "average");
+  a = nn::reshape(a, {2, 32}, "reshape");
+  a = nn::softmax(nn::linear(nn::dropout(a, {.ratio = 0.3f}, "dropout"), {.out_features = 3}, "fc"),
+                  {}, "softmax");
+  Var b = nn::flatten(nn::global_avg_pool(z, "global"), "flatten");
+  graph.set_outputs({b, a});
+  fill(graph);
+  auto quantizer = std::make_unique<QuantizeDequantize>();
+  const std::vector<Value*> extra =
+      add_quantizer_parameters(graph, quantizer->quantizer(), "conv.qdq");
+  graph.insert_after(graph.value("conv"), std::move(quantizer), extra, "conv.qdq");
+  graph.parameter("conv.weight").set_requires_grad(false);
+  return graph;
+}
+
+}  // namespace iotest
