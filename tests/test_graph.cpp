@@ -15,11 +15,14 @@ namespace {
 // x -> conv1 -> relu1 -> add(relu1, x') with names in a scope.
 struct Small {
   Graph graph;
-  Var x = graph.input("x", {1, 3, 8, 8});
-  Var conv = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .padding = 1}, "conv");
-  Var relu = nn::relu(conv, "relu");
-  Var sum = nn::add(relu, conv, "sum");
-  Small() { graph.set_outputs({&graph.value("sum")}); }
+  Var x, conv, relu, sum;
+  Small()
+      : x(graph.input("x", Shape{1, 3, 8, 8})),
+        conv(nn::conv2d(x, {.out_channels = 4, .kernel = 3, .padding = 1}, "conv")),
+        relu(nn::relu(conv, "relu")),
+        sum(nn::add(relu, conv, "sum")) {
+    graph.set_outputs({sum});
+  }
 };
 
 std::string message(const auto& call) {
