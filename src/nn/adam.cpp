@@ -1,3 +1,4 @@
+#include <Eigen/Core>
 #include <cmath>
 
 #include "core/format.h"
@@ -7,7 +8,10 @@
 namespace rung::nn {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 15;
+constexpr std::int64_t kGrain = 1 << 13;
+
+using Array = Eigen::Map<Eigen::ArrayXf>;
+using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
 
 AdamOptions checked(const AdamOptions& options) {
   require(options.beta1 >= 0.0 && options.beta1 < 1.0, "adam: beta1 must be in [0, 1), got {}",
@@ -26,15 +30,12 @@ struct Coefficients {
   float root_correction, eps, weight_decay;
 };
 
-// p: parameter, g: its gradient, m and v: running means of g and of g^2. One pass, vectorizes.
-void update_range(float* __restrict p, const float* __restrict g, float* __restrict m,
-                  float* __restrict v, std::int64_t count, Coefficients c) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float d = g[i] + c.weight_decay * p[i];
-    m[i] = c.beta1 * m[i] + c.one_minus_beta1 * d;
-    v[i] = c.beta2 * v[i] + c.one_minus_beta2 * d * d;
-    p[i] -= c.step_size * (m[i] / (std::sqrt(v[i]) / c.root_correction + c.eps));
-  }
+// p: parameter, g: its gradient, m and v: running means of g and of g^2.
+void update_range(Array p, ConstArray g, Array m, Array v, Coefficients c) {
+  const auto d = g + c.weight_decay * p;  // an expression: evaluated element by element below
+  m = c.beta1 * m + c.one_minus_beta1 * d;
+  v = c.beta2 * v + c.one_minus_beta2 * d * d;
+  p -= c.step_size * (m / (v.sqrt() / c.root_correction + c.eps));
 }
 
 }  // namespace
@@ -72,8 +73,9 @@ void Adam::update(std::size_t group, Slot& slot) {
   float* mean = slot.buffers[0].data().data();
   float* square = slot.buffers[1].data().data();
   parallel_for(slot.parameter->shape().numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    update_range(value + begin, gradient + begin, mean + begin, square + begin, end - begin,
-                 coefficients);
+    const Eigen::Index count = end - begin;
+    update_range(Array(value + begin, count), ConstArray(gradient + begin, count),
+                 Array(mean + begin, count), Array(square + begin, count), coefficients);
   });
 }
 

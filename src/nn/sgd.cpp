@@ -1,3 +1,4 @@
+#include <Eigen/Core>
 #include <cmath>
 
 #include "core/format.h"
@@ -7,26 +8,31 @@
 namespace rung::nn {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 15;
+constexpr std::int64_t kGrain = 1 << 13;
+
+using Array = Eigen::Map<Eigen::ArrayXf>;
+using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
 
 struct Coefficients {
   float lr, momentum, weight_decay;
 };
 
-// `first`: the buffer takes the gradient as it is. The flags are template arguments so that each
-// loop is straight and vectorizes; it is bound by memory, so all is done in one pass.
-template <bool kMomentum, bool kFirst, bool kNesterov>
-void update_range(float* __restrict p, const float* __restrict g, float* __restrict b,
-                  std::int64_t count, Coefficients c) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    float d = g[i] + c.weight_decay * p[i];
-    if constexpr (kMomentum) {
-      const float velocity = kFirst ? d : c.momentum * b[i] + d;
-      b[i] = velocity;
-      d = kNesterov ? d + c.momentum * velocity : velocity;
-    }
-    p[i] -= c.lr * d;
+// One chunk, small enough that what the first line writes is still in cache for the second.
+void update_range(Array p, ConstArray g, Array b, bool first, const SgdOptions& options,
+                  Coefficients c) {
+  const auto d = g + c.weight_decay * p;  // an expression: evaluated element by element below
+  if (options.momentum == 0.0) {
+    p -= c.lr * d;
+    return;
   }
+  if (first)
+    b = d;
+  else
+    b = c.momentum * b + d;
+  if (options.nesterov)
+    p -= c.lr * (d + c.momentum * b);
+  else
+    p -= c.lr * b;
 }
 
 SgdOptions checked(const SgdOptions& options) {
@@ -58,17 +64,14 @@ void Sgd::update(std::size_t group, Slot& slot) {
   const Coefficients coefficients{static_cast<float>(lr(group)),
                                   static_cast<float>(options.momentum),
                                   static_cast<float>(options.weight_decay)};
-  const auto range =
-      !momentum ? update_range<false, false, false>
-      : options.nesterov
-          ? (first ? update_range<true, true, true> : update_range<true, false, true>)
-          : (first ? update_range<true, true, false> : update_range<true, false, false>);
   const float* gradient = slot.parameter->grad().data().data();
   float* value = slot.parameter->edit().data().data();
   float* buffer = momentum ? slot.buffers[0].data().data() : nullptr;
   parallel_for(slot.parameter->shape().numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    range(value + begin, gradient + begin, momentum ? buffer + begin : nullptr, end - begin,
-          coefficients);
+    const Eigen::Index count = end - begin;
+    update_range(Array(value + begin, count), ConstArray(gradient + begin, count),
+                 Array(momentum ? buffer + begin : nullptr, momentum ? count : 0), first, options,
+                 coefficients);
   });
 }
 
