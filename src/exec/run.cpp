@@ -93,9 +93,11 @@ void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
                                                    step.output_grad_views, step.input_grad_views,
                                                    step.workspace_data, step.scratch_data));
       return;
-    case StepKind::reorder:
-      kernels::reorder(step.input_views[0], step.output_views[0]);
+    case StepKind::reorder: {
+      const View &from = step.input_views[0], &to = step.output_views[0];
+      kernels::reorder(*from.shape, from.data, from.format, to.data, to.format);
       return;
+    }
     case StepKind::sum: {
       const View& sum = step.output_views[0];
       kernels::add(step.input_views[0].data, step.input_views[1].data, sum.data, sum.count);

@@ -96,12 +96,12 @@ std::int64_t padded_count(const Shape& shape, Format format) {
   return shape.with(1, (shape[1] + lanes - 1) / lanes * lanes).numel();
 }
 
-void reorder(const View& from, const View& to) {
-  const Shape& shape = *from.shape;
-  assert(shape.rank() >= 2 && (from.format == Format::plain) != (to.format == Format::plain));
+void reorder(const Shape& shape, const float* from, Format from_format, float* to,
+             Format to_format) {
+  const bool blocking = from_format == Format::plain;
+  assert(shape.rank() >= 2 && blocking != (to_format == Format::plain));
   if (shape.numel() == 0) return;
-  const bool blocking = from.format == Format::plain;
-  const auto lanes = static_cast<std::int64_t>(blocking ? to.format : from.format);
+  const auto lanes = static_cast<std::int64_t>(blocking ? to_format : from_format);
   const std::int64_t images = shape[0], channels = shape[1],
                      area = shape.numel() / (images * channels);
   const std::int64_t blocks = (channels + lanes - 1) / lanes;
@@ -112,9 +112,9 @@ void reorder(const View& from, const View& to) {
       const std::int64_t real = channels - first < lanes ? channels - first : lanes;
       const std::int64_t plain = (n * channels + first) * area, blocked = i * lanes * area;
       if (blocking)
-        k.block(from.data + plain, to.data + blocked, real, lanes, area);
+        k.block(from + plain, to + blocked, real, lanes, area);
       else
-        k.unblock(from.data + blocked, to.data + plain, real, lanes, area);
+        k.unblock(from + blocked, to + plain, real, lanes, area);
     }
   });
 }

@@ -1,7 +1,7 @@
 #include "kernels/quantize.h"
 
-// Nobody looks at floating-point exception flags; that they might is all that keeps GCC from turning
-// the selections below into vector instructions. Values are not affected.
+// Nobody looks at floating-point exception flags; that they might is all that keeps GCC from
+// turning the selections below into vector instructions. Values are not affected.
 #pragma GCC optimize("no-trapping-math")
 
 // The loops work on groups of 16 numbers with one accumulator per lane, added up in a fixed order,

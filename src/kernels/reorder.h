@@ -3,7 +3,8 @@
 #include <cstdint>
 
 #include "kernels/dispatch.h"
-#include "rung/graph/op.h"
+#include "rung/core/memory_format.h"
+#include "rung/core/shape.h"
 
 namespace rung::kernels {
 
@@ -19,7 +20,8 @@ RUNG_DECLARE_KERNELS(ReorderKernels, reorder);
 /// Returns how many floats a tensor takes in a format: channels are padded to whole blocks.
 std::int64_t padded_count(const Shape& shape, Format format);
 
-/// Copies between row-major and a blocked format, either way; padding becomes zero.
-void reorder(const View& from, const View& to);
+/// Copies a tensor between row-major and a blocked format, either way; padding becomes zero.
+void reorder(const Shape& shape, const float* from, Format from_format, float* to,
+             Format to_format);
 
 }  // namespace rung::kernels

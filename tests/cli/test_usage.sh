@@ -3,8 +3,9 @@
 
 run --help
 check "--help: exit code 0" exits 0
-for command in train eval quantize qat export inspect datasets models; do
-  check "--help lists $command" stdout_has "  $command "
+cp stdout help.txt
+for command in train eval quantize qat export inspect bench datasets models; do
+  check "--help lists $command" grep -qF "  $command " help.txt
   run "$command" --help
   check "$command --help: exit code 0" exits 0
   check "$command --help has an example" stdout_has "Example"

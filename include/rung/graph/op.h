@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/core/memory_format.h"
 #include "rung/core/rng.h"
 #include "rung/core/shape.h"
 
@@ -19,10 +20,6 @@ class Kernel;
 /// What a forward pass is for. `train` keeps what backward needs, uses batch statistics and
 /// dropout; `eval` keeps nothing.
 enum class Mode { eval, train };
-
-/// How the values of a tensor lie in a plan's memory. The number is the size of a channel block:
-/// [N, C, H, W] is stored as [N, ceil(C / block), H, W, block], the missing channels being zeros.
-enum class Format : int { plain = 1, blocked8 = 8, blocked16 = 16 };
 
 /// Which memory formats a SimpleOp can run on.
 enum class Layout {

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// Command line parsing. CLI11 costs seconds per file that includes it, so that only command.cpp
+// does; subcommands declare their options through these few functions.
+
+namespace rung::cli {
+
+/// Looks at the text of an option; returns what is wrong with it, empty if nothing is.
+using Check = std::function<std::string(const std::string&)>;
+Check at_least(double min);
+Check between(double min, double max);
+Check one_of(std::vector<std::string> choices);
+
+/// One subcommand. Options are written "--name META"; what they are bound to must live until the
+/// action has run, and its present value is the default that --help shows.
+class Command {
+ public:
+  void argument(std::string_view meta, std::string& value, const std::string& help);
+  void required(std::string_view name, std::string& value, const std::string& help);
+  void option(std::string_view name, std::string& value, const std::string& help,
+              const Check& check = {});
+  void option(std::string_view name, double& value, const std::string& help,
+              const Check& check = {});
+  void option(std::string_view name, int& value, const std::string& help, const Check& check = {});
+  void option(std::string_view name, std::int64_t& value, const std::string& help,
+              const Check& check = {});
+  void option(std::string_view name, std::uint64_t& value, const std::string& help,
+              const Check& check = {});
+  void option(std::string_view name, std::optional<int>& value, const std::string& help,
+              const Check& check = {});
+  void option(std::string_view name, std::optional<double>& value, const std::string& help,
+              const Check& check = {});
+  /// A comma-separated list.
+  void option(std::string_view name, std::vector<double>& value, const std::string& help);
+  void flag(std::string_view name, bool& value, const std::string& help);
+  /// Two flags of which at most one may be given.
+  void exclusive_flags(std::string_view name, bool& value, const std::string& help,
+                       std::string_view other_name, bool& other, const std::string& other_help);
+  /// What runs if this subcommand was given.
+  void action(std::function<void()> run);
+
+ private:
+  friend class Program;
+  explicit Command(void* app) : app_(app) {}
+  void* app_;  // CLI::App
+};
+
+/// The whole program.
+class Program {
+ public:
+  Program(const std::string& description, const std::string& version);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  /// Adds a subcommand; `details` stands below its options in --help.
+  Command command(const std::string& name, const std::string& description,
+                  const std::string& details);
+  /// Runs the subcommand that was given; returns the exit code: 0, 1 if it threw (one line on
+  /// stderr), 2 for wrong usage.
+  int run(int argc, const char* const* argv);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rung::cli

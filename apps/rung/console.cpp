@@ -1,0 +1,80 @@
+#include "console.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "rung/core/error.h"
+
+namespace rung::cli {
+
+namespace {
+
+constexpr int kBarWidth = 16;
+constexpr std::chrono::milliseconds kRedraw{100};
+
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
+  return whole < 3600 ? fmt::format("{}:{:02}", whole / 60, whole % 60)
+                      : fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+/// True if stderr can redraw a line.
+bool is_terminal() {
+  const char* term = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+}
+
+/// Returns how many characters fit without wrapping.
+std::size_t terminal_width() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col - 1u : 79u;
+}
+
+}  // namespace
+
+void Console::text(std::string_view text) const {
+  std::FILE* file = to_stderr_ ? stderr : stdout;
+  if (std::fwrite(text.data(), 1, text.size(), file) != text.size() || std::fflush(file) != 0)
+    throw Error(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
+}
+
+void Console::line(std::string_view text) const { this->text(std::string(text) + "\n"); }
+
+ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), terminal_(is_terminal()) {}
+
+ProgressBar::~ProgressBar() {
+  if (drawn_) std::fputs("\r\033[K", stderr);
+}
+
+void ProgressBar::update(const nn::Progress& progress) {
+  const Clock::time_point now = Clock::now();
+  if (!terminal_ || (drawn_ && now - last_ < kRedraw)) return;
+  last_ = now;
+  drawn_ = true;
+  const nn::Metrics& metrics = progress.metrics;
+  const double share = static_cast<double>(progress.batch) / static_cast<double>(progress.batches);
+  const auto full = static_cast<std::size_t>(share * kBarWidth);
+  const double left = metrics.seconds * (1 - share) / share;
+  const std::string text = fmt::format(
+      "{} [{:-<{}}] {:3.0f} %  loss {:.4f}  top1 {:5.2f} %  "
+      "{:.0f} images/s  {} left",
+      label_, std::string(full, '#'), kBarWidth, 100 * share, metrics.loss, 100 * metrics.top1,
+      static_cast<double>(metrics.images) / metrics.seconds, duration(left));
+  fmt::print(stderr, "\r\033[K{}", text.substr(0, terminal_width()));
+  std::fflush(stderr);
+}
+
+std::function<void(const nn::Progress&)> ProgressBar::callback() {
+  return [this](const nn::Progress& progress) { update(progress); };
+}
+
+}  // namespace rung::cli

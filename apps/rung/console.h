@@ -1,0 +1,46 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "rung/nn/train.h"
+
+namespace rung::cli {
+
+/// Where a command tells people what it does: standard output, or stderr if that belongs to JSON.
+class Console {
+ public:
+  explicit Console(const std::string& json_path) : to_stderr_(json_path == "-") {}
+  /// Prints a line; throws Error if it cannot be written (a full disk).
+  void line(std::string_view text) const;
+  /// Prints text that brings its own line ends.
+  void text(std::string_view text) const;
+
+ private:
+  bool to_stderr_;
+};
+
+/// A line on a terminal that follows a pass over the data: bar, images/s, time left. Redrawn at
+/// most ten times a second and erased at the end; silent if stderr is no terminal.
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::string label);
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void update(const nn::Progress& progress);
+  /// Returns update() as the callback that nn's loops take; must not outlive the bar.
+  std::function<void(const nn::Progress&)> callback();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string label_;
+  bool terminal_;
+  bool drawn_ = false;
+  Clock::time_point last_{};
+};
+
+}  // namespace rung::cli

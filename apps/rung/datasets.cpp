@@ -1,0 +1,38 @@
+#include "rung/datasets.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "console.h"
+#include "report.h"
+#include "subcommands.h"
+
+namespace rung::cli {
+
+void add_datasets(Program& program) {
+  const auto json = std::make_shared<std::string>();
+  Command command = program.command("datasets", "List the datasets that can be trained on",
+                                    "Example:\n  rung datasets");
+  command.option("--json FILE", *json, "write the list as JSON, - = standard output");
+  command.action([json] {
+    const Console console(*json);
+    Report report;
+    for (const datasets::DatasetInfo& info : datasets::list()) {
+      console.line(fmt::format("{}\n    {}\n    {} classes, images {}, in {}", info.name,
+                               info.description, info.classes, info.image_shape.to_string(),
+                               info.default_dir));
+      Report entry;
+      entry.set("name", info.name);
+      entry.set("description", info.description);
+      entry.set("classes", info.classes);
+      entry.set("image_shape", std::vector<std::int64_t>(info.image_shape.dims().begin(),
+                                                         info.image_shape.dims().end()));
+      entry.set("default_dir", info.default_dir);
+      report.append("datasets", entry);
+    }
+    report.write(*json);
+  });
+}
+
+}  // namespace rung::cli

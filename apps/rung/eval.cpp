@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "data.h"
+#include "options.h"
+#include "report.h"
+#include "rung/io/model_file.h"
+#include "subcommands.h"
+#include "task.h"
+#include "training.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  DataOptions data;
+  std::string model;
+};
+
+constexpr const char* kDetails =
+    R"(Works on float models and on quantized ones, which are simulated. Accuracies are in percent.
+
+Example:
+  rung eval resnet20.rung
+The figures of --json: {"top1", "loss", "images_per_s"})";
+
+void run(const Options& options) {
+  begin_run(options.run);
+  const Console console(options.run.json);
+  io::ModelFile file = io::load_model(options.model);
+  const Data data(task_of(file, options.model), options.data, options.run);
+  data.check_fits(file.graph);
+  nn::DataLoader loader = data.test();
+  Executor executor(file.graph, {.seed = options.run.seed});
+  const nn::Metrics metrics = test_model(executor, loader, "test");
+  const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
+  console.line(
+      fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {:.4f}  {:.0f} images/s",
+                  is_sim(file) ? "quantized model" : "float model", metrics.images,
+                  data.task().dataset, percent(metrics.top1), metrics.loss, images_per_s));
+  Report report;
+  report.set("top1", percent(metrics.top1));
+  report.set("loss", metrics.loss);
+  report.set("images_per_s", images_per_s);
+  report.write(options.run.json);
+}
+
+}  // namespace
+
+void add_eval(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("eval", "Measure the accuracy of a model on the test images", kDetails);
+  command.argument("MODEL", options->model, "a model file, *.rung");
+  command.option("--dataset NAME", options->data.dataset, "default: the one it was trained on");
+  add_data_options(command, options->data);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,150 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <utility>
+
+#include "console.h"
+#include "options.h"
+#include "report.h"
+#include "rung/core/error.h"
+#include "rung/exec/executor.h"
+#include "rung/io/model_file.h"
+#include "rung/io/safetensors.h"
+#include "rung/quantsim/quantsim.h"
+#include "subcommands.h"
+#include "task.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  std::string file, mode = "both", json;
+  bool plan = false;
+  std::int64_t batch = 128;
+};
+
+constexpr const char* kDetails =
+    R"(Prints the graph, the quantizers with their encodings, and sizes. Of a plain *.safetensors file it
+prints the tensors. With --plan it prints instead what the engine makes of the graph: the steps of
+a forward and a backward pass, their kernels and memory layouts, and where results lie in memory.
+
+Examples:
+  rung inspect w4a4.rung
+  rung inspect resnet20.rung --plan --batch 32 --mode train
+The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]})";
+
+constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
+
+std::int64_t count(const Graph& graph, Role role) {
+  std::int64_t elements = 0;
+  for (const Parameter* parameter : graph.parameters(role)) elements += parameter->value().numel();
+  return elements;
+}
+
+void print_tensors(const io::SafetensorsFile& file, const Console& console) {
+  std::uint64_t bytes = 0;
+  for (const io::TensorInfo& tensor : file.tensors()) {
+    console.line(fmt::format("{:<44} {:<8} {}", tensor.name, io::to_string(tensor.dtype),
+                             tensor.shape.to_string()));
+    bytes += tensor.end - tensor.begin;
+  }
+  console.line(fmt::format("{} tensors, {} bytes of data", file.tensors().size(), bytes));
+}
+
+Report describe(const QuantizerHandle& quantizer) {
+  Report report;
+  report.set("name", quantizer.name());
+  report.set("bitwidth", std::int64_t{quantizer.bitwidth()});
+  report.set("symmetry", to_string(quantizer.symmetry()));
+  if (!quantizer.initialized() || quantizer.op().quantizer().pass_through()) return report;
+  const Encoding encoding = quantizer.encoding();
+  report.set("channels", encoding.channels());
+  report.set("scale", std::vector<double>(encoding.scale.begin(), encoding.scale.end()));
+  report.set("offset", encoding.offset);
+  return report;
+}
+
+void print_plans(Graph& graph, const Options& options, const Console& console) {
+  Executor executor(graph);
+  std::vector<Shape> inputs;
+  for (const Value* input : graph.inputs()) inputs.push_back(input->shape().with(0, options.batch));
+  for (const auto& [name, mode] :
+       {std::pair{"train", Mode::train}, std::pair{"eval", Mode::eval}}) {
+    if (options.mode != "both" && options.mode != name) continue;
+    console.line(fmt::format("plan for {}, batch {}", name, options.batch));
+    console.text(to_string(executor.plan(inputs, mode)));
+  }
+}
+
+std::string sizes(const Graph& graph) {
+  std::vector<std::string> parts;
+  for (const Role role : kRoles)
+    if (const std::int64_t elements = count(graph, role))
+      parts.push_back(fmt::format("{} {}", elements, to_string(role)));
+  return fmt::format("{} nodes; numbers by role: {}", graph.nodes().size(), fmt::join(parts, ", "));
+}
+
+void run_model(const Options& options, const Console& console, Report& report) {
+  io::ModelFile file = io::load_model(options.file);
+  const auto found = file.sections.find(kTaskSection);
+  if (options.plan) {
+    print_plans(file.graph, options, console);
+  } else {
+    if (found != file.sections.end()) {
+      const Task task = task_of(file, options.file);
+      console.line(
+          fmt::format("{} for {}, {} classes", task.model, task.dataset, task.num_classes));
+    }
+    console.text(file.graph.to_string());
+    console.line(sizes(file.graph));
+  }
+  report.set("nodes", static_cast<std::int64_t>(file.graph.nodes().size()));
+  Report parameters;
+  for (const Role role : kRoles) parameters.set(to_string(role), count(file.graph, role));
+  report.set("parameters", parameters);
+  report.set("quantizers", std::vector<std::string>{});
+  for (const QuantizerHandle& quantizer : find_quantizers(file.graph))
+    report.append("quantizers", describe(quantizer));
+  if (!is_sim(file) || options.plan) return;
+  std::ostringstream table;
+  table << QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection));
+  console.text(table.str());
+}
+
+void run(const Options& options) {
+  const Console console(options.json);
+  const io::SafetensorsFile raw(options.file);
+  const auto format = raw.metadata().find("format");
+  const bool is_model = format != raw.metadata().end() && format->second == "rung";
+  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(options.file));
+  if (!options.plan) console.line(fmt::format("{}: {} bytes", options.file, bytes));
+  Report report;
+  report.set("bytes", bytes);
+  if (is_model) {
+    run_model(options, console, report);
+  } else {
+    if (options.plan) throw Error(options.file + ": holds plain weights, no graph to plan");
+    print_tensors(raw, console);
+  }
+  report.write(options.json);
+}
+
+}  // namespace
+
+void add_inspect(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command = program.command("inspect", "Show what is in a file", kDetails);
+  command.argument("FILE", options->file, "*.rung or *.safetensors");
+  command.flag("--plan", options->plan, "print the compiled plan");
+  command.option("--batch N", options->batch, "of the plan", between(1, 1e6));
+  command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
+                 one_of({"train", "eval", "both"}));
+  command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

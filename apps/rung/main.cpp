@@ -1,0 +1,25 @@
+// The command line of Rung: train, quantize, fine-tune and export without writing a program.
+
+#include "subcommands.h"
+
+#ifndef RUNG_VERSION
+#error "the build defines RUNG_VERSION"
+#endif
+
+int main(int argc, char** argv) {
+  using namespace rung::cli;
+  Program program(
+      "Rung trains image classifiers, simulates their quantization and exports them.\n"
+      "The usual way: train -> quantize -> qat -> export; eval and inspect look at any step.",
+      RUNG_VERSION);
+  add_train(program);
+  add_eval(program);
+  add_quantize(program);
+  add_qat(program);
+  add_export(program);
+  add_inspect(program);
+  add_bench(program);
+  add_datasets(program);
+  add_models(program);
+  return program.run(argc, argv);
+}

@@ -1,0 +1,35 @@
+#include "rung/models.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "console.h"
+#include "report.h"
+#include "subcommands.h"
+
+namespace rung::cli {
+
+void add_models(Program& program) {
+  const auto json = std::make_shared<std::string>();
+  Command command = program.command("models", "List the models that can be trained",
+                                    "Parameters are counted for 3 channels and 10 classes.\n\n"
+                                    "Example:\n  rung models");
+  command.option("--json FILE", *json, "write the list as JSON, - = standard output");
+  command.action([json] {
+    const Console console(*json);
+    Report report;
+    for (const models::ModelInfo& info : models::list()) {
+      console.line(fmt::format("{:<10} {:>10} parameters  {}", info.name, info.parameters,
+                               info.description));
+      Report entry;
+      entry.set("name", info.name);
+      entry.set("description", info.description);
+      entry.set("parameters", info.parameters);
+      report.append("models", entry);
+    }
+    report.write(*json);
+  });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,57 @@
+#include "options.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "rung/core/error.h"
+#include "rung/core/parallel.h"
+
+namespace rung::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void check_writable(const std::string& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored))
+    throw Error(fmt::format("cannot write {}: it is a folder", path));
+  fs::path folder = fs::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  if (!fs::is_directory(folder, ignored))
+    throw Error(fmt::format("cannot write {}: there is no folder {}", path, folder.string()));
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    throw Error(
+        fmt::format("cannot write {}: folder {}: {}", path, folder.string(), std::strerror(errno)));
+}
+
+}  // namespace
+
+void add_run_options(Command& command, RunOptions& options) {
+  command.option("--seed N", options.seed, "of every random draw; same seed, same result");
+  command.option("--threads N", options.threads, "computing threads, 0 = one per processor",
+                 between(0, 4096));
+  command.option("--workers N", options.workers,
+                 "threads that prepare images; results do not depend on it", between(0, 256));
+  command.option("--json FILE", options.json, "write the figures as JSON, - = standard output");
+}
+
+void add_data_options(Command& command, DataOptions& options) {
+  command.option("--data DIR", options.dir, "folder of the dataset, default: see rung datasets");
+  command.option("--test-images N", options.test_images, "use the first N test images, 0 = all",
+                 at_least(0));
+}
+
+void begin_run(const RunOptions& options, const std::vector<std::string>& outputs) {
+  set_thread_count(options.threads);
+  for (const std::string& path : outputs) check_writable(path);
+  if (!options.json.empty() && options.json != "-") check_writable(options.json);
+}
+
+double percent(double share) { return std::round(share * 1e4) / 1e2; }
+
+}  // namespace rung::cli

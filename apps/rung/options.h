@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "console.h"
+
+namespace rung::cli {
+
+/// What every command that computes takes.
+struct RunOptions {
+  std::uint64_t seed = 0;
+  int threads = 0;  ///< 0: one per processor
+  int workers = 2;
+  std::string json;
+};
+void add_run_options(Command& command, RunOptions& options);
+
+/// Which images, and how many at a time.
+struct DataOptions {
+  std::string dataset = {};  ///< empty: the one that the model file names
+  std::string dir = {};      ///< empty: where Debian's package puts it
+  std::int64_t batch_size = 128;
+  std::int64_t train_images = 0;  ///< 0: all
+  std::int64_t test_images = 0;   ///< 0: all
+};
+/// Adds --data and --test-images.
+void add_data_options(Command& command, DataOptions& options);
+
+/// Sets the number of threads and checks that the figures and the other files can be written, so
+/// that an hour of work is not lost. Throws Error otherwise.
+void begin_run(const RunOptions& options, const std::vector<std::string>& outputs = {});
+
+/// Returns 91.23 for 0.91234: accuracies are shown and written in percent.
+double percent(double share);
+
+}  // namespace rung::cli

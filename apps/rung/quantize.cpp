@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+
+#include "data.h"
+#include "options.h"
+#include "report.h"
+#include "rung/core/error.h"
+#include "rung/io/model_file.h"
+#include "rung/ops/ops.h"
+#include "rung/ptq/ptq.h"
+#include "rung/quantsim/quantsim.h"
+#include "subcommands.h"
+#include "task.h"
+#include "training.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  DataOptions data;
+  std::string model, out;
+  std::string scheme = "tf_enhanced";
+  std::string config = "default";
+  int param_bw = 8, output_bw = 8;
+  std::optional<int> edge_bw;
+  std::optional<double> percentile;
+  bool fold_bn = false, keep_bn = false;
+  std::int64_t calibration_images = 1024;
+};
+
+constexpr const char* kDetails =
+    R"(Folds batch norms into the layers before them, inserts quantizers where the configuration says,
+finds their ranges with training images that are not augmented, and measures the accuracy before
+and after. Schemes (AIMET's long names are understood, too):
+  tf                          from the smallest to the largest number
+  tf_enhanced                 the range with the smallest error, searched with a histogram
+  percentile                  cuts off outliers, see --percentile
+  range_learning_tf           as tf; rung qat then trains the ranges
+  range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
+With --keep-bn batch norms stay, and rung qat keeps their statistics as they are.
+Accuracies are in percent.
+
+Example: 4-bit weights and activations, 8 bits at both ends
+  rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
+       --param-bw 4 --output-bw 4 --edge-bw 8 --out w4a4.rung
+The figures of --json: {"top1_float", "top1_quantized", "quantizers"})";
+
+/// Returns the model as it is to be quantized.
+Graph prepare(Graph graph, bool keep_bn) {
+  if (!keep_bn) {
+    ptq::fold_all_batch_norms(graph);
+    return graph;
+  }
+  for (Node* node : graph.nodes())
+    if (auto* norm = node->as<BatchNormalization>()) norm->frozen = true;
+  graph.touch();
+  return graph;
+}
+
+void run(const Options& options) {
+  begin_run(options.run, {options.out});
+  const Console console(options.run.json);
+  io::ModelFile file = io::load_model(options.model);
+  if (is_sim(file))
+    throw Error(options.model + ": is quantized already; give the float model it was made of");
+  const Task task = task_of(file, options.model);
+  const Data data(task, options.data, options.run);
+  data.check_fits(file.graph);
+  nn::DataLoader test = data.test();
+  nn::DataLoader calibration = data.calibration(options.calibration_images);
+
+  double top1_float = 0;
+  {
+    Executor executor(file.graph, {.seed = options.run.seed});
+    top1_float = percent(test_model(executor, test, "float").top1);
+  }
+  QuantizationSimModel sim(prepare(std::move(file.graph), options.keep_bn),
+                           {.quant_scheme = parse_quant_scheme(options.scheme),
+                            .default_output_bw = options.output_bw,
+                            .default_param_bw = options.param_bw,
+                            .config_file = options.config,
+                            .edge_bw = options.edge_bw});
+  if (options.percentile) sim.set_percentile_value(*options.percentile);
+  sim.compute_encodings(
+      [&](Executor& executor) { test_model(executor, calibration, "calibration"); });
+  const double top1 = percent(test_model(sim.executor(), test, "quantized").top1);
+  const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
+  io::save_model(
+      options.out, sim.graph(),
+      {.sections = {{kTaskSection, to_json(task)}, {kSimSection, sim.state()}}, .tensors = {}});
+  console.line(fmt::format(
+      "{} quantizers, calibrated with {} images: top1 {:.2f} % float, {:.2f} % quantized",
+      quantizers, calibration.dataset().size(), top1_float, top1));
+  console.line("wrote " + options.out);
+  Report report;
+  report.set("top1_float", top1_float);
+  report.set("top1_quantized", top1);
+  report.set("quantizers", quantizers);
+  report.write(options.run.json);
+}
+
+std::string check_scheme(const std::string& text) {
+  try {
+    parse_quant_scheme(text);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+void add_quantize(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("quantize", "Simulate a quantized model and calibrate its ranges", kDetails);
+  command.argument("MODEL", options->model, "a float model, *.rung");
+  command.required("--out FILE", options->out, "the quantized model to write, *.rung");
+  command.option("--scheme NAME", options->scheme, "how ranges are found, see below", check_scheme);
+  command.option("--param-bw N", options->param_bw, "bits of weights", between(2, 32));
+  command.option("--output-bw N", options->output_bw, "bits of activations", between(2, 32));
+  command.option("--edge-bw N", options->edge_bw,
+                 "bits of the model input, the logits, the first and the last weight layer; "
+                 "default: as the others",
+                 between(2, 32));
+  command.option("--config NAME", options->config,
+                 "where quantizers go: default, per_channel or AIMET's JSON file");
+  command.option("--percentile P", options->percentile,
+                 "scheme percentile: percentage of the numbers to keep at either end",
+                 between(50, 100));
+  command.exclusive_flags("--fold-bn", options->fold_bn, "fold batch norms first (default)",
+                          "--keep-bn", options->keep_bn, "keep batch norms, statistics frozen");
+  command.option("--calibration-images N", options->calibration_images,
+                 "training images that ranges are found with", between(1, 1e9));
+  add_data_options(command, options->data);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

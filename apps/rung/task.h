@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rung/datasets.h"
+#include "rung/io/model_file.h"
+
+namespace rung::cli {
+
+/// What a model was made for: stored in its file, so that no later command has to be told again.
+struct Task {
+  std::string model;    ///< its name in rung::models
+  std::string dataset;  ///< its name in rung::datasets
+  std::int64_t num_classes = 0;
+  std::vector<float> mean, std;   ///< per channel: images are normalized with them
+  std::optional<double> last_lr;  ///< learning rate when the last epoch of float training began
+};
+
+/// Returns the task of a new model on a dataset.
+Task make_task(const std::string& model, const datasets::DatasetInfo& dataset);
+
+/// Sections of a model file that the command line writes.
+inline constexpr const char* kTaskSection = "task";
+inline constexpr const char* kSimSection = "quantsim";  ///< QuantizationSimModel::state()
+
+std::string to_json(const Task& task);
+/// Returns the task of a model file; throws Error beginning with `path` if it has none or it is
+/// damaged.
+Task task_of(const io::ModelFile& file, const std::string& path);
+/// True if the file holds a quantization simulation.
+bool is_sim(const io::ModelFile& file);
+
+}  // namespace rung::cli

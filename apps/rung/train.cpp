@@ -1,0 +1,92 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "data.h"
+#include "options.h"
+#include "report.h"
+#include "rung/io/model_file.h"
+#include "rung/io/weights.h"
+#include "rung/models.h"
+#include "subcommands.h"
+#include "task.h"
+#include "training.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  DataOptions data{.dataset = "fashion-mnist"};
+  Recipe recipe;
+  double lr = 0.1;
+  std::string model, init, out;
+};
+
+constexpr const char* kDetails =
+    R"(Images are normalized, shifted and mirrored (--no-augment: only normalized). The file
+that --out names also says what the model was made for, so that no later command has to
+be told again; it appears when training has ended. Accuracies are in percent.
+
+Example: a ResNet-20 in 20 epochs
+  rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
+The figures of --json:
+  {"epochs": [{"loss", "top1_train", "top1_test", "seconds", "lr", "images_per_s"}, ...],
+   "top1"}    top1_train: while training, on augmented images; seconds: with the test)";
+
+void run(const Options& options) {
+  begin_run(options.run, {options.out});
+  const Console console(options.run.json);
+  const datasets::DatasetInfo dataset = datasets::info(options.data.dataset);
+  Task task = make_task(options.model, dataset);
+  task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 1.0);
+
+  Graph graph = models::make(options.model,
+                             {.in_channels = dataset.image_shape[0],
+                              .num_classes = dataset.classes,
+                              .image_size = dataset.image_shape[1]},
+                             Rng(options.run.seed).split("init"));
+  if (!options.init.empty()) io::load_weights(graph, options.init);
+
+  const Data data(task, options.data, options.run);
+  data.check_fits(graph);
+  Augmentation augmentation = options.recipe.augmentation;
+  augmentation.on = !options.recipe.no_augment;
+  nn::DataLoader train = data.train(augmentation);
+  nn::DataLoader test = data.test();
+  console.line(fmt::format("{} on {}: {} training and {} test images, {} epochs, seed {}",
+                           options.model, task.dataset, train.dataset().size(),
+                           test.dataset().size(), options.recipe.epochs, options.run.seed));
+
+  Executor executor(graph, {.seed = options.run.seed});
+  const auto optimizer = make_optimizer(
+      options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
+  Report report;
+  run_epochs({executor, train, test, *optimizer, options.recipe}, console, report);
+  io::save_model(options.out, graph, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
+  console.line("wrote " + options.out);
+  report.write(options.run.json);
+}
+
+}  // namespace
+
+void add_train(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("train", "Train a model from scratch or from weights", kDetails);
+  command.required("--model NAME", options->model, "see rung models");
+  command.option("--dataset NAME", options->data.dataset, "see rung datasets");
+  command.required("--out FILE", options->out, "the model file to write, *.rung");
+  command.option("--init FILE", options->init,
+                 "weights to start from, *.safetensors with PyTorch's names");
+  command.option("--lr X", options->lr, "initial learning rate", at_least(0));
+  command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
+  add_recipe_options(command, options->recipe);
+  command.option("--train-images N", options->data.train_images,
+                 "use the first N training images, 0 = all", at_least(0));
+  add_data_options(command, options->data);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "console.h"
+#include "data.h"
+#include "report.h"
+#include "rung/exec/executor.h"
+#include "rung/nn/lr_scheduler.h"
+#include "rung/nn/optim.h"
+
+namespace rung::cli {
+
+/// How weights are moved: what train and qat have in common. The defaults are those of train.
+struct Recipe {
+  std::int64_t epochs = 20;
+  std::string optimizer = "sgd";
+  double momentum = 0.9;
+  bool nesterov = false;
+  double weight_decay = 5e-4;
+  double label_smoothing = 0.0;
+  std::string schedule = "cosine";
+  double warmup_epochs = 0;
+  double step_size = 30;
+  double gamma = 0.1;
+  std::vector<double> milestones = {};
+  bool no_augment = false;
+  Augmentation augmentation = {};
+};
+void add_recipe_options(Command& command, Recipe& recipe);
+
+/// Returns the recipe's schedule; its time counts epochs. Throws Error if it makes no sense.
+nn::LrSchedule make_schedule(const Recipe& recipe);
+
+/// Parameters that share a learning rate and a weight decay.
+struct OptimizerGroup {
+  std::vector<Parameter*> parameters;
+  double lr = 0.0;
+  double weight_decay = 0.0;
+};
+std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& recipe,
+                                              const std::vector<OptimizerGroup>& groups);
+
+/// What a run of training works on; the parts must outlive it.
+struct Training {
+  Executor& executor;
+  nn::DataLoader& train;
+  nn::DataLoader& test;
+  nn::Optimizer& optimizer;
+  const Recipe& recipe;
+};
+
+/// Trains all epochs, each followed by a test. Prints a line per epoch; sets "epochs" and "top1".
+void run_epochs(const Training& training, const Console& console, Report& report);
+
+/// Runs a model over a loader, behind a progress bar.
+nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label);
+
+}  // namespace rung::cli
