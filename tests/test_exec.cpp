@@ -183,8 +183,7 @@ TEST_SUITE("exec") {
   TEST_CASE("watched values can be read after forward and keep their own step") {
     Graph graph = network();
     Executor executor(graph);
-    const std::vector<std::string> names = {"bn1", "relu"};
-    executor.watch(names);
+    executor.watch({"bn1", "relu"});
     (void)executor.forward(noise({2, 3, 12, 12}, 1));
     const Tensor bn = executor.value("bn1"), relu = executor.value("relu");
     REQUIRE(bn.shape() == relu.shape());

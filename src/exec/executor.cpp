@@ -109,9 +109,9 @@ void Executor::backward(std::span<const Tensor> output_gradients) {
 
 void Executor::backward(const Tensor& output_gradient) { backward(std::span(&output_gradient, 1)); }
 
-void Executor::watch(std::span<const std::string> names) {
+void Executor::watch(std::vector<std::string> names) {
   for (const std::string& name : names) impl_->graph->value(name);  // throws if there is none
-  impl_->watched.assign(names.begin(), names.end());
+  impl_->watched = std::move(names);
   impl_->plans.clear();
   impl_->last = nullptr;
   impl_->can_backward = false;

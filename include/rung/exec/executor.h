@@ -47,7 +47,7 @@ class RUNG_API Executor {
   void backward(std::span<const Tensor> output_gradients);
 
   /// Keeps the named values readable after forward (their producers are then not fused away).
-  void watch(std::span<const std::string> names);
+  void watch(std::vector<std::string> names);
   /// Returns a copy of a watched value (or a graph input or output) of the last forward.
   Tensor value(std::string_view name) const;
 
