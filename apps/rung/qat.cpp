@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -17,6 +18,8 @@ namespace rung::cli {
 namespace {
 
 constexpr double kUsualLr = 1e-3;
+// Folded layers have lost the batch norms that made them bear larger rates.
+constexpr double kLargestDefaultLr = 5e-3;
 constexpr double kEncodingsShare = 0.1;  // of --lr
 
 struct Options {
@@ -31,12 +34,13 @@ struct Options {
 constexpr const char* kDetails =
     R"(Goes on training with the quantizers in place, so that the weights get used to them. The
 defaults follow AIMET's recipe: a learning rate of the order of the last one of float training
-(recorded by rung train), divided by 10 every 5 epochs; 15 to 20 epochs give the best result, a few
-do most of the work. Ranges are trained as well if the model was quantized with a range learning
-scheme: at --lr-encodings, without weight decay. Accuracies are in percent.
+(recorded by rung train; at most 0.005), divided by 10 every 5 epochs; 15 to 20 epochs give the
+best result, a few do most of the work. Ranges are trained as well if the model was quantized with
+a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
+fixed ranges bear can make them collapse. Accuracies are in percent.
 
 Example: two epochs
-  rung qat w4a4.rung --epochs 2 --lr 0.005 --schedule cosine --out w4a4_qat.rung
+  rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
 The figures of --json: as of rung train, and "top1_before")";
 
 /// Returns the groups of a sim's parameters; batch norm statistics are left out by the optimizer.
@@ -62,7 +66,8 @@ void run(const Options& options) {
   QuantizationSimModel sim =
       QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection));
 
-  const double lr = options.lr.value_or(task.last_lr.value_or(kUsualLr));
+  const double lr =
+      options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
   const auto optimizer = make_optimizer(options.recipe, groups_of(sim.graph(), options, lr));
   Augmentation augmentation = options.recipe.augmentation;
   augmentation.on = !options.recipe.no_augment;
@@ -96,7 +101,7 @@ void add_qat(Program& program) {
   command.argument("MODEL", options->model, "a quantized model, *.rung");
   command.required("--out FILE", options->out, "the fine-tuned model to write, *.rung");
   command.option("--lr X", options->lr,
-                 "initial learning rate; default: that of the last float epoch, or 0.001",
+                 "initial learning rate; default: that of the last float epoch, at most 0.005",
                  at_least(0));
   command.option("--lr-encodings X", options->lr_encodings,
                  "learning rate of the ranges; default: a tenth of --lr", at_least(0));

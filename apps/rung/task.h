@@ -18,7 +18,7 @@ struct Task {
   std::string dataset;  ///< its name in rung::datasets
   std::int64_t num_classes = 0;
   std::vector<float> mean, std;   ///< per channel: images are normalized with them
-  std::optional<double> last_lr;  ///< learning rate when the last epoch of float training began
+  std::optional<double> last_lr;  ///< learning rate in the middle of the last float epoch
 };
 
 /// Returns the task of a new model on a dataset.

@@ -39,7 +39,7 @@ void run(const Options& options) {
   const Console console(options.run.json);
   const datasets::DatasetInfo dataset = datasets::info(options.data.dataset);
   Task task = make_task(options.model, dataset);
-  task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 1.0);
+  task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);
 
   Graph graph = models::make(options.model,
                              {.in_channels = dataset.image_shape[0],
