@@ -10,12 +10,13 @@
 namespace rung {
 namespace {
 
-constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 register
+constexpr std::size_t kAlignment = 64;                  // one cache line, one AVX-512 register
+constexpr std::size_t kLargest = std::size_t{1} << 47;  // bytes: the address space of a process
 
 std::shared_ptr<float> allocate(std::int64_t count) {
   std::size_t bytes = 0;
   require(!__builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(float), &bytes) &&
-              bytes <= SIZE_MAX - kAlignment,
+              bytes <= kLargest,
           "Tensor: {} elements do not fit into memory", count);
   bytes = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
   void* memory = std::aligned_alloc(kAlignment, bytes);
