@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "quant_helpers.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 #include "rung/core/rng.h"
@@ -20,22 +21,6 @@
 using namespace rung;
 
 namespace {
-
-Tensor normal(Shape shape, std::uint64_t seed, double size = 1.0) {
-  Rng rng(seed);
-  Tensor x(shape);
-  for (float& each : x.data()) each = static_cast<float>(size * rng.normal());
-  return x;
-}
-
-std::string message_of(const auto& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 /// x -> quantizer "q" -> output.
 struct Net {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "quant_helpers.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
 #include "rung/exec/executor.h"
@@ -16,22 +17,6 @@
 using namespace rung;
 
 namespace {
-
-Tensor normal(Shape shape, std::uint64_t seed, double size = 1.0) {
-  Rng rng(seed);
-  Tensor x(shape);
-  for (float& each : x.data()) each = static_cast<float>(size * rng.normal());
-  return x;
-}
-
-std::string message_of(const auto& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 /// A user's quantizer with one learned scale, in the fused kernels (LSQ without its gradient
 /// scale).

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "rung/core/error.h"
+#include "rung/core/rng.h"
+#include "rung/core/tensor.h"
+
+// What the tests of quantizers have in common.
+
+inline rung::Tensor normal(rung::Shape shape, std::uint64_t seed, double size = 1.0) {
+  rung::Rng rng(seed);
+  rung::Tensor x(std::move(shape));
+  for (float& each : x.data()) each = static_cast<float>(size * rng.normal());
+  return x;
+}
+
+/// Returns the message of the Error that `action` throws, empty without one.
+inline std::string message_of(const auto& action) {
+  try {
+    action();
+  } catch (const rung::Error& error) {
+    return error.what();
+  }
+  return "";
+}
