@@ -63,10 +63,8 @@ class Plan {
   Plan(const Graph& graph, std::span<const Shape> input_shapes, Mode mode,
        const ExecutorOptions& options, std::span<const std::string> watched);
 
-  Mode mode() const { return mode_; }
   std::uint64_t graph_version() const { return graph_version_; }
   std::int64_t arena_floats() const { return arena_floats_; }
-  const std::vector<Shape>& input_shapes() const { return input_shapes_; }
 
   /// Makes every pointer valid for an arena at `base`.
   void bind(float* base);
