@@ -8,6 +8,7 @@
 
 #include "doctest/doctest.h"
 #include "golden.h"
+#include "quant/channels.h"
 #include "rung/quant/encoding.h"
 #include "rung/quant/fake_quantize.h"
 #include "rung/quant/range_estimator.h"
@@ -32,41 +33,31 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
   });
 }
 
-/// How a case's quantizer cuts its tensor into channels. Blocks that are consecutive numbers are
-/// channels of the same data in another shape.
-struct Granularity {
-  Shape shape;
-  std::optional<std::int64_t> axis;
-};
-
-Granularity granularity_of(const nlohmann::json& c) {
+/// How a case's quantizer cuts its tensor: AIMET's quantizer shape has an extent for every axis
+/// from the right, block_size says how many elements of an axis share one.
+rung::Granularity granularity_of(const nlohmann::json& c) {
   const std::vector<std::int64_t> shape = c.at("x_shape"), quantizer = c.at("quantizer_shape");
-  std::int64_t channels = 1;
-  for (const std::int64_t extent : quantizer) channels *= extent;
-  const Shape whole(shape);
-  if (!c.at("block_size").is_null()) {
-    const std::vector<std::int64_t> block = c.at("block_size");
-    REQUIRE(block.size() == shape.size());
-    std::int64_t block_numel = 1;
-    bool whole_behind = true;  // blocks are rows only if every axis behind the cut one is whole
-    for (std::size_t i = shape.size(); i-- > 0;) {
-      REQUIRE((whole_behind || block[i] == 1));
-      block_numel *= block[i];
-      whole_behind = whole_behind && block[i] == shape[i];
-    }
-    REQUIRE(channels * block_numel == whole.numel());
-    return {Shape{channels, block_numel}, 0};
-  }
-  if (channels == 1) return {whole, {}};
-  // The channel axis is where the quantizer's shape, aligned to the right, is as long as the
-  // tensor's; the others are 1.
   REQUIRE(quantizer.size() <= shape.size());
   const std::size_t skipped = shape.size() - quantizer.size();
-  for (std::size_t i = 0; i < quantizer.size(); ++i)
-    if (quantizer[i] == channels && shape[i + skipped] == channels)
-      return {whole, static_cast<std::int64_t>(i + skipped)};
-  FAIL("no channel axis in " << c.dump());
-  return {whole, {}};
+  rung::Granularity cut;
+  for (std::size_t i = 0; i < quantizer.size(); ++i) {
+    if (quantizer[i] == 1) continue;
+    const auto axis = static_cast<std::int64_t>(i + skipped);
+    const std::int64_t size = shape[i + skipped] / quantizer[i];
+    if (!c.at("block_size").is_null())
+      CHECK(c.at("block_size").at(i).get<std::int64_t>() == size);
+    else
+      REQUIRE(size == 1);
+    if (size == 1) {
+      REQUIRE_FALSE(cut.axis);
+      cut.axis = axis;
+      cut.channels = quantizer[i];
+    } else {
+      REQUIRE_FALSE(cut.blocks);
+      cut.blocks = rung::Blocks{axis, size, quantizer[i]};
+    }
+  }
+  return cut;
 }
 
 }  // namespace
@@ -107,14 +98,15 @@ TEST_SUITE("golden quantizers: quantize_dequantize") {
     for (const auto& c : golden::cases("quantizers/quantize_dequantize.json")) {
       const std::string name = c.at("name");
       CAPTURE(name);
-      const auto [shape, axis] = granularity_of(c);
-      ++(!c.at("block_size").is_null() ? per_block : axis ? per_channel : per_tensor);
+      const Shape shape(c.at("x_shape").get<std::vector<std::int64_t>>());
+      const rung::Granularity cut = granularity_of(c);
+      ++(cut.blocks ? per_block : cut.axis ? per_channel : per_tensor);
       const auto get = [&](const char* what) { return tensors.floats(name + "." + what); };
       const auto x = get("x"), dy = get("dy"), min = get("min"), max = get("max");
       REQUIRE(static_cast<std::int64_t>(x.size()) == shape.numel());
 
       const Encoding encoding =
-          rung::encoding_from_range(min, max, c.at("bitwidth"), symmetry_of(c), axis);
+          rung::encoding_from_range(min, max, c.at("bitwidth").get<int>(), symmetry_of(c), cut);
       CHECK(encoding.grid.qmin == c.at("qmin").get<std::int64_t>());
       CHECK(encoding.grid.qmax == c.at("qmax").get<std::int64_t>());
       CHECK(same_bits(encoding.scale, get("scale")));
@@ -140,16 +132,9 @@ TEST_SUITE("golden quantizers: quantize_dequantize") {
       // The yardstick is the sum of the absolute terms: |dy| instead of dy makes every term
       // positive for the scale up to the sign of its factor, so take each number alone.
       std::vector<double> scale_of_dmin(min.size()), scale_of_dmax(min.size());
-      const std::int64_t row = shape.numel() / encoding.channels();
-      const bool consecutive = !axis || *axis == 0;
+      const rung::ChannelRuns runs(shape, cut);
       for (std::size_t i = 0; i < x.size(); ++i) {
-        std::int64_t channel = 0, inner = 1;
-        if (consecutive) {
-          channel = static_cast<std::int64_t>(i) / row;
-        } else {
-          for (std::int64_t a = *axis + 1; a < shape.rank(); ++a) inner *= shape[a];
-          channel = static_cast<std::int64_t>(i) / inner % encoding.channels();
-        }
+        const std::int64_t channel = runs.channel(static_cast<std::int64_t>(i) / runs.length());
         const auto k = static_cast<std::size_t>(channel);
         const Encoding one{encoding.bitwidth,   encoding.symmetry,   encoding.grid, {},
                            {encoding.scale[k]}, {encoding.offset[k]}};

@@ -1,42 +1,42 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 
-#include "core/format.h"
 #include "rung/core/shape.h"
 #include "rung/quant/encoding.h"
 
 namespace rung {
 
-/// Sees row-major data as [outer, channels, inner]: a channel is `outer` runs of `inner` numbers.
-struct ChannelRuns {
-  std::int64_t outer = 1, channels = 1, inner = 1;
-  std::int64_t start(std::int64_t o, std::int64_t c) const { return (o * channels + c) * inner; }
+/// Row-major data as runs of consecutive numbers that share a scale.
+class ChannelRuns {
+ public:
+  /// Throws Error unless a tensor of this shape can be cut so.
+  ChannelRuns(const Shape& shape, const Granularity& granularity);
+
+  std::int64_t count() const { return count_; }
+  std::int64_t length() const { return length_; }  ///< of each run
+  std::int64_t start(std::int64_t run) const { return run * length_; }
+  /// Returns which scale a run has.
+  std::int64_t channel(std::int64_t run) const {
+    const std::int64_t outer = run / inner_count_ / middle_ % outer_extent_ / outer_chunk_;
+    return outer * inner_count_ + run % inner_count_;
+  }
+
+ private:
+  // Seen as [.., outer_extent, middle, inner_count, length]: the scale changes with every
+  // outer_chunk elements of the first cut axis and with every element of the second.
+  std::int64_t outer_extent_ = 1, outer_chunk_ = 1, middle_ = 1, inner_count_ = 1;
+  std::int64_t length_ = 0, count_ = 0;
 };
 
-/// Cuts `shape` at `axis` (none: one run); throws Error unless the axis exists and has `channels`
-/// elements.
-inline ChannelRuns channel_runs(const Shape& shape, std::optional<std::int64_t> axis,
-                                std::int64_t channels) {
-  if (!axis) return {1, 1, shape.numel()};
-  if (*axis < 0 || *axis >= shape.rank() || shape[*axis] != channels)
-    fail("a quantizer of {} channels along axis {} does not fit a tensor {}", channels, *axis,
-         shape.to_string());
-  ChannelRuns runs{1, channels, 1};
-  for (std::int64_t i = 0; i < *axis; ++i) runs.outer *= shape[i];
-  for (std::int64_t i = *axis + 1; i < shape.rank(); ++i) runs.inner *= shape[i];
-  return runs;
-}
-
-/// Calls body(channel, run) for every run of consecutive numbers of one channel of `values`.
+/// Calls body(channel, run) for every run of consecutive numbers of `values`.
 template <typename T, typename Body>
 void for_each_run(const ChannelRuns& runs, std::span<T> values, const Body& body) {
-  for (std::int64_t o = 0; o < runs.outer; ++o)
-    for (std::int64_t c = 0; c < runs.channels; ++c)
-      body(static_cast<std::size_t>(c), values.subspan(static_cast<std::size_t>(runs.start(o, c)),
-                                                       static_cast<std::size_t>(runs.inner)));
+  for (std::int64_t run = 0; run < runs.count(); ++run)
+    body(static_cast<std::size_t>(runs.channel(run)),
+         values.subspan(static_cast<std::size_t>(runs.start(run)),
+                        static_cast<std::size_t>(runs.length())));
 }
 
 }  // namespace rung

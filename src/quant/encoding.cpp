@@ -117,11 +117,18 @@ Range Encoding::effective_range(std::int64_t channel) const {
 }
 
 Encoding encoding_from_range(std::span<const float> min, std::span<const float> max, int bitwidth,
-                             Symmetry symmetry, std::optional<std::int64_t> axis) {
-  require(min.size() == max.size() && !min.empty() && (axis || min.size() == 1),
-          "an encoding needs as many min as max, one if per tensor; got {} and {}", min.size(),
+                             Symmetry symmetry, const Granularity& granularity) {
+  const auto count = static_cast<std::size_t>(granularity.count());
+  require(min.size() == count && max.size() == count,
+          "an encoding of {} channels needs as many min and max, got {} and {}", count, min.size(),
           max.size());
-  Encoding encoding{bitwidth, symmetry, make_grid(bitwidth, symmetry), axis, {}, {}};
+  Encoding encoding{.bitwidth = bitwidth,
+                    .symmetry = symmetry,
+                    .grid = make_grid(bitwidth, symmetry),
+                    .axis = granularity.axis,
+                    .scale = {},
+                    .offset = {},
+                    .blocks = granularity.blocks};
   const auto steps = static_cast<float>(encoding.grid.steps());
   for (std::size_t c = 0; c < min.size(); ++c) {
     const float scale = (max[c] - min[c]) / steps;
@@ -144,7 +151,21 @@ Encoding encoding_from_range(Range range, int bitwidth, Symmetry symmetry) {
   return encoding_from_range({&range.min, 1}, {&range.max, 1}, bitwidth, symmetry);
 }
 
+std::string to_string(const Granularity& granularity) {
+  if (!granularity.axis) return "per-tensor";
+  const std::string channels = fmt::format("axis {}, {}", *granularity.axis, granularity.channels);
+  if (!granularity.blocks) return fmt::format("per-channel({})", channels);
+  const auto [axis, size, count] = *granularity.blocks;
+  return fmt::format("per-block({}; axis {}, {} of {})", channels, axis, count, size);
+}
+
+Granularity Encoding::granularity() const {
+  if (!axis) return {};
+  return {axis, blocks ? channels() / blocks->count : channels(), blocks};
+}
+
 std::string to_string(const Encoding& encoding) {
+  if (encoding.is_float()) return std::string(encoding.format->name);
   std::string text = fmt::format("int{} {}", encoding.bitwidth, to_string(encoding.symmetry));
   if (encoding.pass_through() || encoding.scale.empty()) return text;
   const auto between = [](const auto& values) {
@@ -152,9 +173,9 @@ std::string to_string(const Encoding& encoding) {
     return *low == *high ? fmt::format("{:.6g}", double(*low))
                          : fmt::format("{:.6g}..{:.6g}", double(*low), double(*high));
   };
-  text += encoding.axis
-              ? fmt::format(" per-channel(axis {}, {})", *encoding.axis, encoding.channels())
-              : " per-tensor";
+  text += fmt::format(" {}", to_string(encoding.granularity()));
+  if (encoding.grouped)
+    text += fmt::format(" grouped to {} bits", encoding.grouped->decompressed_bw);
   return text +
          fmt::format(" scale {} offset {}", between(encoding.scale), between(encoding.offset));
 }

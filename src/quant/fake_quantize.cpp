@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/format.h"
+#include "quant/affine.h"
 #include "quant/channels.h"
 
 // Quantization of one number x, with scale s, offset o and the codes qmin .. qmax:
@@ -14,24 +15,11 @@
 //   clamp(.., qmin, qmax) the code
 //   (code + o) * s        back to a real number: x'
 //
-// Three numbers decide everything; a tensor or each of its channels has its own s and o.
+// Three numbers decide everything; a tensor, or each of its channels or blocks, has its own s and
+// o. The five lines are functions in quant/affine.h, for these loops and for the fast kernels.
 
 namespace rung {
 namespace {
-
-/// One channel's numbers. T is float, or double for grids that float32 cannot count (20 bits on).
-template <typename T>
-struct Affine {
-  T scale, offset, qmin, qmax;
-
-  /// Division, never multiplication by 1 / scale: that would move ties and whole codes.
-  T steps(float x) const { return static_cast<T>(x) / scale; }
-  T unclamped(T steps) const { return std::nearbyint(steps) - offset; }
-  /// NaN fails both comparisons and stays NaN.
-  T clamp(T q) const { return qmin > q ? qmin : (qmax < q ? qmax : q); }
-  T code(float x) const { return clamp(unclamped(steps(x))); }
-  float real(T code) const { return static_cast<float>((code + offset) * scale); }
-};
 
 template <typename T>
 Affine<T> affine(const Encoding& e, std::size_t channel) {
@@ -44,49 +32,56 @@ bool needs_double(const Encoding& e) {
   return kMinimumScale > 0.1 / static_cast<double>(e.grid.steps());
 }
 
-ChannelRuns runs_of(std::size_t numel, const Shape& shape, const Encoding& e) {
+/// Calls body(affine, channel, first, last) for every run of numbers that share scale and offset.
+template <typename Body>
+void for_each_channel(std::size_t numel, const Shape& shape, const Encoding& e, const Body& body) {
   if (static_cast<std::int64_t>(numel) != shape.numel())
-    fail("a tensor {} has {} elements, got {} numbers", shape.to_string(), shape.numel(), numel);
-  return channel_runs(shape, e.axis, e.channels());
+    fail("a tensor {} has {} elements, got {} numbers", shape, shape.numel(), numel);
+  const ChannelRuns runs(shape, e.granularity());
+  for (std::int64_t run = 0; run < runs.count(); ++run) {
+    const auto channel = static_cast<std::size_t>(runs.channel(run));
+    const auto first = static_cast<std::size_t>(runs.start(run));
+    const std::size_t last = first + static_cast<std::size_t>(runs.length());
+    if (needs_double(e))
+      body(affine<double>(e, channel), channel, first, last);
+    else
+      body(affine<float>(e, channel), channel, first, last);
+  }
 }
 
-/// Calls body(affine, first, last) for every run of numbers that share scale and offset.
-template <typename Body>
-void for_each_channel(const ChannelRuns& runs, const Encoding& e, const Body& body) {
-  for (std::int64_t o = 0; o < runs.outer; ++o) {
-    for (std::int64_t c = 0; c < runs.channels; ++c) {
-      const auto channel = static_cast<std::size_t>(c);
-      const auto first = static_cast<std::size_t>(runs.start(o, c));
-      const std::size_t last = first + static_cast<std::size_t>(runs.inner);
-      if (needs_double(e))
-        body(affine<double>(e, channel), channel, first, last);
-      else
-        body(affine<float>(e, channel), channel, first, last);
-    }
-  }
+/// Rounds to a whole step: to the nearest, or up or down by chance.
+template <typename T>
+T round_steps(T steps, const Rounding& rounding, std::size_t index) {
+  if (!rounding.stochastic) return affine_round(steps);
+  return affine_round_stochastic(steps, affine_random(rounding.seed, index));
 }
 
 /// Sees any data as rows of axis 0, or as one row.
 Shape rows(std::size_t numel, const Encoding& e) {
   const auto count = static_cast<std::int64_t>(numel);
   if (!e.axis) return {count};
-  require(*e.axis == 0 && count % e.channels() == 0,
+  require(*e.axis == 0 && !e.blocks && count % e.channels() == 0,
           "give the shape: {} numbers are not rows of {} channels along axis {}", count,
           e.channels(), *e.axis);
   return {e.channels(), count / e.channels()};
+}
+
+void require_codes(const Encoding& e) {
+  require(!e.pass_through() && !e.is_float(), "{} has no codes", to_string(e));
 }
 
 }  // namespace
 
 std::vector<std::int32_t> quantize(std::span<const float> x, const Shape& shape,
                                    const Encoding& encoding) {
-  require(!encoding.pass_through(), "a pass-through encoding has no codes");
+  require_codes(encoding);
   std::vector<std::int32_t> codes(x.size());
-  for_each_channel(runs_of(x.size(), shape, encoding), encoding,
+  for_each_channel(x.size(), shape, encoding,
                    [&](auto a, std::size_t, std::size_t i, std::size_t last) {
                      for (; i < last; ++i) {
                        require(!std::isnan(x[i]), "element {} is NaN, which has no code", i);
-                       codes[i] = static_cast<std::int32_t>(a.code(x[i]));
+                       const auto code = affine_unclamped(affine_round(affine_steps(x[i], a)), a);
+                       codes[i] = static_cast<std::int32_t>(affine_clamp(code, a));
                      }
                    });
   return codes;
@@ -94,26 +89,31 @@ std::vector<std::int32_t> quantize(std::span<const float> x, const Shape& shape,
 
 std::vector<float> dequantize(std::span<const std::int32_t> codes, const Shape& shape,
                               const Encoding& encoding) {
-  require(!encoding.pass_through(), "a pass-through encoding has no codes");
+  require_codes(encoding);
   std::vector<float> x(codes.size());
-  for_each_channel(runs_of(codes.size(), shape, encoding), encoding,
+  for_each_channel(codes.size(), shape, encoding,
                    [&](auto a, std::size_t, std::size_t i, std::size_t last) {
-                     for (; i < last; ++i) x[i] = a.real(codes[i]);
+                     using T = decltype(a.scale);
+                     for (; i < last; ++i) x[i] = affine_real(static_cast<T>(codes[i]), a);
                    });
   return x;
 }
 
 void quantize_dequantize(std::span<const float> x, const Shape& shape, const Encoding& encoding,
-                         std::span<float> y) {
+                         std::span<float> y, const Rounding& rounding) {
   require(x.size() == y.size(), "x and y must have the same size, got {} and {}", x.size(),
           y.size());
   if (encoding.pass_through()) {
     std::copy(x.begin(), x.end(), y.begin());
     return;
   }
-  for_each_channel(runs_of(x.size(), shape, encoding), encoding,
+  if (encoding.is_float()) return float_quantize_dequantize(x, *encoding.format, y);
+  for_each_channel(x.size(), shape, encoding,
                    [&](auto a, std::size_t, std::size_t i, std::size_t last) {
-                     for (; i < last; ++i) y[i] = a.real(a.code(x[i]));
+                     for (; i < last; ++i) {
+                       const auto whole = round_steps(affine_steps(x[i], a), rounding, i);
+                       y[i] = affine_real(affine_clamp(affine_unclamped(whole, a), a), a);
+                     }
                    });
 }
 
@@ -125,29 +125,35 @@ void quantize_dequantize(std::span<const float> x, const Shape& shape, const Enc
 //   d y / d offset = 0 inside (x' does not move with o), s outside (the grid's ends move with o)
 EncodingGradient quantize_dequantize_backward(std::span<const float> x, std::span<const float> dy,
                                               const Shape& shape, const Encoding& encoding,
-                                              std::span<float> dx) {
+                                              std::span<float> dx, const Rounding& rounding) {
   require(x.size() == dy.size() && (dx.empty() || dx.size() == x.size()),
           "x, dy and dx must have the same size, got {}, {} and {}", x.size(), dy.size(),
           dx.size());
   EncodingGradient sums;
   sums.scale.assign(encoding.scale.size(), 0.0);
   sums.offset.assign(encoding.scale.size(), 0.0);
+  sums.count = static_cast<std::int64_t>(x.size()) / std::max<std::int64_t>(1, encoding.channels());
+  if (encoding.is_float()) {
+    if (!dx.empty()) float_quantize_dequantize_backward(x, dy, *encoding.format, dx);
+    return sums;
+  }
   if (encoding.pass_through()) {
     std::copy(dy.begin(), dx.empty() ? dy.begin() : dy.end(), dx.begin());
     return sums;
   }
-  for_each_channel(runs_of(x.size(), shape, encoding), encoding,
-                   [&](auto a, std::size_t channel, std::size_t i, std::size_t last) {
-                     for (; i < last; ++i) {
-                       const auto steps = a.steps(x[i]);
-                       const auto q = a.unclamped(steps);
-                       const bool inside = a.qmin <= q && q <= a.qmax;
-                       if (!dx.empty()) dx[i] = inside ? dy[i] : 0.0f;
-                       const auto y_by_scale = (a.clamp(q) + a.offset) - (inside ? steps : 0);
-                       sums.scale[channel] += double{dy[i]} * double{y_by_scale};
-                       if (!inside) sums.offset[channel] += double{dy[i]} * double{a.scale};
-                     }
-                   });
+  for_each_channel(
+      x.size(), shape, encoding, [&](auto a, std::size_t channel, std::size_t i, std::size_t last) {
+        for (; i < last; ++i) {
+          const auto steps = affine_steps(x[i], a);
+          const auto q = affine_unclamped(affine_round(steps), a);
+          const bool inside = a.qmin <= q && q <= a.qmax;
+          if (!dx.empty()) dx[i] = inside ? dy[i] : 0.0f;
+          const auto moved = affine_unclamped(round_steps(steps, rounding, i), a);
+          const auto y_by_scale = (affine_clamp(moved, a) + a.offset) - (inside ? steps : 0);
+          sums.scale[channel] += double{dy[i]} * double{y_by_scale};
+          if (!inside) sums.offset[channel] += double{dy[i]} * double{a.scale};
+        }
+      });
   return sums;
 }
 

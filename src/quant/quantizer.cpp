@@ -13,6 +13,11 @@ Quantizer::Quantizer(QuantizerOptions options) : options_(options) {
   require(options.channels > 0 && (options.axis || options.channels == 1),
           "a quantizer has one channel per tensor and at least one per channel axis, got {}",
           options.channels);
+  if (!options.blocks) return;
+  const auto [axis, size, count] = *options.blocks;
+  require(options.axis && axis >= 0 && axis != *options.axis && size > 0 && count > 0,
+          "blocks need a channel axis and lie along another one; got {} blocks of {} along axis {}",
+          count, size, axis);
 }
 
 void Quantizer::set_bitwidth(int bitwidth) {
@@ -28,8 +33,6 @@ Symmetry Quantizer::resolved_symmetry() const {
 
 void Quantizer::resolve(Range observed) { saw_negative_ = observed.min < 0.0f; }
 
-Shape Quantizer::parameter_shape() const { return axis() ? Shape{channels()} : Shape{}; }
-
 std::vector<Range> Quantizer::ranges(ParameterView parameters) const {
   const Encoding e = encoding(parameters);
   std::vector<Range> ranges;
@@ -40,13 +43,37 @@ std::vector<Range> Quantizer::ranges(ParameterView parameters) const {
 void Quantizer::constrain(MutableParameterView) const {}
 
 void Quantizer::forward(const QuantizeIo& io) const {
-  quantize_dequantize(io.x, io.shape, encoding(io.parameters), io.y);
+  quantize_dequantize(io.x, io.shape, encoding(io.parameters), io.y, io.rounding);
 }
 
 void Quantizer::backward(const QuantizeGradIo& io) const {
   const Encoding e = encoding(io.parameters);
-  chain(quantize_dequantize_backward(io.x, io.dy, io.shape, e, io.dx), e, io.parameters,
-        io.dparameters);
+  chain(quantize_dequantize_backward(io.x, io.dy, io.shape, e, io.dx, io.rounding), e,
+        io.parameters, io.dparameters);
+}
+
+QuantizerSpec describe(const Quantizer& quantizer) {
+  QuantizerSpec spec{.kind = std::string(quantizer.kind()), .options = quantizer.options()};
+  if (const auto* grouped = dynamic_cast<const GroupedBlockQuantizer*>(&quantizer))
+    spec.grouping = grouped->grouping();
+  else if (const auto* floating = dynamic_cast<const FloatQuantizer*>(&quantizer))
+    spec.format = floating->format().name;
+  else
+    require(dynamic_cast<const AffineQuantizer*>(&quantizer) != nullptr ||
+                dynamic_cast<const LsqQuantizer*>(&quantizer) != nullptr,
+            "the quantizer is of kind \"{}\", which no file can bring back", quantizer.kind());
+  return spec;
+}
+
+std::unique_ptr<Quantizer> make_quantizer(const QuantizerSpec& spec) {
+  if (spec.kind == AffineQuantizer::kKind) return std::make_unique<AffineQuantizer>(spec.options);
+  if (spec.kind == LsqQuantizer::kKind) return std::make_unique<LsqQuantizer>(spec.options);
+  if (spec.kind == GroupedBlockQuantizer::kKind)
+    return std::make_unique<GroupedBlockQuantizer>(spec.options, spec.grouping);
+  if (spec.kind == FloatQuantizer::kKind)
+    return std::make_unique<FloatQuantizer>(float_format(spec.format));
+  fail("unknown kind of quantizer \"{}\"; there are affine, lsq, grouped_block and float",
+       spec.kind);
 }
 
 }  // namespace rung

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/core/shape.h"
+#include "rung/quant/float_format.h"
 
 // From a range of real numbers to scale and offset. Base: AIMET version 2; strict_symmetric and
 // unsigned_symmetric come from its version 1.
@@ -61,18 +63,58 @@ RUNG_API Range legal_range(Range observed, const Grid& grid, Symmetry symmetry);
 /// bit for bit. Throws Error for NaN.
 RUNG_API Range legal_learned_range(Range learned, const Grid& grid, Symmetry symmetry);
 
+/// Cuts an axis into `count` blocks of `size` consecutive elements. AIMET: block_size.
+struct Blocks {
+  std::int64_t axis = 1;
+  std::int64_t size = 1;
+  std::int64_t count = 1;
+  friend bool operator==(const Blocks&, const Blocks&) = default;
+};
+
+/// Says which numbers of a tensor share a scale and an offset: all of them, those of one channel,
+/// or those of one block of one channel. AIMET: the shape and block_size of a quantizer.
+struct RUNG_API Granularity {
+  std::optional<std::int64_t> axis = {};  ///< of the channels; none: per tensor
+  std::int64_t channels = 1;              ///< extent of that axis
+  std::optional<Blocks> blocks = {};      ///< of another axis; only with channels
+
+  /// Returns how many scales there are.
+  std::int64_t count() const { return blocks ? channels * blocks->count : channels; }
+  /// Returns [] per tensor, [channels] per channel; with blocks both counts, in the order of the
+  /// tensor's axes: [channels, blocks] for a weight [O, I, ...] cut along I.
+  Shape shape() const;
+  /// Throws Error unless a tensor of this shape can be cut so.
+  void check(const Shape& tensor) const;
+  friend bool operator==(const Granularity&, const Granularity&) = default;
+};
+
+/// What low power block quantization (LPBQ) makes of the scales of blocks:
+/// scale = per_block_int_scale * per_channel_scale. AIMET: GroupedBlockEncoding.
+struct GroupedScales {
+  int decompressed_bw = 8;                        ///< codes * per_block_int_scale fit these bits
+  std::vector<float> per_channel_scale;           ///< one per group of blocks
+  std::vector<std::int64_t> per_block_int_scale;  ///< 1 .. 2^(decompressed_bw - bitwidth)
+};
+
 /// How one tensor's real numbers and codes belong together: x' = (code + offset) * scale, one
-/// scale and offset per tensor, or one per channel along `axis`. AIMET: AffineEncoding.
+/// scale and offset per tensor, per channel along `axis`, or per block of a channel. With `format`
+/// there are no codes: numbers are rounded to a floating-point format. AIMET: AffineEncoding.
 struct RUNG_API Encoding {
   int bitwidth = 8;
   Symmetry symmetry = Symmetry::asymmetric;
   Grid grid;                         ///< the codes, qmin .. qmax
   std::optional<std::int64_t> axis;  ///< of the channels; none: per tensor
-  std::vector<float> scale;          ///< > 0; one per channel
+  std::vector<float> scale;  ///< > 0; one per channel or block, as Granularity::shape() says
   std::vector<std::int64_t> offset;  ///< on the grid: 0 if symmetric; ONNX zero_point = -offset
+  std::optional<Blocks> blocks = {};
+  std::optional<GroupedScales> grouped = {};  ///< what the scales are made of, for files
+  std::optional<FloatFormat> format = {};
 
+  /// Returns how many scales there are.
   std::int64_t channels() const { return static_cast<std::int64_t>(scale.size()); }
+  Granularity granularity() const;
   bool per_channel() const { return axis.has_value(); }
+  bool is_float() const { return format.has_value(); }
   bool pass_through() const { return bitwidth >= kPassThroughBitwidth; }
   /// Returns the offset as AIMET's files 0.6.1 / 1.0.0 show it, for codes 0 .. 2^bw - 1:
   /// offset + qmin, e.g. -128 for symmetric 8 bit.
@@ -82,15 +124,17 @@ struct RUNG_API Encoding {
   Range effective_range(std::int64_t channel = 0) const;
 };
 
-/// Derives scale and offset from legal stored ranges, one per channel (one in all without axis):
+/// Derives scale and offset from legal stored ranges, one per granularity.count():
 /// scale = (max - min) / steps, offset = rint(min / scale) - qmin, or 0 for symmetric grids.
 /// `symmetry` must be resolved. Throws Error if a scale would not be finite and positive.
 RUNG_API Encoding encoding_from_range(std::span<const float> min, std::span<const float> max,
                                       int bitwidth, Symmetry symmetry,
-                                      std::optional<std::int64_t> axis = {});
+                                      const Granularity& granularity = {});
 /// The same for one range per tensor.
 RUNG_API Encoding encoding_from_range(Range range, int bitwidth, Symmetry symmetry);
 
+/// Prints "per-tensor", "per-channel(axis 0, 16)" or "per-block(axis 0, 16; axis 1, 2 of 32)".
+RUNG_API std::string to_string(const Granularity& granularity);
 /// Prints e.g. "int8 symmetric per-channel(axis 0, 16) scale 0.0031..0.0188 offset 0".
 RUNG_API std::string to_string(const Encoding& encoding);
 RUNG_API std::ostream& operator<<(std::ostream& out, const Encoding& encoding);

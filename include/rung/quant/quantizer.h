@@ -18,8 +18,9 @@ namespace rung {
 /// A parameter that a quantizer has: the graph stores it as <quantizer's node>.<name>.
 struct ParameterSpec {
   std::string name;  ///< "min", "max", "scale"
-  Shape shape;       ///< [] per tensor, [C] per channel
+  Shape shape;       ///< Granularity::shape()
   float initial = 0.0f;
+  bool learnable = true;  ///< false: calibration sets it, training never does
 };
 
 /// The values of a quantizer's parameters, in the order of Quantizer::parameters().
@@ -33,6 +34,7 @@ struct QuantizeIo {
   const Shape& shape;
   ParameterView parameters;
   std::span<float> y;
+  Rounding rounding = {};  ///< of this forward pass
 };
 
 /// What Quantizer::backward gets: dx (empty if unwanted) and the parameters' gradients (each empty
@@ -43,6 +45,7 @@ struct QuantizeGradIo {
   ParameterView parameters;
   std::span<float> dx;
   MutableParameterView dparameters;
+  Rounding rounding = {};  ///< of the forward pass that this belongs to
 };
 
 /// The settings every quantizer has.
@@ -51,6 +54,10 @@ struct QuantizerOptions {
   Symmetry symmetry = Symmetry::asymmetric;
   std::optional<std::int64_t> axis = {};  ///< of the channels; none: per tensor
   std::int64_t channels = 1;              ///< extent of that axis
+  std::optional<Blocks> blocks = {};      ///< of another axis; only with channels
+  bool stochastic_rounding = false;       ///< in training; evaluation rounds to the nearest
+  Granularity granularity() const { return {axis, channels, blocks}; }
+  friend bool operator==(const QuantizerOptions&, const QuantizerOptions&) = default;
 };
 
 /// Turns parameters into an encoding: one per QuantizeDequantize node. A quantizer that only
@@ -58,12 +65,12 @@ struct QuantizerOptions {
 /// runs_fused(), forward() and backward(). Derive from it for a quantizer of your own.
 class RUNG_API Quantizer {
  public:
-  /// Throws Error for a bitwidth outside 2..32 or a negative axis.
+  /// Throws Error for a bitwidth outside 2..32 or a granularity that makes no sense.
   explicit Quantizer(QuantizerOptions options);
   virtual ~Quantizer() = default;
   /// Returns the quantizer's name in files: "affine", or yours.
   virtual std::string_view kind() const = 0;
-  /// Lists the parameters; may be empty.
+  /// Lists the parameters; may be empty: then nothing has to be calibrated.
   virtual std::vector<ParameterSpec> parameters() const = 0;
   /// Returns what is exported and what the fused kernels read. Zero must be on the grid: -offset is
   /// one of its codes.
@@ -81,6 +88,9 @@ class RUNG_API Quantizer {
 
   /// False if forward() must run instead of the fused affine kernels.
   virtual bool runs_fused() const { return true; }
+  /// True if forward() and backward() treat every number alike and zero stays zero, so that they
+  /// may get data in any order, with zeros between them.
+  virtual bool any_order() const { return runs_fused() && !axis(); }
   /// Computes y. The default is quantize_dequantize() with encoding().
   virtual void forward(const QuantizeIo& io) const;
   /// Computes dx and the parameters' gradients. The default is the masked straight-through
@@ -89,7 +99,7 @@ class RUNG_API Quantizer {
 
   // Settings; a change takes effect at the next forward, and needs new ranges to make sense.
   int bitwidth() const { return options_.bitwidth; }
-  void set_bitwidth(int bitwidth);  ///< throws Error outside 2..32
+  virtual void set_bitwidth(int bitwidth);  ///< throws Error outside 2..32
   /// Returns the symmetry that was asked for.
   Symmetry symmetry() const { return options_.symmetry; }
   void set_symmetry(Symmetry symmetry);
@@ -100,31 +110,125 @@ class RUNG_API Quantizer {
   bool saw_negative() const { return saw_negative_; }
   Grid grid() const { return make_grid(bitwidth(), resolved_symmetry()); }
   std::optional<std::int64_t> axis() const { return options_.axis; }
-  std::int64_t channels() const { return options_.channels; }
+  Granularity granularity() const { return options_.granularity(); }
+  /// Returns how many scales there are: one per tensor, channel or block.
+  std::int64_t channels() const { return granularity().count(); }
   bool pass_through() const { return bitwidth() >= kPassThroughBitwidth; }
-  /// Returns [] per tensor, [channels] per channel.
-  Shape parameter_shape() const;
+  bool stochastic_rounding() const { return options_.stochastic_rounding; }
+  void set_stochastic_rounding(bool stochastic) { options_.stochastic_rounding = stochastic; }
+  const QuantizerOptions& options() const { return options_; }
 
  private:
   QuantizerOptions options_;
   bool saw_negative_ = false;
 };
 
-/// The quantizer with the parameters min and max, fixed or learned. AIMET: QuantizeDequantize with
-/// learnable min and max; "range learning", Esser et al. 2020 in spirit.
-class RUNG_API AffineQuantizer final : public Quantizer {
+/// What quantizers with the parameters min and max have in common.
+class RUNG_API RangeQuantizer : public Quantizer {
  public:
-  static constexpr std::string_view kKind = "affine";
-  explicit AffineQuantizer(QuantizerOptions options = {}) : Quantizer(options) {}
-  std::string_view kind() const override { return kKind; }
+  using Quantizer::Quantizer;
   std::vector<ParameterSpec> parameters() const override;
-  Encoding encoding(ParameterView parameters) const override;
   void initialize(std::span<const Range> ranges, MutableParameterView parameters) const override;
   std::vector<Range> ranges(ParameterView parameters) const override;
   void constrain(MutableParameterView parameters) const override;
   void chain(const EncodingGradient& gradient, const Encoding& encoding, ParameterView parameters,
              MutableParameterView dparameters) const override;
+};
+
+/// The quantizer with the parameters min and max, fixed or learned. AIMET: QuantizeDequantize with
+/// learnable min and max; "range learning", Esser et al. 2020 in spirit.
+class RUNG_API AffineQuantizer final : public RangeQuantizer {
+ public:
+  static constexpr std::string_view kKind = "affine";
+  explicit AffineQuantizer(QuantizerOptions options = {}) : RangeQuantizer(options) {}
+  std::string_view kind() const override { return kKind; }
+  Encoding encoding(ParameterView parameters) const override;
   std::unique_ptr<Quantizer> clone() const override;
 };
+
+/// Learned step size quantization (Esser et al. 2020, "LSQ"): the parameter is the scale itself.
+/// Its gradient is that of quantize_dequantize times 1 / sqrt(numbers * largest code), so that a
+/// scale moves at the pace of what it scales. The parameter "offset" keeps the zero point that
+/// calibration found (0 on symmetric grids) and is never trained. AIMET has no counterpart.
+class RUNG_API LsqQuantizer final : public Quantizer {
+ public:
+  static constexpr std::string_view kKind = "lsq";
+  explicit LsqQuantizer(QuantizerOptions options = {}) : Quantizer(options) {}
+  std::string_view kind() const override { return kKind; }
+  std::vector<ParameterSpec> parameters() const override;
+  Encoding encoding(ParameterView parameters) const override;
+  void initialize(std::span<const Range> ranges, MutableParameterView parameters) const override;
+  void constrain(MutableParameterView parameters) const override;
+  void chain(const EncodingGradient& gradient, const Encoding& encoding, ParameterView parameters,
+             MutableParameterView dparameters) const override;
+  std::unique_ptr<Quantizer> clone() const override;
+};
+
+struct GroupedBlockOptions {
+  int decompressed_bw = 8;
+  /// How many blocks share a float scale; -1: all of a channel. AIMET: block_grouping.
+  std::int64_t block_grouping = -1;
+  friend bool operator==(const GroupedBlockOptions&, const GroupedBlockOptions&) = default;
+};
+
+/// Low power block quantization (LPBQ): the scale of each block is a whole multiple, 1 ..
+/// 2^(decompressed_bw - bitwidth), of a float scale that a group of blocks shares, so that hardware
+/// can add up codes * multiple as integers of decompressed_bw bits. Symmetric only; stores min and
+/// max of each block. Gradients pass the rounding of the multiple unchanged. AIMET:
+/// GroupedBlockQuantizeDequantize.
+class RUNG_API GroupedBlockQuantizer final : public RangeQuantizer {
+ public:
+  static constexpr std::string_view kKind = "grouped_block";
+  /// Throws Error unless symmetric, with blocks that the grouping divides, and bitwidth <=
+  /// decompressed_bw <= 31.
+  explicit GroupedBlockQuantizer(QuantizerOptions options, GroupedBlockOptions grouping = {});
+  std::string_view kind() const override { return kKind; }
+  const GroupedBlockOptions& grouping() const { return grouping_; }
+  Encoding encoding(ParameterView parameters) const override;
+  void set_bitwidth(int bitwidth) override;
+  std::unique_ptr<Quantizer> clone() const override;
+
+ private:
+  GroupedBlockOptions grouping_;
+};
+
+/// Rounds to a floating-point format: no parameters, nothing to calibrate. AIMET:
+/// FloatQuantizeDequantize; QuantizationDataType.float.
+class RUNG_API FloatQuantizer final : public Quantizer {
+ public:
+  static constexpr std::string_view kKind = "float";
+  explicit FloatQuantizer(const FloatFormat& format = kFloat16);
+  std::string_view kind() const override { return kKind; }
+  const FloatFormat& format() const { return format_; }
+  std::vector<ParameterSpec> parameters() const override { return {}; }
+  Encoding encoding(ParameterView parameters) const override;
+  void initialize(std::span<const Range>, MutableParameterView) const override {}
+  void chain(const EncodingGradient&, const Encoding&, ParameterView,
+             MutableParameterView) const override {}
+  bool runs_fused() const override { return false; }
+  bool any_order() const override { return true; }
+  void forward(const QuantizeIo& io) const override;
+  void backward(const QuantizeGradIo& io) const override;
+  /// Throws Error unless it is the format's: make another quantizer for another format.
+  void set_bitwidth(int bitwidth) override;
+  std::unique_ptr<Quantizer> clone() const override;
+
+ private:
+  FloatFormat format_;
+};
+
+/// Everything that a file says about a quantizer beside its parameters.
+struct QuantizerSpec {
+  std::string kind = std::string(AffineQuantizer::kKind);
+  QuantizerOptions options = {};
+  GroupedBlockOptions grouping = {};                ///< of "grouped_block"
+  std::string format = std::string(kFloat16.name);  ///< of "float"
+  friend bool operator==(const QuantizerSpec&, const QuantizerSpec&) = default;
+};
+/// Describes one of the library's quantizers; throws Error for a kind of a user's own, which no
+/// file can bring back.
+RUNG_API QuantizerSpec describe(const Quantizer& quantizer);
+/// Makes the described quantizer; throws Error for an unknown kind or impossible settings.
+RUNG_API std::unique_ptr<Quantizer> make_quantizer(const QuantizerSpec& spec);
 
 }  // namespace rung

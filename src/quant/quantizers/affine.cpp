@@ -6,30 +6,32 @@
 
 namespace rung {
 
-std::vector<ParameterSpec> AffineQuantizer::parameters() const {
-  return {{"min", parameter_shape(), -1.0f}, {"max", parameter_shape(), 1.0f}};
+std::vector<ParameterSpec> RangeQuantizer::parameters() const {
+  const Shape shape = granularity().shape();
+  return {{"min", shape, -1.0f}, {"max", shape, 1.0f}};
 }
 
 Encoding AffineQuantizer::encoding(ParameterView parameters) const {
-  return encoding_from_range(parameters[0], parameters[1], bitwidth(), resolved_symmetry(), axis());
+  return encoding_from_range(parameters[0], parameters[1], bitwidth(), resolved_symmetry(),
+                             granularity());
 }
 
-void AffineQuantizer::initialize(std::span<const Range> ranges,
-                                 MutableParameterView parameters) const {
+void RangeQuantizer::initialize(std::span<const Range> ranges,
+                                MutableParameterView parameters) const {
   for (std::size_t c = 0; c < ranges.size(); ++c) {
     parameters[0][c] = ranges[c].min;
     parameters[1][c] = ranges[c].max;
   }
 }
 
-std::vector<Range> AffineQuantizer::ranges(ParameterView parameters) const {
+std::vector<Range> RangeQuantizer::ranges(ParameterView parameters) const {
   std::vector<Range> ranges;
   for (std::size_t c = 0; c < parameters[0].size(); ++c)
     ranges.push_back({parameters[0][c], parameters[1][c]});
   return ranges;
 }
 
-void AffineQuantizer::constrain(MutableParameterView parameters) const {
+void RangeQuantizer::constrain(MutableParameterView parameters) const {
   for (std::size_t c = 0; c < parameters[0].size(); ++c) {
     const Range legal =
         legal_learned_range({parameters[0][c], parameters[1][c]}, grid(), resolved_symmetry());
@@ -38,8 +40,8 @@ void AffineQuantizer::constrain(MutableParameterView parameters) const {
   }
 }
 
-void AffineQuantizer::chain(const EncodingGradient& gradient, const Encoding& encoding,
-                            ParameterView parameters, MutableParameterView dparameters) const {
+void RangeQuantizer::chain(const EncodingGradient& gradient, const Encoding& encoding,
+                           ParameterView parameters, MutableParameterView dparameters) const {
   range_gradient(gradient, encoding, parameters[0], dparameters[0], dparameters[1]);
 }
 
