@@ -20,7 +20,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"core", {}},
     {"quant", {"core"}},
     {"graph", {"core"}},
-    {"kernels", {"core"}},
+    {"kernels", {"core", "quant"}},
     {"backend", {"core", "graph"}},
     {"ops", {"core", "quant", "graph", "kernels", "backend"}},
     {"io", {"core", "quant", "graph", "ops"}},

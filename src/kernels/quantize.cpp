@@ -1,5 +1,7 @@
 #include "kernels/quantize.h"
 
+#include "quant/affine.h"
+
 // Nobody looks at floating-point exception flags; that they might is all that keeps GCC from
 // turning the selections below into vector instructions. Values are not affected.
 #pragma GCC optimize("no-trapping-math")
@@ -14,33 +16,33 @@ constexpr int kLanes = 16;
 constexpr float kInfinity = __builtin_inff();
 constexpr float kLargest = __FLT_MAX__;
 
-/// Rounds half to even, in the default rounding mode.
-[[gnu::always_inline]] inline float rint(float x) {
-#ifdef __SSE4_1__
-  return __builtin_nearbyintf(x);
-#else
-  // SSE2 has no rounding instruction: adding 2^23 leaves no room for a fraction. Larger numbers
-  // have none, NaN fails the comparison and stays.
-  const float magnitude = __builtin_fabsf(x);
-  const float rounded = __builtin_copysignf((magnitude + 8388608.0f) - 8388608.0f, x);
-  return magnitude < 8388608.0f ? rounded : x;
-#endif
-}
-
-[[gnu::always_inline]] inline float clamp(float q, AffineParams p) {
-  q = p.qmin > q ? p.qmin : q;
-  return p.qmax < q ? p.qmax : q;
-}
-
 void forward(const float* __restrict x, float* __restrict y, std::int64_t count, AffineParams p) {
-  for (std::int64_t i = 0; i < count; ++i)
-    y[i] = (clamp(rint(x[i] / p.scale) - p.offset, p) + p.offset) * p.scale;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float code = affine_unclamped(affine_round(affine_steps(x[i], p)), p);
+    y[i] = affine_real(affine_clamp(code, p), p);
+  }
+}
+
+void forward_stochastic(const float* __restrict x, float* __restrict y, std::int64_t count,
+                        AffineParams p, RandomStream random) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float draw = affine_random(random.seed, random.first + static_cast<std::uint64_t>(i));
+    const float whole = affine_round_stochastic(affine_steps(x[i], p), draw);
+    y[i] = affine_real(affine_clamp(affine_unclamped(whole, p), p), p);
+  }
+}
+
+void codes(const float* __restrict x, float* __restrict q, std::int64_t count, AffineParams p) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float code = affine_unclamped(affine_round(affine_steps(x[i], p)), p);
+    q[i] = affine_clamp(code, p) + p.offset;
+  }
 }
 
 void backward_data(const float* __restrict x, const float* __restrict dy, float* __restrict dx,
                    std::int64_t count, AffineParams p) {
   for (std::int64_t i = 0; i < count; ++i) {
-    const float q = rint(x[i] / p.scale) - p.offset, gradient = dy[i];
+    const float q = affine_unclamped(affine_round(affine_steps(x[i], p)), p), gradient = dy[i];
     dx[i] = (p.qmin <= q) & (q <= p.qmax) ? gradient : 0.0f;
   }
 }
@@ -54,12 +56,12 @@ struct Lanes {
                                                   int n, AffineParams p, Lanes& lanes) {
   float by_scale[kLanes], outside[kLanes];
   for (int j = 0; j < n; ++j) {
-    const float steps = x[j] / p.scale, gradient = dy[j];
-    const float q = rint(steps) - p.offset;
+    const float steps = affine_steps(x[j], p), gradient = dy[j];
+    const float q = affine_unclamped(affine_round(steps), p);
     const bool inside = (p.qmin <= q) & (q <= p.qmax);
     dx[j] = inside ? gradient : 0.0f;
     outside[j] = inside ? 0.0f : gradient;
-    by_scale[j] = (clamp(q, p) + p.offset) - (inside ? steps : 0.0f);
+    by_scale[j] = (affine_clamp(q, p) + p.offset) - (inside ? steps : 0.0f);
   }
   for (int j = 0; j < n; ++j) {
     lanes.scale[j] += static_cast<double>(dy[j]) * static_cast<double>(by_scale[j]);
@@ -119,6 +121,7 @@ MinMax min_max(const float* x, std::int64_t count) {
 }  // namespace
 
 extern const QuantizeKernels quantize;
-const QuantizeKernels quantize{forward, backward, backward_data, min_max};
+const QuantizeKernels quantize{forward,  forward_stochastic, codes,
+                               backward, backward_data,      min_max};
 
 }  // namespace rung::kernels::RUNG_ISA

@@ -3,12 +3,16 @@
 #include <cstdint>
 
 #include "kernels/dispatch.h"
+#include "quant/affine.h"
 
 namespace rung::kernels {
 
 /// One channel's encoding as floats: for grids below 20 bits, whose codes float32 can tell apart.
-struct AffineParams {
-  float scale = 1.0f, offset = 0.0f, qmin = 0.0f, qmax = 255.0f;
+using AffineParams = Affine<float>;
+
+/// The draws of stochastic rounding: those of the elements `first`, `first + 1`, ...
+struct RandomStream {
+  std::uint64_t seed = 0, first = 0;
 };
 
 /// d loss / d scale and d loss / d offset of one stretch of numbers.
@@ -29,6 +33,10 @@ struct MinMax {
 /// stays zero.
 struct QuantizeKernels {
   void (*forward)(const float* x, float* y, std::int64_t count, AffineParams params);
+  void (*forward_stochastic)(const float* x, float* y, std::int64_t count, AffineParams params,
+                             RandomStream random);
+  /// Writes code + offset, as whole floats: y without its scale.
+  void (*codes)(const float* x, float* q, std::int64_t count, AffineParams params);
   /// Writes dx, and returns the sums.
   AffineSums (*backward)(const float* x, const float* dy, float* dx, std::int64_t count,
                          AffineParams params);

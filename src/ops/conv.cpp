@@ -4,6 +4,7 @@
 #include "core/format.h"
 #include "kernels/relu.h"
 #include "ops/common.h"
+#include "ops/exact.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
@@ -144,6 +145,7 @@ std::vector<Shape> Conv::infer(std::span<const Shape> in) const {
 }
 
 std::unique_ptr<Kernel> Conv::compile(const KernelContext& context) const {
+  if (context.takes_codes) return exact_kernel(context, *this);
   return std::make_unique<ConvKernel>(*this, context);
 }
 

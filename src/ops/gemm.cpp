@@ -1,5 +1,6 @@
 #include "backend/onednn.h"
 #include "core/format.h"
+#include "ops/exact.h"
 #include "rung/core/parallel.h"
 #include "rung/ops/ops.h"
 
@@ -66,6 +67,7 @@ std::vector<Shape> Gemm::infer(std::span<const Shape> in) const {
 }
 
 std::unique_ptr<Kernel> Gemm::compile(const KernelContext& context) const {
+  if (context.takes_codes) return exact_kernel(context, *this);
   return std::make_unique<GemmKernel>(context);
 }
 

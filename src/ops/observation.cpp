@@ -9,11 +9,10 @@
 
 namespace rung {
 
-Stretches stretches(std::span<const float> x, const Shape& shape, std::optional<std::int64_t> axis,
-                    std::int64_t channels) {
-  const ChannelRuns runs = channel_runs(shape, axis, channels);
+Stretches stretches(std::span<const float> x, const Shape& shape, const Granularity& granularity) {
+  const ChannelRuns runs(shape, granularity);
   Stretches result;
-  result.channels.resize(static_cast<std::size_t>(channels));
+  result.channels.resize(static_cast<std::size_t>(granularity.count()));
   for_each_run(runs, x, [&](std::size_t channel, std::span<const float> run) {
     result.channels[channel].push_back(run);
   });

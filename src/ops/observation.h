@@ -17,9 +17,8 @@ struct Stretches {
   std::vector<float> gathered;  ///< holds what does not lie together in a blocked format
 };
 
-/// Cuts row-major data at the channel axis (none: one channel).
-Stretches stretches(std::span<const float> x, const Shape& shape, std::optional<std::int64_t> axis,
-                    std::int64_t channels);
+/// Cuts row-major data into what shares a scale.
+Stretches stretches(std::span<const float> x, const Shape& shape, const Granularity& granularity);
 /// Finds the numbers of a tensor as a plan stores it, per tensor.
 Stretches stretches(const View& x);
 

@@ -9,6 +9,16 @@
 
 namespace rung {
 
+namespace {
+
+bool is_known(const Quantizer& quantizer) {
+  const std::string_view kind = quantizer.kind();
+  return kind == AffineQuantizer::kKind || kind == LsqQuantizer::kKind ||
+         kind == GroupedBlockQuantizer::kKind || kind == FloatQuantizer::kKind;
+}
+
+}  // namespace
+
 /// One estimator per channel; the kernels of a plan feed them.
 struct QuantizeDequantize::Observation {
   std::vector<std::unique_ptr<RangeEstimator>> estimators;
@@ -34,17 +44,18 @@ QuantizeDequantize::QuantizeDequantize(const QuantizeDequantize& other)
       enabled_(other.enabled_),
       frozen_(other.frozen_),
       initialized_(other.initialized_),
+      recomputed_(other.recomputed_),
       mode_(other.mode_ == QuantizeMode::observe ? QuantizeMode::quantize : other.mode_) {}
 
 QuantizeDequantize::~QuantizeDequantize() = default;
 
 std::uint64_t QuantizeDequantize::state_version() const {
-  // What a quantizer of another kind depends on is unknown: it always counts as changed.
-  if (quantizer_->kind() != AffineQuantizer::kKind) ++changes_;
+  // What a user's quantizer depends on is unknown: it always counts as changed.
+  if (!is_known(*quantizer_)) ++changes_;
   std::uint64_t hash = changes_;
   for (const std::uint64_t part :
-       {std::uint64_t{enabled_}, std::uint64_t{initialized_}, static_cast<std::uint64_t>(mode_),
-        static_cast<std::uint64_t>(quantizer_->bitwidth()),
+       {std::uint64_t{enabled_}, std::uint64_t{initialized_}, std::uint64_t{recomputed_},
+        static_cast<std::uint64_t>(mode_), static_cast<std::uint64_t>(quantizer_->bitwidth()),
         static_cast<std::uint64_t>(quantizer_->resolved_symmetry())})
     hash = hash * 64 + part;
   return hash;
@@ -64,19 +75,48 @@ void QuantizeDequantize::set_estimator(std::unique_ptr<RangeEstimator> estimator
 
 // ---- calibration
 
-void QuantizeDequantize::begin_observing() {
-  observation_->estimators.clear();
-  for (std::int64_t c = 0; c < quantizer_->channels(); ++c) {
-    observation_->estimators.push_back(prototype_->clone());
-    observation_->estimators.back()->reset();
+namespace {
+
+using Estimators = std::vector<std::unique_ptr<RangeEstimator>>;
+
+Estimators fresh(const RangeEstimator& prototype, const Quantizer& quantizer) {
+  Estimators estimators;
+  for (std::int64_t c = 0; c < quantizer.channels(); ++c) {
+    estimators.push_back(prototype.clone());
+    estimators.back()->reset();
   }
+  return estimators;
+}
+
+std::vector<Range> estimate(const Estimators& estimators, Quantizer& quantizer) {
+  for (const auto& estimator : estimators)
+    require(estimator->count() > 0, "no data was observed; does calibration run this node?");
+  require(!estimators.empty(), "no data was observed; call begin_observing() first");
+  Range all = estimators.front()->observed();
+  for (const auto& estimator : estimators) {
+    const Range one = estimator->observed();
+    all = {std::min(all.min, one.min), std::max(all.max, one.max)};
+  }
+  quantizer.resolve(all);
+  std::vector<Range> ranges(estimators.size());
+  parallel_for(quantizer.channels(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c)
+      ranges[static_cast<std::size_t>(c)] = estimators[static_cast<std::size_t>(c)]->estimate(
+          quantizer.grid(), quantizer.resolved_symmetry());
+  });
+  return ranges;
+}
+
+}  // namespace
+
+void QuantizeDequantize::begin_observing() {
+  observation_->estimators = fresh(*prototype_, *quantizer_);
   mode_ = QuantizeMode::observe;
 }
 
 void QuantizeDequantize::observe(std::span<const float> x, const Shape& shape) const {
   require(!observation_->estimators.empty(), "call begin_observing() before observing");
-  rung::observe(observation_->estimators,
-                stretches(x, shape, quantizer_->axis(), quantizer_->channels()));
+  rung::observe(observation_->estimators, stretches(x, shape, quantizer_->granularity()));
 }
 
 std::int64_t QuantizeDequantize::observed_count() const {
@@ -90,23 +130,7 @@ std::span<const std::unique_ptr<RangeEstimator>> QuantizeDequantize::estimators(
 }
 
 std::vector<Range> QuantizeDequantize::estimate() {
-  const auto& estimators = observation_->estimators;
-  for (const auto& estimator : estimators)
-    require(estimator->count() > 0, "no data was observed; does calibration run this node?");
-  require(!estimators.empty(), "no data was observed; call begin_observing() first");
-  Range all = estimators.front()->observed();
-  for (const auto& estimator : estimators) {
-    const Range one = estimator->observed();
-    all = {std::min(all.min, one.min), std::max(all.max, one.max)};
-  }
-  quantizer_->resolve(all);
-  std::vector<Range> ranges(estimators.size());
-  parallel_for(quantizer_->channels(), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c)
-      ranges[static_cast<std::size_t>(c)] = estimators[static_cast<std::size_t>(c)]->estimate(
-          quantizer_->grid(), quantizer_->resolved_symmetry());
-  });
-  return ranges;
+  return rung::estimate(observation_->estimators, *quantizer_);
 }
 
 namespace {
@@ -138,6 +162,13 @@ void QuantizeDequantize::finish_observing(std::span<Parameter* const> parameters
   observation_->estimators.clear();
 }
 
+void QuantizeDequantize::recompute(std::span<const float> x, const Shape& shape,
+                                   std::span<Parameter* const> parameters) const {
+  const Estimators estimators = fresh(*prototype_, *quantizer_);
+  rung::observe(estimators, stretches(x, shape, quantizer_->granularity()));
+  initialize(*quantizer_, rung::estimate(estimators, *quantizer_), parameters);
+}
+
 void QuantizeDequantize::cancel_observing() {
   mode_ = QuantizeMode::quantize;
   observation_->estimators.clear();
@@ -161,14 +192,14 @@ void QuantizeDequantize::set_ranges(std::span<const Range> ranges,
 }
 
 Encoding QuantizeDequantize::encoding(std::span<Parameter* const> parameters) const {
-  require(initialized_, "there is no encoding yet: run compute_encodings() or set a range");
+  require(initialized(), "there is no encoding yet: run compute_encodings() or set a range");
   return quantizer_->encoding(read(parameters));
 }
 
 // ---- Op
 
 void QuantizeDequantize::check_savable() const {
-  require(quantizer_->kind() == AffineQuantizer::kKind,
+  require(is_known(*quantizer_),
           "cannot save: the quantizer is of kind \"{}\", which no file can bring back",
           quantizer_->kind());
   const std::string name = prototype_->name();
@@ -176,36 +207,59 @@ void QuantizeDequantize::check_savable() const {
           "cannot save: the range estimator \"{}\" is one that no file can bring back", name);
 }
 
-void QuantizeDequantize::visit(AttributeVisitor& visitor) {
-  const Quantizer& q = *quantizer_;
-  std::string kind(q.kind()), symmetry(to_string(q.symmetry())), estimator = prototype_->name();
-  std::int64_t bitwidth = q.bitwidth(), axis = q.axis().value_or(-1), channels = q.channels();
-  bool saw_negative = q.saw_negative();
-  double percentile = percentile_of(*prototype_);
-  visitor("kind", kind);
+namespace {
+
+/// Shows a visitor everything that makes a quantizer; 0 and -1 stand for what it has not.
+void visit_quantizer(AttributeVisitor& visitor, QuantizerSpec& spec) {
+  QuantizerOptions& options = spec.options;
+  std::int64_t bitwidth = options.bitwidth, axis = options.axis.value_or(-1);
+  std::string symmetry(to_string(options.symmetry));
+  Blocks blocks = options.blocks.value_or(Blocks{-1, 0, 0});
+  std::int64_t decompressed_bw = spec.grouping.decompressed_bw;
+  visitor("kind", spec.kind);
   visitor("bitwidth", bitwidth);
   visitor("symmetry", symmetry);
-  visitor("axis", axis);  // -1: per tensor
-  visitor("channels", channels);
+  visitor("axis", axis);
+  visitor("channels", options.channels);
+  visitor("block_axis", blocks.axis);
+  visitor("block_size", blocks.size);
+  visitor("blocks", blocks.count);
+  visitor("decompressed_bw", decompressed_bw);
+  visitor("block_grouping", spec.grouping.block_grouping);
+  visitor("format", spec.format);
+  visitor("stochastic_rounding", options.stochastic_rounding);
+
+  require(bitwidth >= 2 && bitwidth <= kPassThroughBitwidth, "bitwidth must be 2..32, got {}",
+          bitwidth);
+  require(decompressed_bw >= 2 && decompressed_bw <= 31, "decompressed_bw must be 2..31, got {}",
+          decompressed_bw);
+  options.bitwidth = static_cast<int>(bitwidth);
+  options.symmetry = parse_symmetry(symmetry);
+  options.axis = axis >= 0 ? std::optional(axis) : std::nullopt;
+  options.blocks = blocks.axis >= 0 ? std::optional(blocks) : std::nullopt;
+  spec.grouping.decompressed_bw = static_cast<int>(decompressed_bw);
+}
+
+}  // namespace
+
+void QuantizeDequantize::visit(AttributeVisitor& visitor) {
+  QuantizerSpec spec{.kind = std::string(quantizer_->kind()), .options = quantizer_->options()};
+  if (is_known(*quantizer_)) spec = describe(*quantizer_);
+  std::string estimator = prototype_->name();
+  bool saw_negative = quantizer_->saw_negative();
+  double percentile = percentile_of(*prototype_);
+  const QuantizerSpec before = spec;
+  visit_quantizer(visitor, spec);
   visitor("saw_negative", saw_negative);
   visitor("estimator", estimator);
   visitor("percentile", percentile);
   visitor("enabled", enabled_);
   visitor("frozen", frozen_);
+  visitor("recomputed", recomputed_);
   visitor("initialized", initialized_);
 
   // What a loading visitor has changed is rebuilt.
-  if (kind != q.kind() || axis != q.axis().value_or(-1) || channels != q.channels()) {
-    require(kind == AffineQuantizer::kKind,
-            "the file has a quantizer of kind \"{}\"; this program knows \"affine\"", kind);
-    QuantizerOptions options{.channels = channels};
-    if (axis >= 0) options.axis = axis;
-    quantizer_ = std::make_unique<AffineQuantizer>(options);
-  }
-  require(bitwidth >= 2 && bitwidth <= kPassThroughBitwidth, "bitwidth must be 2..32, got {}",
-          bitwidth);
-  quantizer_->set_bitwidth(static_cast<int>(bitwidth));
-  quantizer_->set_symmetry(parse_symmetry(symmetry));
+  if (spec != before) quantizer_ = make_quantizer(spec);
   quantizer_->resolve({saw_negative ? -1.0f : 0.0f, 0.0f});
   if (estimator != prototype_->name() || percentile != percentile_of(*prototype_))
     prototype_ = make_range_estimator(estimator, percentile);
@@ -215,15 +269,19 @@ std::vector<Shape> QuantizeDequantize::infer(std::span<const Shape> inputs) cons
   const auto specs = quantizer_->parameters();
   require(inputs.size() == specs.size() + 1, "needs x and {} parameters, got {} inputs",
           specs.size(), inputs.size());
-  if (const auto axis = quantizer_->axis())
-    if (*axis >= inputs[0].rank() || inputs[0][*axis] != quantizer_->channels())
-      fail("x must have {} channels along axis {}, got {}", quantizer_->channels(), *axis,
-           inputs[0].to_string());
+  quantizer_->granularity().check(inputs[0]);
   for (std::size_t i = 0; i < specs.size(); ++i)
     if (!(inputs[i + 1] == specs[i].shape))
       fail("{} must be {}, got {}", specs[i].name, specs[i].shape.to_string(),
            inputs[i + 1].to_string());
   return {inputs[0]};
+}
+
+std::int64_t QuantizeDequantize::code_channels() const {
+  const Granularity granularity = quantizer_->granularity();
+  if (!quantizer_->runs_fused() || granularity.blocks || granularity.axis.value_or(0) != 0)
+    return 0;
+  return granularity.channels;
 }
 
 std::unique_ptr<Kernel> QuantizeDequantize::compile(const KernelContext& context) const {
@@ -243,7 +301,7 @@ void QuantizeDequantize::constrain(std::span<Parameter* const> parameters) const
     learned = learned || parameter->requires_grad();
     values.emplace_back(parameter->value().data().begin(), parameter->value().data().end());
   }
-  if (!learned || !initialized_) return;
+  if (!learned || !initialized()) return;
   const std::vector<std::span<float>> view(values.begin(), values.end());
   try {
     quantizer_->constrain(view);

@@ -4,7 +4,6 @@
 
 #include "core/format.h"
 #include "ops/observation.h"
-#include "quant/channels.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -30,14 +29,16 @@ void copy(std::span<const float> from, std::span<float> to) {
 
 QuantizeDequantizeKernel::QuantizeDequantizeKernel(const QuantizeDequantize& op,
                                                    const KernelContext& context)
-    : op_(op), node_(context.name) {
+    : op_(op),
+      node_(context.name),
+      runs_(op.quantizer().axis() ? context.inputs[0] : Shape{}, op.quantizer().granularity()) {
   // Per tensor every number is treated alike and zero stays zero, so any format will do, padding
   // included. Channels, and quantizers of a user, need the numbers in order.
-  const bool any_format = !op.quantizer().axis() && op.quantizer().runs_fused();
-  const Format format = any_format ? context.formats[0] : Format::plain;
+  const Format format = op.quantizer().any_order() ? context.formats[0] : Format::plain;
   input_formats.assign(context.inputs.size(), Format::plain);
   input_formats[0] = format;
   output_formats = {format};
+  gives_codes_ = context.gives_codes;
   needs = op.backward_needs();
   const bool learns =
       std::any_of(context.wants.begin(), context.wants.end(), [](bool w) { return w; });
@@ -50,56 +51,70 @@ std::string QuantizeDequantizeKernel::name() const {
 }
 
 void QuantizeDequantizeKernel::forward(const Io& io) try {
-  const View &x = io.input(0), &y = io.output(0);
+  const View& x = io.input(0);
   const Quantizer& quantizer = op_.quantizer();
   const bool observes = op_.enabled() && op_.mode() == QuantizeMode::observe;
   quantized_ = op_.enabled() && op_.mode() == QuantizeMode::quantize && !quantizer.pass_through();
   if (observes) {
     require(!op_.estimators().empty(), "call begin_observing() before mode observe");
-    observe(op_.estimators(),
-            quantizer.axis() ? stretches(x.span(), *x.shape, quantizer.axis(), quantizer.channels())
-                             : stretches(x));
+    observe(op_.estimators(), quantizer.axis()
+                                  ? stretches(x.span(), *x.shape, quantizer.granularity())
+                                  : stretches(x));
   }
-  if (!quantized_) return copy(x.span(), y.span());
+  if (!quantized_) return pass(io);
 
   require(op_.initialized(),
           "has no encoding yet: run compute_encodings(), set a range, or disable it");
+  if (op_.recomputed() && !op_.frozen()) recompute(io);
   values_.clear();
   for (std::size_t i = 1; i < io.input_count(); ++i) {
     const auto value = io.input(i).span();
     values_.emplace_back(value.begin(), value.end());
   }
   parameters_.assign(values_.begin(), values_.end());
+  rounding_ = {quantizer.stochastic_rounding() && io.mode() == Mode::train, io.rng().next()};
   if (!quantizer.runs_fused())
-    return quantizer.forward({x.span(), *x.shape, parameters_, y.span()});
+    return quantizer.forward({x.span(), shape_of(x), parameters_, io.output(0).span(), rounding_});
   encoding_ = quantizer.encoding(parameters_);
   for (const std::int64_t offset : encoding_.offset)  // else padded channels would not stay zero
     require(encoding_.grid.qmin <= -offset && -offset <= encoding_.grid.qmax,
             "a quantizer of kind {} must keep zero on its grid {} .. {}, got the offset {}",
             quantizer.kind(), encoding_.grid.qmin, encoding_.grid.qmax, offset);
-  quantize(x, y);
+  if (io.output(0).data != nullptr) quantize(x, io.output(0));
+  if (gives_codes_) write_codes(x, io.output(1));
 } catch (const Error& error) {
   fail("[QuantizeDequantize {}] {}", node_, error.what());
 }
 
-std::int64_t QuantizeDequantizeKernel::piece_count(const View& x) const {
-  if (!encoding_.axis) return kGrain;
-  return channel_runs(*x.shape, encoding_.axis, encoding_.channels()).inner;
+/// Estimates the range of a parameter from its present values (or of what is made of parameters).
+void QuantizeDequantizeKernel::recompute(const Io& io) {
+  std::vector<Parameter*> parameters;
+  for (std::size_t i = 1; i < io.input_count(); ++i) parameters.push_back(io.parameter(i));
+  op_.recompute(io.input(0).span(), *io.input(0).shape, parameters);
+}
+
+std::int64_t QuantizeDequantizeKernel::piece_length() const {
+  return op_.quantizer().axis() ? std::max<std::int64_t>(1, runs_.length()) : kGrain;
 }
 
 std::int64_t QuantizeDequantizeKernel::pieces(const View& x) const {
-  const std::int64_t each = piece_count(x);
-  return x.count == 0 ? 0 : (x.count + each - 1) / each;
+  return (x.count + piece_length() - 1) / piece_length();
 }
 
-std::int64_t QuantizeDequantizeKernel::pieces_per_chunk(const View& x) const {
-  return std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, piece_count(x)));
+std::int64_t QuantizeDequantizeKernel::pieces_per_chunk() const {
+  return std::max<std::int64_t>(1, kGrain / piece_length());
 }
 
 QuantizeDequantizeKernel::Piece QuantizeDequantizeKernel::piece(const View& x,
                                                                 std::int64_t index) const {
-  const std::int64_t start = index * piece_count(x);
-  return {start, std::min(piece_count(x), x.count - start), index % encoding_.channels()};
+  const std::int64_t start = index * piece_length();
+  return {start, std::min(piece_length(), x.count - start),
+          op_.quantizer().axis() ? runs_.channel(index) : 0};
+}
+
+/// The shape in which the specification sees x: per tensor, padding counts like everything else.
+Shape QuantizeDequantizeKernel::shape_of(const View& x) const {
+  return x.format == Format::plain ? *x.shape : Shape{x.count};
 }
 
 kernels::AffineParams QuantizeDequantizeKernel::params(std::int64_t channel) const {
@@ -108,16 +123,49 @@ kernels::AffineParams QuantizeDequantizeKernel::params(std::int64_t channel) con
           static_cast<float>(encoding_.grid.qmin), static_cast<float>(encoding_.grid.qmax)};
 }
 
-void QuantizeDequantizeKernel::quantize(const View& x, const View& y) {
-  if (!exact_in_float()) {  // the specification computes in double then
-    const Shape shape = encoding_.axis ? *x.shape : Shape{x.count};
-    return quantize_dequantize(x.span(), shape, encoding_, y.span());
+/// y = x: as real numbers, and where codes were expected as numbers of scale 1.
+void QuantizeDequantizeKernel::pass(const Io& io) {
+  if (io.output(0).data != nullptr) copy(io.input(0).span(), io.output(0).span());
+  if (!gives_codes_) return;
+  copy(io.input(0).span(), io.output(1).span());
+  *io.output(1).codes = {.scale = {1.0f}, .largest = 0.0f, .whole = false};
+}
+
+void QuantizeDequantizeKernel::write_codes(const View& x, const View& q) {
+  if (!exact_in_float()) {  // float32 cannot hold these codes
+    quantize(x, q);
+    *q.codes = {.scale = {1.0f}, .largest = 0.0f, .whole = false};
+    return;
+  }
+  q.codes->scale = encoding_.scale;
+  q.codes->whole = true;
+  q.codes->largest = 0.0f;
+  for (const std::int64_t offset : encoding_.offset) {
+    const auto [qmin, qmax] = encoding_.grid;
+    const std::int64_t largest = std::max(std::abs(qmin + offset), std::abs(qmax + offset));
+    q.codes->largest = std::max(q.codes->largest, static_cast<float>(largest));
   }
   const auto& kernel = kernels::quantize_kernels();
-  parallel_for(pieces(x), pieces_per_chunk(x), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(pieces(x), pieces_per_chunk(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto [start, count, channel] = piece(x, i);
-      kernel.forward(x.data + start, y.data + start, count, params(channel));
+      kernel.codes(x.data + start, q.data + start, count, params(channel));
+    }
+  });
+}
+
+void QuantizeDequantizeKernel::quantize(const View& x, const View& y) {
+  if (!exact_in_float())  // the specification computes in double then
+    return quantize_dequantize(x.span(), shape_of(x), encoding_, y.span(), rounding_);
+  const auto& kernel = kernels::quantize_kernels();
+  parallel_for(pieces(x), pieces_per_chunk(), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto [start, count, channel] = piece(x, i);
+      if (rounding_.stochastic)
+        kernel.forward_stochastic(x.data + start, y.data + start, count, params(channel),
+                                  {rounding_.seed, static_cast<std::uint64_t>(start)});
+      else
+        kernel.forward(x.data + start, y.data + start, count, params(channel));
     }
   });
 }
@@ -146,9 +194,10 @@ std::vector<std::span<float>> wanted(const GradIo& io) {
 
 void QuantizeDequantizeKernel::unfused_backward(const GradIo& io) {
   const View& x = io.input(0);
-  op_.quantizer().backward({x.span(), io.output_grad(0).span(), *x.shape, parameters_,
-                            io.wants(0) ? io.input_grad(0).span() : std::span<float>{},
-                            wanted(io)});
+  const auto gradients = wanted(io);
+  op_.quantizer().backward({x.span(), io.output_grad(0).span(), shape_of(x), parameters_,
+                            io.wants(0) ? io.input_grad(0).span() : std::span<float>{}, gradients,
+                            rounding_});
 }
 
 void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
@@ -160,11 +209,11 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
   const std::span<float> dx =
       io.wants(0) ? io.input_grad(0).span() : std::span(io.scratch(), x.span().size());
   EncodingGradient gradient;
-  if (exact_in_float()) {
+  if (exact_in_float() && !(learns && rounding_.stochastic)) {
     const auto& kernel = kernels::quantize_kernels();
     const std::int64_t total = pieces(x);
     sums_.assign(static_cast<std::size_t>(learns ? total : 0), {});
-    parallel_for(total, pieces_per_chunk(x), [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(total, pieces_per_chunk(), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const auto [start, count, channel] = piece(x, i);
         const float *px = x.data + start, *pdy = dy.data + start;
@@ -177,14 +226,16 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
     });
     gradient.scale.assign(encoding_.scale.size(), 0.0);
     gradient.offset.assign(encoding_.scale.size(), 0.0);
+    gradient.count = x.shape->numel() / std::max<std::int64_t>(1, encoding_.channels());
     for (std::size_t i = 0; i < sums_.size(); ++i) {
-      const std::size_t channel = i % encoding_.scale.size();
+      const auto channel = static_cast<std::size_t>(piece(x, static_cast<std::int64_t>(i)).channel);
       gradient.scale[channel] += sums_[i].scale;
       gradient.offset[channel] += sums_[i].offset;
     }
   } else {
-    const Shape shape = encoding_.axis ? *x.shape : Shape{x.count};
-    gradient = quantize_dequantize_backward(x.span(), dy.span(), shape, encoding_, dx);
+    gradient =
+        quantize_dequantize_backward(x.span(), dy.span(), shape_of(x), encoding_, dx, rounding_);
+    gradient.count = x.shape->numel() / std::max<std::int64_t>(1, encoding_.channels());
   }
   if (learns) op_.quantizer().chain(gradient, encoding_, parameters_, gradients);
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/quantize.h"
+#include "quant/channels.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung {
@@ -22,21 +23,28 @@ class QuantizeDequantizeKernel final : public Kernel {
   struct Piece {
     std::int64_t start, count, channel;
   };
+  void recompute(const Io& io);
+  void pass(const Io& io);
   void quantize(const View& x, const View& y);
+  void write_codes(const View& x, const View& q);
   void fused_backward(const GradIo& io);
   void unfused_backward(const GradIo& io);
   /// Cuts x into pieces: runs of a channel, or of fixed length if one encoding serves all.
-  std::int64_t piece_count(const View& x) const;
+  std::int64_t piece_length() const;
   std::int64_t pieces(const View& x) const;
-  std::int64_t pieces_per_chunk(const View& x) const;
+  std::int64_t pieces_per_chunk() const;
   Piece piece(const View& x, std::int64_t index) const;
+  Shape shape_of(const View& x) const;
   kernels::AffineParams params(std::int64_t channel) const;
   bool exact_in_float() const { return encoding_.bitwidth < 20; }
 
   const QuantizeDequantize& op_;
   std::string node_;
+  ChannelRuns runs_;  // if there are channels; else any pieces will do
+  bool gives_codes_ = false;
   // Of the last forward, for the backward that belongs to it.
   bool quantized_ = false;
+  Rounding rounding_;
   Encoding encoding_;
   std::vector<std::vector<float>> values_;
   std::vector<std::span<const float>> parameters_;

@@ -27,6 +27,7 @@ struct RUNG_API Conv final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b011); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Conv>(*this); }
+  bool can_take_codes() const override { return true; }
   bool can_fuse_relu() const override { return true; }
 };
 
@@ -39,6 +40,7 @@ struct RUNG_API Gemm final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b011); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Gemm>(*this); }
+  bool can_take_codes() const override { return true; }
 };
 
 /// Normalizes each channel of x [N, C, H, W]: y = (x - mean) / sqrt(var + epsilon) * weight + bias.

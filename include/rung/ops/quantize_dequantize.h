@@ -47,8 +47,14 @@ class RUNG_API QuantizeDequantize final : public Op {
   void set_frozen(bool frozen) { frozen_ = frozen; }  ///< calibration leaves the ranges alone
   QuantizeMode mode() const { return mode_; }
   void set_mode(QuantizeMode mode) { mode_ = mode; }
-  /// True once ranges were set; a forward that quantizes before throws Error.
-  bool initialized() const { return initialized_; }
+  /// True if the range of a parameter is estimated anew from its values in every forward pass in
+  /// Mode::train, and in Mode::eval whenever they have changed, so that what is evaluated and
+  /// exported is never a step old (unless frozen). AIMET version 1's quantization-aware training.
+  bool recomputed() const { return recomputed_; }
+  void set_recomputed(bool recomputed) { recomputed_ = recomputed; }
+  /// True once ranges were set, or if there are none to set; a forward that quantizes before throws
+  /// Error.
+  bool initialized() const { return initialized_ || quantizer_->parameters().empty(); }
   void set_initialized(bool initialized) { initialized_ = initialized; }
 
   /// Forgets earlier observations and starts to observe, whatever mode() was.
@@ -67,6 +73,9 @@ class RUNG_API QuantizeDequantize final : public Op {
   /// quantizer's parameters()) unless frozen, and goes back to mode quantize. Throws Error if
   /// nothing was observed, the mode being quantize then, too.
   void finish_observing(std::span<Parameter* const> parameters);
+  /// Estimates the ranges from x alone and writes them into the parameters.
+  void recompute(std::span<const float> x, const Shape& shape,
+                 std::span<Parameter* const> parameters) const;
   /// Ends observing without looking at what was seen.
   void cancel_observing();
   /// Writes ranges of your own (made legal first), one per channel or one for all.
@@ -85,6 +94,7 @@ class RUNG_API QuantizeDequantize final : public Op {
   std::unique_ptr<Op> clone() const override;
   void constrain(std::span<Parameter* const> parameters) const override;
   bool has_constraint() const override { return true; }
+  std::int64_t code_channels() const override;
   std::uint64_t state_version() const override;
 
  private:
@@ -93,7 +103,7 @@ class RUNG_API QuantizeDequantize final : public Op {
   std::unique_ptr<Quantizer> quantizer_;
   std::unique_ptr<RangeEstimator> prototype_;
   std::unique_ptr<Observation> observation_;  // written by const kernels: state of a run
-  bool enabled_ = true, frozen_ = false, initialized_ = false;
+  bool enabled_ = true, frozen_ = false, initialized_ = false, recomputed_ = false;
   QuantizeMode mode_ = QuantizeMode::quantize;
   mutable std::uint64_t changes_ =
       0;  // of what settings do not tell: the quantizer, or its own state
