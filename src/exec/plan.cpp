@@ -8,6 +8,7 @@
 
 #include "backend/onednn.h"
 #include "core/format.h"
+#include "exec/exact.h"
 #include "kernels/reorder.h"
 
 namespace rung {
@@ -72,6 +73,7 @@ int Plan::in_format(int buffer, Format format, std::vector<Step>& steps) {
   const Buffer source = buffers_[buffer];
   const int copy = new_buffer(source.name, source.shape, format);
   buffers_[copy].storage = source.storage == Storage::arena ? Storage::arena : Storage::kept;
+  buffers_[copy].codes = source.codes;
   Step step{.kind = StepKind::reorder, .name = source.name, .inputs = {buffer}, .outputs = {copy}};
   step.from_parameters = source.storage != Storage::arena;
   steps.push_back(std::move(step));
@@ -98,15 +100,24 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
     buffer_of_[value] = buffer;
     differentiable[value] = mode_ == Mode::train && value->parameter()->requires_grad();
   }
-  for (FusedNode& node : fuse(graph, watched, options.fuse)) {
+  std::vector<FusedNode> nodes = fuse(graph, watched, options.fuse);
+  const CodeFlow flow =
+      mode_ == Mode::eval && options.exact ? find_code_flow(graph, nodes, watched) : CodeFlow{};
+  for (FusedNode& node : nodes) {
     Compiled compiled;
+    const bool takes_codes = flow.takers.contains(node.node);
+    const bool gives_codes = flow.codes.contains(node.outputs[0]);
+    const bool gives_real = !gives_codes || flow.real.contains(node.outputs[0]);
+    const auto source = [&](std::size_t i) {
+      return (takes_codes && i < 2 ? codes_of_ : buffer_of_).at(node.inputs[i]);
+    };
     std::vector<Shape> in, out;
     std::vector<Format> formats;
     compiled.wants = std::make_unique<bool[]>(node.inputs.size());
     bool from_parameters = true;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const Value* value = node.inputs[i];
-      const Buffer& buffer = buffers_[buffer_of_.at(value)];
+      const Buffer& buffer = buffers_[source(i)];
       in.push_back(shapes_.at(value));
       formats.push_back(buffer.format);
       compiled.wants[i] = differentiable[value];
@@ -123,18 +134,25 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
                                                .blocked = blocked,
                                                .mode = mode_,
                                                .wants = {compiled.wants.get(), in.size()},
-                                               .fused_relu = node.relu});
+                                               .fused_relu = node.relu,
+                                               .takes_codes = takes_codes,
+                                               .gives_codes = gives_codes,
+                                               .gives_real = gives_real});
     const Kernel& kernel = *compiled.kernel;
     const auto rank_allows = [](const Shape& shape, Format f) {
       return f == Format::plain || shape.rank() >= 2;
     };
     for (std::size_t i = 0; i < in.size(); ++i) {
       require(rank_allows(in[i], kernel.input_formats.at(i)), "[{}] wants a blocked vector", name);
-      compiled.inputs.push_back(
-          in_format(buffer_of_.at(node.inputs[i]), kernel.input_formats[i], forward_));
+      compiled.inputs.push_back(in_format(source(i), kernel.input_formats[i], forward_));
     }
     const bool derived = from_parameters && mode_ == Mode::eval;  // computed once, then kept
     for (std::size_t i = 0; i < out.size(); ++i) {
+      differentiable[node.outputs[i]] = compiled.needs_gradient;
+      if (!gives_real) {
+        compiled.outputs.push_back(-1);
+        continue;
+      }
       const int buffer = new_buffer(node.outputs[i]->name(), out[i], kernel.output_formats.at(i));
       if (kernel.is_view())
         buffers_[buffer].alias = compiled.inputs[0];
@@ -142,7 +160,14 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
         buffers_[buffer].storage = Storage::kept;
       compiled.outputs.push_back(buffer);
       buffer_of_[node.outputs[i]] = buffer;
-      differentiable[node.outputs[i]] = compiled.needs_gradient;
+    }
+    if (gives_codes) {
+      const int codes =
+          new_buffer(node.outputs[0]->name() + " codes", out[0], kernel.output_formats.at(0));
+      buffers_[codes].codes = std::make_shared<CodeScale>();
+      if (derived) buffers_[codes].storage = Storage::kept;
+      compiled.outputs.push_back(codes);
+      codes_of_[node.outputs[0]] = codes;
     }
     if (kernel.is_view() && from_parameters)
       for (const int buffer : compiled.outputs) buffers_[buffer].storage = Storage::kept;

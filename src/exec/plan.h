@@ -34,7 +34,8 @@ struct Buffer {
   int last = -1;            ///< position where it is read last
   std::int64_t offset = 0;  ///< floats into the arena
   Tensor kept = {};
-  std::uint64_t version = 0;  ///< of kept memory: changes when it is computed again
+  std::uint64_t version = 0;              ///< of kept memory: changes when it is computed again
+  std::shared_ptr<CodeScale> codes = {};  ///< set if it holds codes
 };
 
 enum class StepKind { forward, backward, reorder, sum, accumulate };
@@ -43,8 +44,8 @@ enum class StepKind { forward, backward, reorder, sum, accumulate };
 struct Step {
   StepKind kind = StepKind::forward;
   std::string name;
-  int node = -1;                     ///< index into Plan::kernels for forward and backward
-  std::vector<int> inputs = {}, outputs = {};  ///< buffers; forward, reorder, sum
+  int node = -1;  ///< index into Plan::kernels for forward and backward
+  std::vector<int> inputs = {}, outputs = {};            ///< buffers; forward, reorder, sum
   std::vector<int> output_grads = {}, input_grads = {};  ///< backward; -1 = not wanted
   int workspace = -1, scratch = -1;
   Parameter* target = nullptr;   ///< accumulate: whose gradient
@@ -112,6 +113,7 @@ class Plan {
   std::vector<Compiled> compiled_;
   std::vector<Step> forward_, backward_;
   std::map<const Value*, int> buffer_of_;                   ///< as produced
+  std::map<const Value*, int> codes_of_;                    ///< the same as codes
   std::map<std::pair<int, Format>, int> reordered_;         ///< copies in another format
   std::map<const Value*, std::vector<int>> contributions_;  ///< gradients, one per use
   std::vector<int> inputs_, outputs_, output_gradients_;

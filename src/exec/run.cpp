@@ -17,7 +17,8 @@ View Plan::view(int index) const {
           .shape = &buffer.shape,
           .format = buffer.format,
           .count = buffer.count,
-          .version = 0};
+          .version = 0,
+          .codes = buffer.codes.get()};
 }
 
 void Plan::bind(float* base) {
@@ -76,7 +77,8 @@ void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
     if (step.node >= 0) seen = seen * 31 + compiled_[step.node].node.node->op().state_version();
     if (seen == step.seen) return;
     step.seen = seen;
-    for (const int output : step.outputs) buffers_[output].version = ++derived_version_;
+    for (const int output : step.outputs)
+      if (output >= 0) buffers_[output].version = ++derived_version_;
   }
   switch (step.kind) {
     case StepKind::forward: {

@@ -23,6 +23,8 @@ struct ExecutorOptions {
   LayoutPolicy layout = LayoutPolicy::blocked;
   MemoryPolicy memory = MemoryPolicy::arena;
   bool fuse = true;        ///< run Conv/BatchNormalization/Add + Relu as one kernel
+  /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
+  bool exact = true;
   std::uint64_t seed = 0;  ///< of dropout
 };
 

@@ -52,6 +52,15 @@ struct Needs {
   static constexpr Needs outputs(std::uint32_t bits = ~0u) { return {0, bits}; }
 };
 
+/// How a tensor of whole numbers (codes + offset, held as floats) turns back into real ones:
+/// real = number * scale. Written by the kernel that writes the numbers.
+struct CodeScale {
+  std::vector<float> scale;  ///< one, or one per channel (axis 0 of a weight)
+  float largest = 0.0f;      ///< no number has a larger magnitude
+  /// False if no quantizer is at work: the numbers are the real ones, scale is 1.
+  bool whole = false;
+};
+
 /// One tensor as a kernel sees it. `count` is the number of floats in memory, padding included.
 struct View {
   float* data = nullptr;
@@ -60,6 +69,7 @@ struct View {
   std::int64_t count = 0;
   /// Changes whenever the values may have changed; 0 means "always new" (an activation).
   std::uint64_t version = 0;
+  CodeScale* codes = nullptr;  ///< set if data are codes (see KernelContext::takes_codes)
   std::span<float> span() const { return {data, static_cast<std::size_t>(count)}; }
 };
 
@@ -133,6 +143,13 @@ struct KernelContext {
   Mode mode = Mode::eval;
   std::span<const bool> wants;  ///< which inputs need a gradient; all false in eval
   bool fused_relu = false;      ///< apply Relu to output 0 (only if op.can_fuse_relu())
+  /// Inputs 0 and 1 come as codes: compute with whole numbers, which float32 adds up exactly below
+  /// 2^24, and scale the sums (only if op.can_take_codes()).
+  bool takes_codes = false;
+  /// Output 1 gets what output 0 means as codes, of the same format; output 0 is nobody's (data is
+  /// nullptr) unless gives_real (only if op.code_channels() > 0).
+  bool gives_codes = false;
+  bool gives_real = true;
 };
 
 /// A compiled op: prepared once for fixed shapes and formats, run many times by one thread.
@@ -171,6 +188,11 @@ class RUNG_API Op {
   virtual std::unique_ptr<Op> clone() const = 0;
   /// True if compile() honours KernelContext::fused_relu.
   virtual bool can_fuse_relu() const { return false; }
+  /// True if compile() honours KernelContext::takes_codes: y = sum of x * w, plus a bias.
+  virtual bool can_take_codes() const { return false; }
+  /// Returns how many scales the codes have that compile() can give (KernelContext::gives_codes):
+  /// 1 per tensor, or one per element of axis 0; 0 if it cannot.
+  virtual std::int64_t code_channels() const { return 0; }
   /// Makes parameters legal (a learned range keeps zero). Runs before the first use after a change
   /// of any of them, whoever changed it; entries of inputs that are no parameters are nullptr.
   virtual void constrain(std::span<Parameter* const>) const {}
