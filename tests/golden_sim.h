@@ -10,6 +10,8 @@
 
 #include "golden.h"
 #include "golden_model.h"
+#include "quant/histogram.h"
+#include "quant/range/sqnr.h"
 #include "rung/ops/ops.h"
 #include "rung/ptq/ptq.h"
 #include "rung/quantsim/quantsim.h"
@@ -66,6 +68,27 @@ inline rung::QuantizationSimModel make_sim(const SimRun& run) {
 inline constexpr double kScale = 1e-6;
 inline constexpr double kNeighbourShare = 0.01, kNeighbourScale = 0.025;
 
+/// Prints what the search found about both candidates; AIMET's differs only where it is as good.
+inline void print_costs(const rung::QuantizerHandle& quantizer, std::size_t channel,
+                        double expected_scale) {
+  const rung::Encoding e = quantizer.encoding();
+  const auto data = quantizer.source().parameter()->value().data();
+  const std::size_t row = data.size() / e.scale.size();
+  const auto estimator = rung::make_sqnr();
+  rung::observe(*estimator, data.subspan(channel * row, row));
+  std::vector<double> state = estimator->state();
+  state.pop_back();  // the count of numbers
+  rung::Histogram histogram;
+  histogram.load_state(state);
+  const auto offset = static_cast<float>(e.file_offset(static_cast<std::int64_t>(channel)));
+  const auto cost = [&](double scale) {
+    return rung::sqnr_cost(histogram, static_cast<float>(scale), offset, e.grid);
+  };
+  std::printf("  %s channel %zu: scale %.6g costs %.9g, AIMET's %.6g costs %.9g\n",
+              quantizer.name().c_str(), channel, double{e.scale[channel]}, cost(e.scale[channel]),
+              expected_scale, cost(expected_scale));
+}
+
 /// Replaces the quantizer's range by AIMET's where a neighbouring candidate won; returns in how
 /// many channels.
 inline std::size_t replace_neighbours(const SimRun& run, rung::QuantizerHandle quantizer) {
@@ -76,7 +99,10 @@ inline std::size_t replace_neighbours(const SimRun& run, rung::QuantizerHandle q
   for (std::size_t c = 0; c < encoding.scale.size(); ++c) {
     const double scale = expected.at("scale").at(c);
     const double error = std::abs(encoding.scale[c] - scale) / scale;
-    if (error > kScale) ++moved;
+    if (error > kScale) {
+      ++moved;
+      if (quantizer.place() == rung::QuantizerPlace::parameter) print_costs(quantizer, c, scale);
+    }
     CHECK_MESSAGE(error <= kNeighbourScale, quantizer.name() << " channel " << c);
     ranges.push_back({expected.at("min").at(c), expected.at("max").at(c)});
   }

@@ -29,5 +29,6 @@
 #include "rung/quant/quantizer.h"
 #include "rung/quant/range_estimator.h"
 #include "rung/quantsim/config.h"
+#include "rung/quantsim/config_utils.h"
 #include "rung/quantsim/quantizer_handle.h"
 #include "rung/quantsim/quantsim.h"

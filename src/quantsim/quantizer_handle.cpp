@@ -136,8 +136,12 @@ bool QuantizerHandle::learned() const {
 
 void QuantizerHandle::set_learned(bool learned) {
   if (learned) require_unfrozen("range (by training)");
-  for (Parameter* parameter : parameters())
-    if (parameter->requires_grad() != learned) parameter->set_requires_grad(learned);
+  const std::vector<ParameterSpec> specs = op().quantizer().parameters();
+  const std::vector<Parameter*> all = parameters();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const bool wanted = learned && specs[i].learnable;
+    if (all[i]->requires_grad() != wanted) all[i]->set_requires_grad(wanted);
+  }
 }
 
 std::ostream& operator<<(std::ostream& out, const QuantizerHandle& quantizer) {

@@ -1,3 +1,5 @@
+#include "quant/range/sqnr.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -70,6 +72,9 @@ double noise(const Bins& bins, Candidate candidate, float steps) {
   return sum;
 }
 
+using Noise = double (*)(const Bins&, Candidate, float);
+Noise noise_of(float steps) { return steps < 4194303.0f ? noise<round_small> : noise<round_any>; }
+
 std::vector<Candidate> asymmetric_candidates(float low, float high, float steps) {
   const float full = (high - low) / steps;
   const float zero = std::nearbyint(low / full);
@@ -125,7 +130,7 @@ class Sqnr final : public HistogramEstimator<Sqnr> {
           symmetric_candidates(2.0f * std::max(high, -low) / steps, static_cast<float>(grid.qmin));
 
     const Bins bins = filled_bins(histogram());
-    const auto cost_of = steps < 4194303.0f ? noise<round_small> : noise<round_any>;
+    const auto cost_of = noise_of(steps);
     Candidate best = candidates.front();
     double least = std::numeric_limits<double>::infinity();
     for (const Candidate& candidate : candidates) {
@@ -141,6 +146,11 @@ class Sqnr final : public HistogramEstimator<Sqnr> {
 };
 
 }  // namespace
+
+double sqnr_cost(const Histogram& histogram, float scale, float offset, const Grid& grid) {
+  const auto steps = static_cast<float>(grid.steps());
+  return noise_of(steps)(filled_bins(histogram), {scale, offset}, steps);
+}
 
 std::unique_ptr<RangeEstimator> make_sqnr() { return std::make_unique<Sqnr>(); }
 

@@ -1,0 +1,151 @@
+#include "rung/quantsim/config_utils.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "core/format.h"
+
+namespace rung {
+namespace {
+
+/// Returns the op that a parameter's quantizer serves.
+const Node& reader_of(const QuantizerHandle& quantizer) {
+  const auto uses = quantizer.node().output().uses();
+  require(!uses.empty(), "quantizer {}: nobody reads it", quantizer.name());
+  return *uses[0].node;
+}
+
+/// Finds the quantizers of the chosen nodes' weights.
+std::vector<QuantizerHandle> weight_quantizers(QuantizationSimModel& sim,
+                                               const NodePredicate& nodes) {
+  std::vector<QuantizerHandle> found;
+  for (const QuantizerHandle& each : sim.quantizers())
+    if (each.place() == QuantizerPlace::parameter && each.name().ends_with("weight") &&
+        nodes(reader_of(each)))
+      found.push_back(each);
+  return found;
+}
+
+/// Replaces the quantizers of all chosen weights by what `make` says about each; checks every one
+/// before the first is changed.
+template <typename Make>
+std::int64_t replace_weights(QuantizationSimModel& sim, const NodePredicate& nodes,
+                             std::string_view caller, const Make& make) {
+  const std::vector<QuantizerHandle> found = weight_quantizers(sim, nodes);
+  require(!found.empty(), "{}: none of the nodes has a quantized weight", caller);
+  std::vector<std::unique_ptr<Quantizer>> made;
+  for (const QuantizerHandle& each : found) {
+    const Shape& shape = each.source().shape();
+    try {
+      require(!each.frozen(), "is frozen; unfreeze() it first");
+      made.push_back(make(shape));
+      made.back()->granularity().check(shape);
+    } catch (const Error& error) {
+      fail("{}: {}: {}", caller, each.name(), error.what());
+    }
+  }
+  for (std::size_t i = 0; i < found.size(); ++i)
+    replace_quantizer(sim.graph(), found[i], std::move(made[i]));
+  return static_cast<std::int64_t>(found.size());
+}
+
+/// One output channel each, block_size input channels, everything behind them whole.
+QuantizerOptions blockwise(const Shape& weight, int bitwidth, Symmetry symmetry,
+                           std::int64_t block_size) {
+  require(weight.rank() >= 2, "blocks lie along the input channels, axis 1: the weight is {}",
+          weight);
+  require(block_size > 0 && weight[1] % block_size == 0,
+          "block_size must divide the {} input channels of {}, got {}", weight[1], weight,
+          block_size);
+  return {.bitwidth = bitwidth,
+          .symmetry = symmetry,
+          .axis = 0,
+          .channels = weight[0],
+          .blocks = Blocks{1, block_size, weight[1] / block_size}};
+}
+
+}  // namespace
+
+NodePredicate nodes_of_type(std::vector<std::string> types) {
+  return [types = std::move(types)](const Node& node) {
+    return std::ranges::find(types, node.type()) != types.end();
+  };
+}
+
+NodePredicate nodes_named(const Graph& graph, std::vector<std::string> names) {
+  std::set<std::string> wanted;
+  for (const std::string& name : names) wanted.insert(graph.node(name).name());  // throws if absent
+  return [wanted = std::move(wanted)](const Node& node) { return wanted.contains(node.name()); };
+}
+
+QuantizerHandle replace_quantizer(Graph& graph, QuantizerHandle old,
+                                  std::unique_ptr<Quantizer> quantizer) {
+  require(quantizer != nullptr, "replace_quantizer: there is no quantizer");
+  Node& node = old.node();
+  Value& source = *node.inputs()[0];
+  const std::string name = node.name();
+  try {
+    quantizer->granularity().check(source.shape());
+  } catch (const Error& error) {
+    fail("replace_quantizer: {}: {}", old.name(), error.what());
+  }
+  auto op =
+      std::make_unique<QuantizeDequantize>(std::move(quantizer), old.op().estimator().clone());
+  op->set_enabled(old.enabled());
+  op->set_recomputed(old.op().recomputed());
+  const bool on_edge = old.place() == QuantizerPlace::edge;
+  const Use use = on_edge ? node.output().uses()[0] : Use{};
+  graph.bypass_node(node);
+  // Edges of one value may share parameters, which then still carry the name.
+  std::string parameters = name;
+  while (graph.find_value(parameters + ".min") || graph.find_value(parameters + ".scale"))
+    parameters += ".own";
+  const std::vector<Value*> extra = add_quantizer_parameters(graph, op->quantizer(), parameters);
+  for (Value* value : extra) value->parameter()->set_requires_grad(false);
+  Node& made = on_edge ? graph.insert_on_edge(use, std::move(op), extra, name)
+                       : graph.insert_after(source, std::move(op), extra, name);
+  return {graph, made};
+}
+
+std::int64_t set_blockwise_quantization_for_weights(QuantizationSimModel& sim,
+                                                    const NodePredicate& nodes,
+                                                    const BlockwiseOptions& options) {
+  const Symmetry symmetry = options.symmetric ? Symmetry::symmetric : Symmetry::asymmetric;
+  return replace_weights(sim, nodes, "set_blockwise_quantization_for_weights",
+                         [&](const Shape& shape) {
+                           return std::make_unique<AffineQuantizer>(
+                               blockwise(shape, options.bitwidth, symmetry, options.block_size));
+                         });
+}
+
+std::int64_t set_grouped_blockwise_quantization_for_weights(
+    QuantizationSimModel& sim, const NodePredicate& nodes, const GroupedBlockwiseOptions& options) {
+  return replace_weights(
+      sim, nodes, "set_grouped_blockwise_quantization_for_weights", [&](const Shape& shape) {
+        return std::make_unique<GroupedBlockQuantizer>(
+            blockwise(shape, options.bitwidth, Symmetry::symmetric, options.block_size),
+            GroupedBlockOptions{.decompressed_bw = options.decompressed_bw,
+                                .block_grouping = options.block_grouping});
+      });
+}
+
+std::int64_t set_activation_quantizers_to_float(QuantizationSimModel& sim,
+                                                const NodePredicate& nodes,
+                                                const FloatFormat& format) {
+  std::vector<QuantizerHandle> found;
+  for (const QuantizerHandle& each : sim.quantizers()) {
+    const Node* producer = each.source().producer();
+    const bool chosen = each.place() == QuantizerPlace::value
+                            ? producer != nullptr && nodes(*producer)
+                            : each.place() == QuantizerPlace::edge && nodes(reader_of(each));
+    if (chosen) found.push_back(each);
+  }
+  require(!found.empty(),
+          "set_activation_quantizers_to_float: none of the nodes has an activation quantizer");
+  for (const QuantizerHandle& each : found)
+    replace_quantizer(sim.graph(), each, std::make_unique<FloatQuantizer>(format));
+  return static_cast<std::int64_t>(found.size());
+}
+
+}  // namespace rung
