@@ -108,8 +108,7 @@ std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> l
     const std::span<const float> x = logits.data().subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
     bool wins = x[label] == x[label];  // written so that any NaN loses
-    for (std::size_t c = 0; c < classes; ++c)
-      wins = wins && (c < label ? x[label] > x[c] : x[label] >= x[c]);
+    for (std::size_t c = 0; c < classes; ++c) wins = wins && (c == label || x[label] > x[c]);
     correct += wins;
   }
   return correct;

@@ -38,8 +38,9 @@ inline constexpr CrossEntropy cross_entropy{};
 /// if they differ or are empty. torch.nn.functional.mse_loss.
 RUNG_API Loss mse_loss(const Tensor& prediction, const Tensor& target);
 
-/// Counts the rows of logits [N, C] whose largest element is the label's; of several equal ones
-/// the first counts, and a row with a NaN is wrong. Throws Error as cross_entropy does.
+/// Counts the rows of logits [N, C] in which the label's element is larger than every other. A tie
+/// is wrong: few bits give many equal logits, and guessing among them is no merit (torch.argmax
+/// takes the first). A row with a NaN is wrong. Throws Error as cross_entropy does.
 RUNG_API std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels);
 /// Returns the share of such rows, in [0, 1].
 RUNG_API double top1_accuracy(const Tensor& logits, std::span<const std::int64_t> labels);
