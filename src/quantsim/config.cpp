@@ -154,13 +154,16 @@ std::vector<std::string> parse_supergroup(const JsonPlace& place) {
 }  // namespace
 
 std::string read_config(std::string_view name) {
-  if (name == "default") return std::string(quantsim::kDefaultConfig);
-  if (name == "per_channel") return std::string(quantsim::kPerChannelConfig);
+  std::vector<std::string_view> names;
+  for (const quantsim::BuiltInConfig& each : quantsim::built_in_configs()) {
+    if (name == each.name) return std::string(each.json);
+    names.push_back(each.name);
+  }
   try {
     return io::read_text_file(std::filesystem::path(name));
   } catch (const Error& error) {
-    fail("{} (a quantization configuration is default, per_channel or the path of a JSON file)",
-         error.what());
+    fail("{} (a quantization configuration is {} or the path of a JSON file)", error.what(),
+         fmt::join(names, ", "));
   }
 }
 

@@ -1,10 +1,17 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 namespace rung::quantsim {
 
-extern const std::string_view kDefaultConfig;     ///< apps/configs/default_config.json
-extern const std::string_view kPerChannelConfig;  ///< apps/configs/default_config_per_channel.json
+/// A configuration that the library brings along.
+struct BuiltInConfig {
+  std::string_view name;  ///< what users write instead of a path
+  std::string_view json;  ///< the text of its file in apps/configs
+};
+
+/// Returns the built-in configurations.
+std::span<const BuiltInConfig> built_in_configs();
 
 }  // namespace rung::quantsim
