@@ -45,6 +45,10 @@ struct CalibrationOptions {
   bool allow_unobserved = false;  ///< quantizers that see no data stay as they are, silently
 };
 
+struct OriginalModelOptions {
+  bool qdq_weights = false;  ///< parameters are quantize-dequantized, as their quantizers do it
+};
+
 struct ExportOptions {
   std::string encodings_version = "1.0.0";  ///< of <prefix>.encodings: 1.0.0 or 0.6.1
 };
@@ -74,6 +78,11 @@ class RUNG_API QuantizationSimModel {
   Executor& executor();
   const QuantSimOptions& options() const;
   const QuantSimConfig& config() const;
+
+  /// Returns a float copy of the graph without any quantizer. Throws Error if parameters are to be
+  /// quantize-dequantized and an enabled quantizer of one has no range yet. AIMET:
+  /// get_original_model.
+  Graph get_original_model(const OriginalModelOptions& options = {}) const;
 
   /// Computes every enabled quantizer's range: those of parameters from their present values, then
   /// those of activations from what `callback` runs through the executor (in Mode::eval).

@@ -1,0 +1,36 @@
+#include <utility>
+#include <vector>
+
+#include "quantsim/impl.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung {
+
+namespace {
+
+/// Writes into a parameter what its quantizer makes of it: AIMET calls it baking.
+void bake(const QuantizerHandle& quantizer) {
+  Parameter& parameter = *quantizer.source().parameter();
+  (void)quantizer.encoding();  // throws Error that names the quantizer if it has no range
+  std::vector<std::span<const float>> view;
+  for (const Parameter* each : quantizer.parameters()) view.push_back(each->value().data());
+  Tensor baked(parameter.shape());
+  quantizer.op().quantizer().forward(
+      {std::as_const(parameter).value().data(), parameter.shape(), view, baked.data()});
+  parameter.edit().copy_from(baked);
+}
+
+}  // namespace
+
+Graph QuantizationSimModel::get_original_model(const OriginalModelOptions& options) const {
+  Graph graph = impl_->graph.clone();
+  for (QuantizerHandle each : find_quantizers(graph)) {
+    const bool bakes = options.qdq_weights && each.place() == QuantizerPlace::parameter &&
+                       each.enabled() && !each.op().quantizer().pass_through();
+    if (bakes) bake(each);
+    graph.bypass_node(each.node());
+  }
+  return graph;
+}
+
+}  // namespace rung
