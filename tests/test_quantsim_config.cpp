@@ -93,6 +93,11 @@ TEST_SUITE("quantsim: configuration") {
                    "at least 2");
     check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"min": 1, "max": 2}}})"),
                    "op_type[\"Relu\"].encoding_constraints", "min <= 0 <= max");
+    check_rejected(with("op_type", R"({"Relu": {"is_input_quantized": "False"}})"),
+                   "op_type[\"Relu\"].is_input_quantized", "True");
+    check_rejected(with("defaults", R"({"ops": {}, "params": {}, "supported_kernels":
+                        [{"activation": {"bitwidth": 8, "dtype": "int"}}]})"),
+                   "defaults.supported_kernels[0]", "param");
     check_rejected(with("op_type", R"({"Relu": {"supported_kernels": [{"activation":
                         {"bitwidth": 7, "dtype": "int"}}]}})"),
                    "op_type[\"Relu\"].supported_kernels[0].activation.bitwidth", "4, 8, 16 or 32");

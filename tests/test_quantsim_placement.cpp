@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "doctest/doctest.h"
+#include "quantsim_configs.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/ops/layers.h"
@@ -12,27 +13,6 @@
 using namespace rung;
 
 namespace {
-
-std::vector<std::string> placed(QuantizationSimModel& sim) {
-  std::vector<std::string> names;
-  for (const QuantizerHandle& each : sim.quantizers()) names.push_back(each.aimet_name());
-  std::ranges::sort(names);
-  return names;
-}
-
-std::vector<std::string> placed(const Graph& graph, const std::string& config) {
-  const TemporaryFolder folder;
-  QuantizationSimModel sim(graph, {.config_file = folder.write("config.json", config)});
-  sim.graph().check();
-  return placed(sim);
-}
-
-std::string config(const std::string& ops, const std::string& params, const std::string& op_type,
-                   const std::string& rest = R"("supergroups": [], "model_input": {},
-                                                "model_output": {})") {
-  return R"({"defaults": {"ops": )" + ops + R"(, "params": )" + params +
-         R"(}, "params": {}, "op_type": )" + op_type + ", " + rest + "}";
-}
 
 using Names = std::vector<std::string>;
 
@@ -79,6 +59,44 @@ TEST_SUITE("quantsim: placement") {
                 "relu1.output_quantizers.0"});
   }
 
+  TEST_CASE("to quantize an output is the op's own business, not to do it also its readers'") {
+    const Graph graph = small_net();
+    const auto both = [&](const char* relu, const char* reader) {
+      return placed(graph, config("{}", "{}",
+                                  std::string(R"({"Relu": {"is_output_quantized": )") + relu +
+                                      R"(}, ")" + reader + R"(": {"is_input_quantized": true}})"));
+    };
+    CHECK(both("true", "Flatten") ==
+          Names{"flatten.input_quantizers.0", "relu1.output_quantizers.0"});
+    CHECK(both("false", "Flatten") == Names{"flatten.input_quantizers.0"});  // not a reader
+    CHECK(both("true", "Conv") == Names{"conv1.input_quantizers.0", "conv2.input_quantizers.0",
+                                        "conv3.input_quantizers.0", "relu1.output_quantizers.0"});
+    CHECK_THROWS_WITH_AS(
+        both("false", "Conv"),
+        doctest::Contains("op_type[\"Relu\"].is_output_quantized of [Relu relu1] and "
+                          "op_type[\"Conv\"].is_input_quantized of [Conv conv2]"),
+        Error);
+  }
+
+  TEST_CASE("symmetry reaches the producers, the readers and the other readers of an input") {
+    Graph graph;
+    Var x = graph.input("x", {1, 2, 6, 6});
+    x = nn::relu(nn::conv2d(x, {.out_channels = 3, .kernel = 3}, "conv1"), "relu1");
+    Var a = nn::conv2d(x, {.out_channels = 3, .kernel = 1}, "conv2");
+    Var b = nn::sigmoid(x, "sigmoid");
+    graph.set_outputs({nn::add(a, nn::leaky_relu(b, {}, "leaky"), "add")});
+    const TemporaryFolder folder;
+    const std::string file =
+        folder.write("a.json", config(R"({"is_output_quantized": true})", "{}",
+                                      R"({"Conv": {"is_input_quantized": true}, "LeakyRelu":
+                            {"is_input_quantized": true}, "Sigmoid": {"is_symmetric": true}})"));
+    QuantizationSimModel sim(graph, {.config_file = file});
+    for (const char* name : {"relu1", "conv2.input0", "sigmoid", "leaky.input0"})
+      CHECK_MESSAGE(sim.quantizer(name).symmetry() == Symmetry::symmetric, name);
+    for (const char* name : {"conv1.input0", "conv1", "conv2", "leaky", "add"})
+      CHECK_MESSAGE(sim.quantizer(name).symmetry() == Symmetry::asymmetric, name);
+  }
+
   TEST_CASE("symmetry reaches the neighbours of an op") {
     const TemporaryFolder folder;
     const std::string file = folder.write("a.json", config(R"({"is_output_quantized": true})", "{}",
@@ -102,6 +120,143 @@ TEST_SUITE("quantsim: placement") {
                                                     "Conv": {"is_symmetric": false}})"));
     CHECK_THROWS_WITH_AS(QuantizationSimModel(small_net(), {.config_file = clash}),
                          doctest::Contains("relu1"), Error);
+  }
+
+  TEST_CASE("a supergroup ends where a tensor has several readers or leaves the network") {
+    const std::string on = R"({"is_output_quantized": true})";
+    const std::string rest = R"("supergroups": [{"op_list": ["Conv", "Relu", "Conv"]},
+                                {"op_list": ["Relu", "Conv"]}, {"op_list": ["Conv", "Relu"]}],
+                                "model_input": {}, "model_output": {})";
+    CHECK(placed(small_net(), config(on, "{}", "{}", rest)) ==
+          Names{"add.output_quantizers.0", "conv2.output_quantizers.0", "conv3.output_quantizers.0",
+                "fc.output_quantizers.0", "flatten.output_quantizers.0",
+                "relu1.output_quantizers.0"});
+
+    Graph graph;
+    const Var x = graph.input("x", {1, 2, 6, 6});
+    const Var a = nn::conv2d(x, {.out_channels = 3, .kernel = 3}, "a");
+    const Var b = nn::relu(a, "b");
+    graph.set_outputs({nn::conv2d(b, {.out_channels = 3, .kernel = 3}, "c"), a});
+    CHECK(placed(graph, config(on, "{}", "{}", rest)) ==
+          Names{"a.output_quantizers.0", "c.output_quantizers.0"});
+  }
+
+  TEST_CASE("the middle of a supergroup has no quantizer on either side") {
+    Graph graph;
+    Var x = graph.input("x", {1, 2, 6, 6});
+    x = nn::sigmoid(nn::relu(nn::leaky_relu(x, {}, "leaky"), "relu"), "sigmoid");
+    graph.set_outputs({x});
+    const std::string inputs = R"({"LeakyRelu": {"is_input_quantized": true},
+        "Relu": {"is_input_quantized": true}, "Sigmoid": {"is_input_quantized": true}})";
+    const std::string rest =
+        R"("supergroups": [{"op_list": ["LeakyRelu", "Relu", "Sigmoid"]}],
+           "model_input": {}, "model_output": {})";
+    CHECK(placed(graph, config(R"({"is_output_quantized": true})", "{}", inputs, rest)) ==
+          Names{"leaky.input_quantizers.0", "sigmoid.output_quantizers.0"});
+  }
+
+  TEST_CASE("batch norms that can be folded are not seen by supergroups") {
+    const auto build = [](bool with_norm, bool with_relu) {
+      Graph graph;
+      Var x = graph.input("x", {1, 2, 6, 6});
+      x = nn::conv2d(x, {.out_channels = 3, .kernel = 3}, "conv");
+      if (with_norm) x = nn::batch_norm2d(x, {}, "bn");
+      if (with_relu) x = nn::relu(x, "relu");
+      graph.set_outputs({x});
+      return graph;
+    };
+    const std::string on = R"({"is_output_quantized": true})", all = R"({"is_quantized": true})";
+    const std::string rest = R"("supergroups": [{"op_list": ["Conv", "Relu"]}],
+                                "model_input": {}, "model_output": {})";
+    const Names conv{"conv.param_quantizers.bias", "conv.param_quantizers.weight"};
+    const auto with = [&](std::string last) {
+      Names names = conv;
+      names.push_back(std::move(last));
+      std::ranges::sort(names);
+      return names;
+    };
+    CHECK(placed(build(true, true), config(on, all, "{}", rest)) ==
+          with("relu.output_quantizers.0"));
+    CHECK(placed(build(false, true), config(on, all, "{}", rest)) ==
+          with("relu.output_quantizers.0"));
+    CHECK(placed(build(true, false), config(on, all, "{}", rest)) ==
+          with("bn.output_quantizers.0"));  // it takes over what the layer had
+    CHECK(placed(build(true, false),
+                 config(on, all, R"({"Conv": {"is_output_quantized": false}})", rest)) == conv);
+    CHECK(placed(build(true, false), config("{}", all, R"({"BatchNormalization":
+                 {"is_output_quantized": true, "is_input_quantized": true}})",
+                                            rest)) == conv);
+  }
+
+  TEST_CASE("a batch norm that cannot be folded is an op like any other") {
+    Graph graph;
+    Var x = graph.input("x", {1, 2, 6, 6});
+    x = nn::relu(nn::batch_norm2d(nn::relu(x, "relu1"), {}, "bn"), "relu2");
+    graph.set_outputs({x});
+    const std::string rest = R"("supergroups": [{"op_list": ["Relu", "Relu"]},
+                                {"op_list": ["BatchNormalization", "Relu"]}],
+                                "model_input": {}, "model_output": {})";
+    CHECK(placed(graph, config(R"({"is_output_quantized": true})", R"({"is_quantized": true})",
+                               "{}", rest)) ==
+          Names{"bn.param_quantizers.bias", "bn.param_quantizers.weight",
+                "relu1.output_quantizers.0", "relu2.output_quantizers.0"});
+  }
+
+  TEST_CASE("params override defaults, op types override params") {
+    const TemporaryFolder folder;
+    const std::string file = folder.write("a.json", R"({
+        "defaults": {"ops": {}, "params": {"is_quantized": true, "is_symmetric": true},
+                     "per_channel_quantization": false},
+        "params": {"weight": {"is_symmetric": false}, "bias": {"is_quantized": false}},
+        "op_type": {"Gemm": {"params": {"weight": {"is_symmetric": true},
+                                        "bias": {"is_quantized": true}}},
+                    "Conv": {"per_channel_quantization": true}},
+        "supergroups": [], "model_input": {}, "model_output": {}})");
+    QuantizationSimModel sim(small_net(), {.config_file = file});
+    CHECK(placed(sim) == Names{"conv1.param_quantizers.weight", "conv2.param_quantizers.weight",
+                               "conv3.param_quantizers.weight", "fc.param_quantizers.bias",
+                               "fc.param_quantizers.weight"});
+    CHECK(sim.quantizer("conv1.weight").symmetry() == Symmetry::asymmetric);
+    CHECK(sim.quantizer("fc.weight").symmetry() == Symmetry::symmetric);
+    CHECK(sim.quantizer("fc.bias").symmetry() == Symmetry::symmetric);
+    CHECK(sim.quantizer("conv1.weight").op().quantizer().axis() == 0);
+    CHECK_FALSE(sim.quantizer("fc.weight").op().quantizer().axis().has_value());
+  }
+
+  TEST_CASE("strict and unsigned symmetric count for every symmetric quantizer") {
+    const TemporaryFolder folder;
+    for (const auto& [name, symmetry] : {std::pair{"strict", Symmetry::strict_symmetric},
+                                         std::pair{"unsigned", Symmetry::unsigned_symmetric}}) {
+      const std::string file = folder.write(
+          "a.json",
+          R"({"defaults": {"ops": {"is_output_quantized": true}, "params": {"is_quantized": true,
+              "is_symmetric": true}, ")" +
+              std::string(name) + R"(_symmetric": true}, "params": {}, "op_type":
+              {"Gemm": {"is_symmetric": true}}, "supergroups": [], "model_input": {},
+              "model_output": {}})");
+      QuantizationSimModel sim(small_net(), {.config_file = file});
+      CHECK(sim.quantizer("fc").symmetry() == symmetry);
+      CHECK(sim.quantizer("fc.weight").symmetry() == symmetry);
+      CHECK(sim.quantizer("relu1").symmetry() == Symmetry::asymmetric);
+    }
+  }
+
+  TEST_CASE("model_input and model_output switch on what a supergroup or an op type took away") {
+    Graph graph;
+    const Var x = graph.input("x", {1, 2, 6, 6});
+    const Var y = nn::add(nn::conv2d(x, {.out_channels = 2, .kernel = 1}, "conv"), x, "add");
+    graph.set_outputs({nn::relu(y, "relu")});
+    const auto place = [&](const char* ends) {
+      return placed(graph, config(R"({"is_output_quantized": true})", "{}",
+                                  R"({"Add": {"is_input_quantized": true},
+                               "Relu": {"is_output_quantized": false}})",
+                                  R"("supergroups": [{"op_list": ["Conv", "Add", "Relu"]}], )" +
+                                      std::string(ends)));
+    };
+    CHECK(place(R"("model_input": {}, "model_output": {})").empty());
+    CHECK(place(R"("model_input": {"is_input_quantized": "True"},
+                   "model_output": {"is_output_quantized": "True"})") ==
+          Names{"add.input_quantizers.1", "conv.input_quantizers.0", "relu.output_quantizers.0"});
   }
 
   TEST_CASE("encoding constraints give a range that stays") {

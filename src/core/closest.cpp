@@ -7,10 +7,9 @@
 #include "core/format.h"
 
 namespace rung {
-namespace {
 
-// Levenshtein distance, one row at a time.
-std::size_t distance(std::string_view a, std::string_view b) {
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  // One row of the table at a time.
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -25,12 +24,10 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-}  // namespace
-
 std::string closest_names(std::string_view name, std::span<const std::string> candidates) {
   std::vector<std::pair<std::size_t, const std::string*>> ranked;
   for (const std::string& candidate : candidates)
-    ranked.emplace_back(distance(name, candidate), &candidate);
+    ranked.emplace_back(edit_distance(name, candidate), &candidate);
   std::ranges::stable_sort(ranked, {}, &std::pair<std::size_t, const std::string*>::first);
   std::vector<std::string_view> best;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)

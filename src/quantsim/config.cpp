@@ -68,7 +68,10 @@ KernelPrecision parse_precision(const JsonPlace& place) {
   return precision;
 }
 
-std::vector<SupportedKernel> parse_kernels(const JsonPlace& parent) {
+/// Whether a kernel must say something about parameters: an op may have none.
+enum class Params { required, optional };
+
+std::vector<SupportedKernel> parse_kernels(const JsonPlace& parent, Params params) {
   std::vector<SupportedKernel> kernels;
   const std::optional<JsonPlace> list = find(parent, "supported_kernels");
   if (!list) return kernels;
@@ -78,7 +81,8 @@ std::vector<SupportedKernel> parse_kernels(const JsonPlace& parent) {
     expect_keys(place, {"activation", "param"});
     SupportedKernel kernel;
     kernel.activation = parse_precision(place["activation"]);
-    if (const auto param = find(place, "param")) kernel.param = parse_precision(*param);
+    if (params == Params::required || place.has("param"))
+      kernel.param = parse_precision(place["param"]);
     kernels.push_back(kernel);
   }
   return kernels;
@@ -119,7 +123,7 @@ OpConfig parse_op(const JsonPlace& place) {
   if (const auto params = find(place, "params")) op.params = parse_params(*params);
   if (const auto range = find(place, "encoding_constraints"))
     op.encoding_constraints = parse_constraints(*range);
-  op.supported_kernels = parse_kernels(place);
+  op.supported_kernels = parse_kernels(place, Params::optional);
   return op;
 }
 
@@ -136,18 +140,23 @@ void parse_defaults(const JsonPlace& place, QuantSimConfig& config) {
   config.per_channel_quantization = find_boolean(place, "per_channel_quantization").value_or(false);
   if (config.strict_symmetric && config.unsigned_symmetric)
     place.refuse("cannot ask for strict_symmetric and unsigned_symmetric together");
-  config.supported_kernels = parse_kernels(place);
+  config.supported_kernels = parse_kernels(place, Params::required);
   if (const auto version = find(place, "hw_version")) config.hw_version = version->string();
+}
+
+std::vector<std::string> strings(const JsonPlace& list) {
+  std::vector<std::string> found;
+  list.array();
+  for (std::size_t i = 0; i < list.size(); ++i) found.push_back(list[i].string());
+  return found;
 }
 
 std::vector<std::string> parse_supergroup(const JsonPlace& place) {
   expect_keys(place, {"op_list"});
   const JsonPlace list = place["op_list"];
-  list.array();
-  if (list.size() < 2)
-    list.refuse(fmt::format("must name at least 2 op types, got {}", list.size()));
-  std::vector<std::string> types;
-  for (std::size_t i = 0; i < list.size(); ++i) types.push_back(list[i].string());
+  std::vector<std::string> types = strings(list);
+  if (types.size() < 2)
+    list.refuse(fmt::format("must name at least 2 op types, got {}", types.size()));
   return types;
 }
 
@@ -170,8 +179,8 @@ std::string read_config(std::string_view name) {
 QuantSimConfig parse_config(std::string_view text, std::string_view source) {
   const Json document = io::parse_json(text, source);
   const JsonPlace root(document, std::string(source));
-  expect_keys(root,
-              {"defaults", "params", "op_type", "supergroups", "model_input", "model_output"});
+  expect_keys(root, {"defaults", "params", "op_type", "supergroups", "supergroup_pass_list",
+                     "model_input", "model_output"});
   QuantSimConfig config;
   parse_defaults(root["defaults"], config);
   config.params = parse_params(root["params"]);
@@ -185,6 +194,8 @@ QuantSimConfig parse_config(std::string_view text, std::string_view source) {
   supergroups.array();
   for (std::size_t i = 0; i < supergroups.size(); ++i)
     config.supergroups.push_back(parse_supergroup(supergroups[i]));
+  if (const auto passes = find(root, "supergroup_pass_list"))
+    config.supergroup_passes = strings(*passes);
 
   const JsonPlace input = root["model_input"];
   expect_keys(input, {"is_input_quantized"});

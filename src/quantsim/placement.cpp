@@ -1,165 +1,189 @@
 #include "quantsim/placement.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <set>
-#include <string_view>
-#include <utility>
 
 #include "core/format.h"
+#include "quantsim/config_warnings.h"
+#include "quantsim/neighbourhood.h"
+#include "quantsim/target.h"
 #include "rung/graph/pattern.h"
 
 // AIMET's order of precedence; a later level overrides an earlier one:
-//   0  everything off and asymmetric        5  model_input    (can switch on again)
-//   1  defaults                             6  model_output   (can switch on again)
-//   2  params                               7  per channel: op_type, else defaults
-//   3  op_type
+//   0  everything off and asymmetric        6  model_output   (can switch on again)
+//   1  defaults                             7  per channel: op_type, else defaults
+//   2  params                               8  bitwidths: options, supported_kernels
+//   3  op_type                              9  rules of hw_version
 //   4  supergroups (only switch off), and batch norms that could be folded
+//   5  model_input (can switch on again)
 
 namespace rung::quantsim {
 
 namespace {
 
-using SiteList = std::vector<Site*>;
-
-/// The neighbourhood rule: which sites a setting of an op touches. To quantize its input is the
-/// op's own business; not to quantize it also concerns the producer and the other readers.
-class Neighbourhood {
- public:
-  Neighbourhood(const Graph& graph, Placement& placement) : graph_(graph), placement_(placement) {}
-
-  SiteList own_inputs(const Node& node) const {
-    SiteList sites;
-    for (std::size_t i = 0; i < node.inputs().size(); ++i)
-      if (node.inputs()[i]->parameter() == nullptr) sites.push_back(&at(node).inputs[i]);
-    return sites;
-  }
-  SiteList own_outputs(const Node& node) const {
-    SiteList sites;
-    for (Site& site : at(node).outputs) sites.push_back(&site);
-    return sites;
-  }
-  SiteList around_inputs(const Node& node) const {
-    SiteList sites;
-    for (const Value* value : node.inputs()) {
-      if (value->parameter() != nullptr) continue;
-      if (value->producer() != nullptr)
-        sites.push_back(&at(*value->producer()).outputs[value->output_index()]);
-      add_readers(*value, sites);
-    }
-    return sites;
-  }
-  SiteList around_outputs(const Node& node) const {
-    SiteList sites = own_outputs(node);
-    for (const Value* value : node.outputs()) add_readers(*value, sites);
-    return sites;
-  }
-  SiteList parameters(const Node& node) const {
-    SiteList sites;
-    for (std::size_t i = 0; i < node.inputs().size(); ++i)
-      if (is_quantizable_parameter(*node.inputs()[i])) sites.push_back(&at(node).inputs[i]);
-    return sites;
-  }
-  NodeSites& at(const Node& node) const { return placement_.at(&node); }
-  const Graph& graph() const { return graph_; }
-
- private:
-  void add_readers(const Value& value, SiteList& sites) const {
-    for (const Use& use : value.uses()) sites.push_back(&at(*use.node).inputs[use.index]);
-  }
-
-  const Graph& graph_;
-  Placement& placement_;
-};
-
 /// One level of precedence: within it nobody may contradict anybody.
 class Level {
  public:
-  explicit Level(std::string_view name) : name_(name) {}
-
-  void set(const SiteList& sites, bool Site::*setting, bool value, const Node& asker) {
-    auto& asked = setting == &Site::enabled ? enabled_ : symmetric_;
-    for (Site* site : sites) {
-      const auto [entry, is_new] = asked.try_emplace(site, value, &asker);
-      require(is_new || entry->second.first == value,
-              "quantization configuration: {}: [{} {}] and [{} {}] ask for opposite values of {} "
-              "of a tensor between them",
-              name_, entry->second.second->type(), entry->second.second->name(), asker.type(),
-              asker.name(), setting == &Site::enabled ? "is_quantized" : "is_symmetric");
-      site->*setting = value;
+  /// Sets what the setting with this JSON path, asked for by an op, says about these sites.
+  void set(const SiteList& sites, Setting<bool> Site::*setting, bool value, const std::string& path,
+           const Node& asker) {
+    auto& asked = asked_[setting == &Site::enabled ? 0 : setting == &Site::symmetric ? 1 : 2];
+    for (const auto& [site, is_neighbour] : sites) {
+      const auto [entry, is_new] = asked.try_emplace(site, Asked{value, path, &asker});
+      const Asked& first = entry->second;
+      require(is_new || first.value == value,
+              "quantization configuration: {} of [{} {}] and {} of [{} {}] want opposite settings "
+              "for one quantizer",
+              first.path, first.asker->type(), first.asker->name(), path, asker.type(),
+              asker.name());
+      (site->*setting)
+          .set(value, is_neighbour ? fmt::format("{} of {}", path, asker.name()) : path);
     }
   }
 
  private:
-  std::string_view name_;
-  std::map<Site*, std::pair<bool, const Node*>> enabled_, symmetric_;
+  struct Asked {
+    bool value;
+    std::string path;
+    const Node* asker;
+  };
+  std::map<const Site*, Asked> asked_[3];
 };
 
-void apply_op(const OpConfig& config, const Node& node, const Neighbourhood& near, Level& level) {
+void apply_op(const OpConfig& config, const std::string& path, const Node& node,
+              const Neighbourhood& near, Level& level) {
   if (config.is_input_quantized.value_or(false))
-    level.set(near.own_inputs(node), &Site::enabled, true, node);
+    level.set(near.own_inputs(node), &Site::enabled, true, path + ".is_input_quantized", node);
   if (config.is_output_quantized)
     level.set(*config.is_output_quantized ? near.own_outputs(node) : near.around_outputs(node),
-              &Site::enabled, *config.is_output_quantized, node);
+              &Site::enabled, *config.is_output_quantized, path + ".is_output_quantized", node);
   if (config.is_symmetric) {
-    level.set(near.around_inputs(node), &Site::symmetric, *config.is_symmetric, node);
-    level.set(near.around_outputs(node), &Site::symmetric, *config.is_symmetric, node);
+    SiteList sites = near.around_inputs(node);
+    std::ranges::copy(near.around_outputs(node), std::back_inserter(sites));
+    level.set(sites, &Site::symmetric, *config.is_symmetric, path + ".is_symmetric", node);
   }
   if (config.encoding_constraints)
-    for (Site* site : near.own_outputs(node)) site->constraints = config.encoding_constraints;
+    for (const auto& [site, is_neighbour] : near.own_outputs(node))
+      site->constraints = config.encoding_constraints;
 }
 
-void apply_param(const ParamConfig& config, const SiteList& sites, const Node& node, Level& level) {
-  if (config.is_quantized) level.set(sites, &Site::enabled, *config.is_quantized, node);
-  if (config.is_symmetric) level.set(sites, &Site::symmetric, *config.is_symmetric, node);
+void apply_param(const ParamConfig& config, const std::string& path, const SiteList& sites,
+                 const Node& node, Level& level) {
+  if (config.is_quantized)
+    level.set(sites, &Site::enabled, *config.is_quantized, path + ".is_quantized", node);
+  if (config.is_symmetric)
+    level.set(sites, &Site::symmetric, *config.is_symmetric, path + ".is_symmetric", node);
 }
 
-void apply_params(const std::map<std::string, ParamConfig>& params, const Node& node,
-                  const Neighbourhood& near, Level& level) {
-  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
-    if (!is_quantizable_parameter(*node.inputs()[i])) continue;
-    const auto found = params.find(std::string(parameter_key(*node.inputs()[i])));
-    if (found != params.end()) apply_param(found->second, {&near.at(node).inputs[i]}, node, level);
+void apply_params(const std::map<std::string, ParamConfig>& params, const std::string& path,
+                  const Node& node, const Neighbourhood& near, Level& level) {
+  for (const Value* value : node.inputs()) {
+    if (!is_quantizable_parameter(*value)) continue;
+    const auto found = params.find(std::string(parameter_key(*value)));
+    if (found != params.end())
+      apply_param(found->second, path + "." + found->first, {{&near.placement().at(*value)}}, node,
+                  level);
   }
 }
 
-void switch_off(const SiteList& sites) {
-  for (Site* site : sites) site->enabled = false;
+void switch_off(const SiteList& sites, const std::string& rule) {
+  for (const auto& [site, is_neighbour] : sites)
+    if (site->enabled.value) site->enabled.set(false, rule);
 }
 
-/// Nothing is quantized inside a group of ops that hardware runs as one. Batch norms that can be
-/// folded are not seen, so that folding them later does not change what is quantized.
+/// Nothing is quantized inside a group of ops that hardware runs as one.
+void apply_supergroup(const std::vector<std::string>& types, const std::string& path,
+                      const Neighbourhood& near, const ChainOptions& options) {
+  for (const Chain& chain : find_chains(near.graph(), types, options)) {
+    std::vector<std::string_view> names;
+    for (const Node* node : chain) names.push_back(node->name());
+    const std::string rule =
+        fmt::format("{} {}: inside ({})", path, fmt::join(types, ", "), fmt::join(names, ", "));
+    for (const Node* node : chain) {
+      if (node != chain.front()) switch_off(near.own_inputs(*node), rule);
+      if (node != chain.back()) switch_off(near.own_outputs(*node), rule);
+    }
+  }
+}
+
+/// Leaves a batch norm and its layer as they will be after folding: one op with one output.
+void apply_foldable_pair(const FoldablePair& pair, const Neighbourhood& near) {
+  const std::string rule =
+      fmt::format("{} can be folded into {}", pair.batch_norm->name(), pair.layer->name());
+  switch_off(near.own_inputs(*pair.batch_norm), rule);
+  switch_off(near.parameters(*pair.batch_norm), rule);
+  Setting<bool>& layer = near.placement().at(pair.layer->output()).enabled;
+  Setting<bool>& norm = near.placement().at(pair.batch_norm->output()).enabled;
+  const std::string_view layers = layer.rule();
+  if (!layers.empty() || norm.value)
+    norm.set(layer.value, layers.empty() ? rule : fmt::format("{}; {}", layers, rule));
+  if (layer.value) layer.set(false, rule);
+}
+
 void apply_supergroups(const QuantSimConfig& config, const Neighbourhood& near) {
-  std::set<const Node*> foldable;
+  // Batch norms that can be folded are not seen, so that folding them changes no placement.
   const std::vector<FoldablePair> pairs = find_foldable_batch_norms(near.graph());
+  std::set<const Node*> foldable;
   for (const FoldablePair& pair : pairs) foldable.insert(pair.batch_norm);
   const ChainOptions options = {
-      .transparent = [&](const Node& n) { return foldable.contains(&n); }};
+      .transparent = [&](const Node& node) { return foldable.contains(&node); }};
 
-  for (const std::vector<std::string>& types : config.supergroups)
-    for (const Chain& chain : find_chains(near.graph(), types, options))
-      for (const Node* node : chain) {
-        if (node != chain.front()) switch_off(near.own_inputs(*node));
-        if (node != chain.back()) switch_off(near.own_outputs(*node));
-      }
-  for (const auto& [layer, norm] : pairs) {
-    switch_off(near.own_inputs(*norm));
-    switch_off(near.parameters(*norm));
-    near.at(*norm).outputs[0].enabled = near.at(*layer).outputs[0].enabled;
-    near.at(*layer).outputs[0].enabled = false;
-  }
+  // Longest first, as AIMET: the order only matters for which one is named as the reason.
+  std::vector<std::size_t> order(config.supergroups.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::ranges::stable_sort(order, std::greater{},
+                           [&](std::size_t i) { return config.supergroups[i].size(); });
+  for (const std::size_t i : order)
+    apply_supergroup(config.supergroups[i], fmt::format("supergroups[{}]", i), near, options);
+  for (const FoldablePair& pair : pairs) apply_foldable_pair(pair, near);
 }
 
 void apply_model_ends(const QuantSimConfig& config, const Neighbourhood& near) {
   if (config.is_model_input_quantized)
     for (const Value* input : near.graph().inputs())
-      for (const Use& use : input->uses()) near.at(*use.node).inputs[use.index].enabled = true;
+      for (const Use& use : input->uses())
+        near.placement()
+            .input(*use.node, use.index)
+            .enabled.set(true, "model_input.is_input_quantized");
   if (config.is_model_output_quantized)
     for (const Value* output : near.graph().outputs())
       if (output->producer() != nullptr)
-        near.at(*output->producer()).outputs[output->output_index()].enabled = true;
+        near.placement().at(*output).enabled.set(true, "model_output.is_output_quantized");
+}
+
+const OpConfig* find_op(const QuantSimConfig& config, const Node& node) {
+  const auto found = config.op_type.find(std::string(node.type()));
+  return found == config.op_type.end() ? nullptr : &found->second;
+}
+
+void apply_per_channel(const QuantSimConfig& config, const Neighbourhood& near) {
+  const std::vector<Node*> nodes = near.graph().nodes();
+  for (const Node* node : nodes)
+    for (const auto& [site, is_neighbour] : near.parameters(*node))
+      site->per_channel.set(config.per_channel_quantization, "defaults.per_channel_quantization");
+  Level level;
+  for (const Node* node : nodes) {
+    const OpConfig* op = find_op(config, *node);
+    if (op != nullptr && op->per_channel_quantization)
+      level.set(near.parameters(*node), &Site::per_channel, *op->per_channel_quantization,
+                op_type_path(node->type()) + ".per_channel_quantization", *node);
+  }
 }
 
 }  // namespace
+
+Placement::Placement(const Graph& graph) {
+  for (const Value* value : graph.values()) values_[value];
+  for (const Node* node : graph.nodes())
+    for (std::size_t i = 0; i < node->inputs().size(); ++i) edges_[{node, i}];
+}
+
+Site& Placement::input(const Node& node, std::size_t index) {
+  const Value& value = *node.inputs()[index];
+  return value.parameter() != nullptr ? at(value) : edges_.at({&node, index});
+}
 
 bool is_quantizable_parameter(const Value& value) {
   if (value.parameter() == nullptr) return false;
@@ -172,36 +196,49 @@ std::string_view parameter_key(const Value& value) {
   return name.substr(name.rfind('.') + 1);  // npos + 1 is 0: the whole name
 }
 
-Placement decide_placement(const Graph& graph, const QuantSimConfig& config) {
-  Placement placement;
-  const std::vector<Node*> nodes = graph.nodes();
-  for (const Node* node : nodes)
-    placement[node] = {std::vector<Site>(node->inputs().size()),
-                       std::vector<Site>(node->outputs().size())};
-  const Neighbourhood near(graph, placement);
+std::string op_type_path(std::string_view type) { return fmt::format("op_type[\"{}\"]", type); }
 
-  Level defaults("defaults"), params("params"), op_type("op_type");
+Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
+                           const QuantSimOptions& options) {
+  Placement placement(graph);
+  const Neighbourhood near(graph, placement);
+  const std::vector<Node*> nodes = graph.nodes();
+
+  Level defaults, params, op_type;
   for (const Node* node : nodes) {
-    apply_op(config.default_ops, *node, near, defaults);
-    apply_param(config.default_params, near.parameters(*node), *node, defaults);
+    apply_op(config.default_ops, "defaults.ops", *node, near, defaults);
+    apply_param(config.default_params, "defaults.params", near.parameters(*node), *node, defaults);
   }
-  for (const Node* node : nodes) apply_params(config.params, *node, near, params);
+  for (const Node* node : nodes) apply_params(config.params, "params", *node, near, params);
   for (const Node* node : nodes) {
-    const auto found = config.op_type.find(std::string(node->type()));
-    if (found == config.op_type.end()) continue;
-    apply_op(found->second, *node, near, op_type);
-    apply_params(found->second.params, *node, near, op_type);
+    const OpConfig* op = find_op(config, *node);
+    if (op == nullptr) continue;
+    const std::string path = op_type_path(node->type());
+    apply_op(*op, path, *node, near, op_type);
+    apply_params(op->params, path + ".params", *node, near, op_type);
   }
   apply_supergroups(config, near);
   apply_model_ends(config, near);
-  for (const Node* node : nodes) {
-    const auto found = config.op_type.find(std::string(node->type()));
-    bool per_channel = config.per_channel_quantization;
-    if (found != config.op_type.end() && found->second.per_channel_quantization)
-      per_channel = *found->second.per_channel_quantization;
-    for (Site* site : near.parameters(*node)) site->per_channel = per_channel;
-  }
+  apply_per_channel(config, near);
+  placement.warnings = config_warnings(config, graph);
+  assign_bitwidths(config, options, near);
+  apply_hardware_rules(config, near);
   return placement;
+}
+
+Symmetry symmetry_of(const Site& site, const QuantSimConfig& config) {
+  if (!site.symmetric.value) return Symmetry::asymmetric;
+  if (config.strict_symmetric) return Symmetry::strict_symmetric;
+  return config.unsigned_symmetric ? Symmetry::unsigned_symmetric : Symmetry::symmetric;
+}
+
+std::optional<std::int64_t> channel_axis(const Site& site, const Value& parameter) {
+  if (!site.per_channel.value || parameter.shape().rank() == 0) return {};
+  // Output channels lie on axis 0, those of ConvTranspose on axis 1.
+  const bool transposed = !parameter.uses().empty() &&
+                          parameter.uses()[0].node->type() == "ConvTranspose" &&
+                          parameter.shape().rank() > 1;
+  return transposed ? 1 : 0;
 }
 
 }  // namespace rung::quantsim

@@ -1,36 +1,86 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rung/graph/graph.h"
-#include "rung/quantsim/config.h"
+#include "rung/quantsim/quantsim.h"
 
 namespace rung::quantsim {
 
-/// What the configuration decided for one place where a quantizer could stand.
+/// A setting of a site, and every rule that set it in order of precedence: the last one counts. A
+/// rule is the JSON path of a setting, or the name of an option of the sim.
+template <typename T>
+struct Setting {
+  struct Step {
+    T value;
+    std::string rule;
+    friend bool operator==(const Step&, const Step&) = default;
+  };
+  T value;
+  std::vector<Step> steps = {};
+
+  void set(T wanted, std::string_view rule) {
+    value = wanted;
+    Step step{wanted, std::string(rule)};
+    if (steps.empty() || steps.back() != step) steps.push_back(std::move(step));
+  }
+  /// Returns the rule that counts; empty if nothing set it.
+  std::string_view rule() const {
+    return steps.empty() ? std::string_view() : std::string_view(steps.back().rule);
+  }
+};
+
+/// What was decided for one place where a quantizer could stand.
 struct Site {
-  bool enabled = false;
-  bool symmetric = false;
-  bool per_channel = false;
+  Setting<bool> enabled{false}, symmetric{false}, per_channel{false};
+  Setting<int> bitwidth{0};
   std::optional<EncodingConstraints> constraints = {};
 };
 
-/// The places around one node: each input (an edge, or a parameter) and each output.
-struct NodeSites {
-  std::vector<Site> inputs, outputs;
-};
+/// Every place of a float graph where a quantizer could stand: behind each value and each
+/// parameter, and on each edge.
+class Placement {
+ public:
+  /// Makes sites that nothing is known about yet. The graph must outlive the placement.
+  explicit Placement(const Graph& graph);
 
-using Placement = std::map<const Node*, NodeSites>;
+  Site& at(const Value& value) { return values_.at(&value); }
+  const Site& at(const Value& value) const { return values_.at(&value); }
+  /// Returns the site of input `index` of `node`: of the parameter, or of that edge alone.
+  Site& input(const Node& node, std::size_t index);
+  const Site& input(const Node& node, std::size_t index) const {
+    return const_cast<Placement*>(this)->input(node, index);
+  }
+
+  std::vector<std::string> warnings;
+
+ private:
+  std::map<const Value*, Site> values_;
+  std::map<std::pair<const Node*, std::size_t>, Site> edges_;
+};
 
 /// True if the value is a parameter that can have a quantizer: no statistics, no encodings.
 bool is_quantizable_parameter(const Value& value);
 /// Returns the last part of a parameter's name: "weight" of "layer1.0.conv1.weight".
 std::string_view parameter_key(const Value& value);
+/// Returns "op_type["Conv"]".
+std::string op_type_path(std::string_view type);
 
-/// Decides where a float graph gets quantizers, without changing it. Throws Error if two ops ask
-/// for opposite settings of one place at the same level of `config`.
-Placement decide_placement(const Graph& graph, const QuantSimConfig& config);
+/// Decides where a float graph gets quantizers and with which settings, without changing it. Throws
+/// Error if two ops ask for opposite settings of one place at the same level of `config`, or for an
+/// override that cannot be simulated.
+Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
+                           const QuantSimOptions& options);
+
+/// Returns the symmetry that a site's quantizer gets.
+Symmetry symmetry_of(const Site& site, const QuantSimConfig& config);
+/// Returns the axis of a per-channel parameter quantizer: that of the output channels.
+std::optional<std::int64_t> channel_axis(const Site& site, const Value& parameter);
 
 }  // namespace rung::quantsim

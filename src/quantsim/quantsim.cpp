@@ -95,6 +95,7 @@ std::string QuantizationSimModel::state() const {
                    {"config_file", impl_->options.config_file},
                    {"config", impl_->config_text}};
   if (impl_->options.edge_bw) json["edge_bw"] = *impl_->options.edge_bw;
+  if (impl_->options.enforce_supported_kernels) json["enforce_supported_kernels"] = true;
   return io::dump_json(json, "quantization state");
 }
 
@@ -110,6 +111,8 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   options.default_param_bw = static_cast<int>(json["default_param_bw"].integer(2, 32));
   options.config_file = json["config_file"].string();
   if (json.has("edge_bw")) options.edge_bw = static_cast<int>(json["edge_bw"].integer(2, 32));
+  if (json.has("enforce_supported_kernels"))
+    options.enforce_supported_kernels = json["enforce_supported_kernels"].boolean();
   std::string text = json["config"].string();
   QuantSimConfig config = parse_config(text, options.config_file);
 

@@ -31,11 +31,12 @@ struct KernelPrecision {
   bool is_float = false;
 };
 
-/// One combination of precisions that a target machine runs; kept for tools, placement ignores it
-/// as AIMET does by default.
+/// One combination of precisions that a target machine runs. What is done with a list of them says
+/// QuantSimOptions::enforce_supported_kernels. Rebuilt from AIMET's description and not compared
+/// with its results.
 struct SupportedKernel {
   KernelPrecision activation;
-  std::optional<KernelPrecision> param;
+  std::optional<KernelPrecision> param;  ///< may be absent in op_type only
 };
 
 /// Settings of one op type (an ONNX name).
@@ -57,10 +58,14 @@ struct QuantSimConfig {
   bool unsigned_symmetric = false;  ///< symmetric grids 0.. if nothing negative was observed
   bool per_channel_quantization = false;
   std::vector<SupportedKernel> supported_kernels;
-  std::string hw_version;  ///< empty if absent
+  /// The target machine ("V73"), empty if absent: has rules of its own about some op types (see
+  /// src/quantsim/hardware_rules.cpp). Not compared with AIMET's results.
+  std::string hw_version;
   std::map<std::string, ParamConfig> params;
   std::map<std::string, OpConfig> op_type;
   std::vector<std::vector<std::string>> supergroups;  ///< op types, each at least two
+  /// AIMET's passes that look for groups which no list of op types describes; none is simulated.
+  std::vector<std::string> supergroup_passes;
   bool is_model_input_quantized = false;
   bool is_model_output_quantized = false;
 };

@@ -12,6 +12,7 @@
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
 #include "rung/quantsim/config.h"
+#include "rung/quantsim/placement_reason.h"
 #include "rung/quantsim/quantizer_handle.h"
 
 namespace rung {
@@ -39,6 +40,10 @@ struct QuantSimOptions {
   /// Bitwidth of the model's inputs, its outputs, and the weights of the first and the last layer
   /// that has any; none: as all others (AIMET).
   std::optional<int> edge_bw = {};
+  /// Gives tensors the bitwidths of the first of the configuration's supported_kernels if their own
+  /// are not among them; else that is only worth a warning. Not compared with AIMET's results.
+  /// AIMET: ENFORCE_TARGET_DTYPE_BITWIDTH_CONFIG.
+  bool enforce_supported_kernels = false;
 };
 
 struct CalibrationOptions {
@@ -60,7 +65,8 @@ class RUNG_API QuantizationSimModel {
   using Callback = std::function<void(Executor&)>;
 
   /// Copies `model` and inserts quantizers where the configuration says. Throws Error for a wrong
-  /// bitwidth or configuration and for a model that has quantizers already.
+  /// bitwidth or configuration and for a model that has quantizers already. What is only doubtful
+  /// is told by warnings().
   explicit QuantizationSimModel(const Graph& model, QuantSimOptions options = {});
   ~QuantizationSimModel();
   QuantizationSimModel(QuantizationSimModel&&) noexcept;
@@ -78,6 +84,12 @@ class RUNG_API QuantizationSimModel {
   Executor& executor();
   const QuantSimOptions& options() const;
   const QuantSimConfig& config() const;
+  /// Returns what is doubtful about the configuration, one line each: op types that look misspelt,
+  /// bitwidths that are not among supported_kernels. Empty if nothing is.
+  std::vector<std::string> warnings() const;
+  /// Tells for every tensor of the float network, in network order, whether it has a quantizer and
+  /// which settings of the configuration decided that.
+  std::vector<PlacementReason> placement_reasons() const;
 
   /// Returns a float copy of the graph without any quantizer. Throws Error if parameters are to be
   /// quantize-dequantized and an enabled quantizer of one has no range yet. AIMET:

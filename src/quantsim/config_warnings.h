@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rung/graph/graph.h"
+#include "rung/quantsim/config.h"
+
+namespace rung::quantsim {
+
+/// Returns what is probably wrong with a configuration although it can be obeyed: op types that
+/// look misspelt, an unknown hw_version, passes that would find something but are not simulated.
+/// Each begins with the JSON path.
+std::vector<std::string> config_warnings(const QuantSimConfig& config, const Graph& graph);
+
+}  // namespace rung::quantsim

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <array>
+
+#include "core/format.h"
+#include "quantsim/target.h"
+
+// HTP versions treat some op types in their own way, whatever the configuration says about them.
+
+namespace rung::quantsim {
+
+namespace {
+
+/// Returns the site of the quantizer that input `index` of `node` comes through: its own if there
+/// is one, else the nearest one upstream; nullptr if there is none.
+Site* quantizer_of_input(const Node& node, std::size_t index, Placement& placement) {
+  for (const Node* reader = &node;; index = 0) {
+    const Value& value = *reader->inputs()[index];
+    if (value.parameter() != nullptr && reader != &node) return nullptr;
+    Site& own = placement.input(*reader, index);
+    if (own.enabled.value) return &own;
+    if (value.producer() == nullptr) return nullptr;
+    Site& output = placement.at(value);
+    if (output.enabled.value) return &output;
+    reader = value.producer();
+  }
+}
+
+/// Every parameter is quantized like the output.
+void copy_output_settings(const Node& node, const Neighbourhood& near, const std::string& rule) {
+  const Site& output = near.placement().at(node.output());
+  for (const auto& [site, is_neighbour] : near.parameters(node)) {
+    site->bitwidth.set(output.bitwidth.value, rule);
+    site->symmetric.set(output.symmetric.value, rule);
+  }
+}
+
+/// The second of two activations has 8 bits and is symmetric.
+void narrow_second_input(const Node& node, const Neighbourhood& near, const std::string& rule) {
+  const auto inputs = node.inputs();
+  if (inputs.size() < 2 || inputs[0]->parameter() || inputs[1]->parameter()) return;
+  Site* second = quantizer_of_input(node, 1, near.placement());
+  if (second == nullptr) return;
+  second->bitwidth.set(8, rule);
+  second->symmetric.set(true, rule);
+}
+
+/// A second input of 16 bits is symmetric, and the first one has 16 bits, too.
+void match_wide_inputs(const Node& node, const Neighbourhood& near, const std::string& rule) {
+  if (node.inputs().size() < 2) return;
+  Site* second = quantizer_of_input(node, 1, near.placement());
+  if (second == nullptr || second->bitwidth.value != 16) return;
+  second->symmetric.set(true, rule);
+  if (Site* first = quantizer_of_input(node, 0, near.placement())) first->bitwidth.set(16, rule);
+}
+
+enum class Versions { up_to_v69, from_v73 };
+
+struct Rule {
+  std::string_view op_type;
+  Versions versions;
+  void (*apply)(const Node& node, const Neighbourhood& near, const std::string& rule);
+};
+
+constexpr auto kRules = std::to_array<Rule>({
+    {"Embedding", Versions::from_v73, copy_output_settings},
+    {"GroupNorm", Versions::from_v73, copy_output_settings},
+    {"GroupNormalization", Versions::from_v73, copy_output_settings},  // ONNX's name
+    {"MatMul", Versions::up_to_v69, narrow_second_input},
+    {"MatMul", Versions::from_v73, match_wide_inputs},
+});
+
+constexpr std::string_view kUpToV69[] = {"V66", "V68", "V69"};
+constexpr std::string_view kFromV73[] = {"V73", "V75", "V79"};
+constexpr std::string_view kWithoutRules[] = {"V81"};
+
+bool holds(const Rule& rule, std::string_view version) {
+  return rule.versions == Versions::from_v73
+             ? std::ranges::find(kFromV73, version) != std::end(kFromV73)
+             : std::ranges::find(kUpToV69, version) != std::end(kUpToV69);
+}
+
+}  // namespace
+
+bool is_known_hardware(std::string_view version) {
+  return std::ranges::find(kWithoutRules, version) != std::end(kWithoutRules) ||
+         std::ranges::any_of(kRules, [&](const Rule& rule) { return holds(rule, version); });
+}
+
+void apply_hardware_rules(const QuantSimConfig& config, const Neighbourhood& near) {
+  for (const Node* node : near.graph().nodes())
+    for (const Rule& rule : kRules)
+      if (rule.op_type == node->type() && holds(rule, config.hw_version))
+        rule.apply(*node, near,
+                   fmt::format("defaults.hw_version {}: rule of [{} {}]", config.hw_version,
+                               node->type(), node->name()));
+}
+
+}  // namespace rung::quantsim

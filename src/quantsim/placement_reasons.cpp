@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/format.h"
+#include "quantsim/impl.h"
+#include "quantsim/placement.h"
+#include "rung/quantsim/quantsim.h"
+
+// The configuration decides again, on the float network inside the sim, and is compared with the
+// quantizers that are there: what differs was changed by hand.
+
+namespace rung {
+
+namespace {
+
+using quantsim::Placement;
+using quantsim::Site;
+
+class Reasons {
+ public:
+  Reasons(const Graph& model, const Placement& placement, const QuantSimConfig& config,
+          const std::vector<QuantizerHandle>& quantizers)
+      : model_(model), placement_(placement), config_(config) {
+    for (const QuantizerHandle& each : quantizers) left_.emplace(each.name(), each);
+  }
+
+  std::vector<PlacementReason> collect() {
+    for (const Node* node : model_.nodes()) {
+      for (std::size_t i = 0; i < node->inputs().size(); ++i) add_input(*node, i);
+      for (const Value* value : node->outputs())
+        add(*value, value->name(), QuantizerPlace::value, placement_.at(*value));
+    }
+    for (const Value* value : model_.values())
+      if (value->uses().empty() && value->producer() == nullptr)
+        add(*value, value->name(), place_of(*value), placement_.at(*value));
+    const auto added = left_;  // by hand: the configuration knows no such place
+    for (const auto& [name, quantizer] : added)
+      add(quantizer.source(), name, quantizer.place(), Site{});
+    return std::move(reasons_);
+  }
+
+ private:
+  static QuantizerPlace place_of(const Value& value) {
+    return value.parameter() != nullptr ? QuantizerPlace::parameter : QuantizerPlace::value;
+  }
+
+  void add_input(const Node& node, std::size_t index) {
+    const Value& value = *node.inputs()[index];
+    const Site& site = placement_.input(node, index);
+    if (value.parameter() != nullptr) {
+      if (seen_.insert(&value).second) add(value, value.name(), QuantizerPlace::parameter, site);
+      return;
+    }
+    // An edge matters if it is where an input of the network comes in, or was ever to be quantized.
+    const std::string name = fmt::format("{}.input{}", node.name(), index);
+    const bool was_wanted =
+        std::ranges::any_of(site.enabled.steps, [](const auto& step) { return step.value; });
+    if (value.is_input() || was_wanted || left_.contains(name))
+      add(value, name, QuantizerPlace::edge, site);
+  }
+
+  void add(const Value& tensor, const std::string& name, QuantizerPlace place, const Site& site) {
+    PlacementReason reason{.tensor = tensor.name(), .quantizer = name, .place = place};
+    for (const auto& [value, rule] : site.enabled.steps) reason.rules.push_back({rule, value});
+    if (tensor.parameter() != nullptr && !quantsim::is_quantizable_parameter(tensor))
+      reason.rules.push_back({"statistics have no quantizer", false});
+    const auto found = left_.find(name);
+    if (found != left_.end()) {
+      describe(found->second, site, tensor, reason);
+      left_.erase(found);
+    } else if (site.enabled.value) {
+      reason.by_hand = "removed by hand";
+    }
+    reasons_.push_back(std::move(reason));
+  }
+
+  void describe(const QuantizerHandle& quantizer, const Site& site, const Value& tensor,
+                PlacementReason& reason) const {
+    const Quantizer& settings = quantizer.op().quantizer();
+    reason.is_present = true;
+    reason.is_enabled = quantizer.enabled();
+    reason.bitwidth = quantizer.bitwidth();
+    reason.symmetry = quantizer.symmetry();
+    reason.per_channel = settings.axis().has_value();
+    reason.bitwidth_rule = site.bitwidth.rule();
+    reason.symmetric_rule = site.symmetric.rule();
+    if (tensor.parameter() != nullptr) reason.per_channel_rule = site.per_channel.rule();
+    if (!site.enabled.value) {
+      reason.by_hand = "added by hand";
+      return;
+    }
+    std::vector<std::string_view> changed;
+    if (reason.bitwidth != site.bitwidth.value) changed.push_back("bitwidth");
+    if (reason.symmetry != quantsim::symmetry_of(site, config_)) changed.push_back("symmetry");
+    const bool is_parameter = tensor.parameter() != nullptr;
+    if (reason.per_channel != (is_parameter && quantsim::channel_axis(site, tensor)))
+      changed.push_back("granularity");
+    if (!changed.empty())
+      reason.by_hand = fmt::format("{} changed by hand", fmt::join(changed, " and "));
+    if (!reason.is_enabled)
+      reason.by_hand += reason.by_hand.empty() ? "disabled by hand" : ", disabled by hand";
+  }
+
+  const Graph& model_;
+  const Placement& placement_;
+  const QuantSimConfig& config_;
+  std::map<std::string, QuantizerHandle> left_;  // quantizers that no reason speaks about yet
+  std::set<const Value*> seen_;
+  std::vector<PlacementReason> reasons_;
+};
+
+}  // namespace
+
+std::string PlacementReason::state() const {
+  if (!is_present) return "none";
+  return fmt::format("quantizer {} bit {}{}{}", bitwidth, to_string(symmetry),
+                     per_channel ? " per channel" : "", is_enabled ? "" : " disabled");
+}
+
+std::string PlacementReason::why() const {
+  std::string text = rules.empty() ? "no setting asks for one" : rules.back().setting;
+  std::vector<std::string> more;
+  for (std::size_t i = rules.size(); i-- > 1;)
+    if (rules[i - 1].is_quantized != rules.back().is_quantized)
+      more.push_back("over " + rules[i - 1].setting);
+  const bool usual_bits = bitwidth_rule.empty() || bitwidth_rule.starts_with("default_");
+  if (is_present && !usual_bits) more.push_back("bits: " + bitwidth_rule);
+  if (is_present && !symmetric_rule.empty()) more.push_back("symmetry: " + symmetric_rule);
+  if (is_present && per_channel) more.push_back("per channel: " + per_channel_rule);
+  if (!more.empty()) text += fmt::format(" ({})", fmt::join(more, "; "));
+  return by_hand.empty() ? text : fmt::format("{}, but {}", text, by_hand);
+}
+
+std::vector<std::string> QuantizationSimModel::warnings() const {
+  const Graph model = get_original_model();
+  return quantsim::decide_placement(model, impl_->config, impl_->options).warnings;
+}
+
+std::vector<PlacementReason> QuantizationSimModel::placement_reasons() const {
+  const Graph model = get_original_model();
+  const Placement placement = quantsim::decide_placement(model, impl_->config, impl_->options);
+  // Handles are for changing, so they want a graph that may change; nothing is changed here.
+  const auto quantizers = find_quantizers(const_cast<Graph&>(impl_->graph));
+  return Reasons(model, placement, impl_->config, quantizers).collect();
+}
+
+}  // namespace rung

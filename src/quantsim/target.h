@@ -1,0 +1,22 @@
+#pragma once
+
+#include "quantsim/neighbourhood.h"
+
+// What the target machine has to say, after everything else. Rebuilt from AIMET's description; no
+// results of AIMET's were at hand to compare with.
+
+namespace rung::quantsim {
+
+/// Gives every site its bitwidth: the options', or what supported_kernels enforce; adds warnings
+/// about ops whose bitwidths are not among theirs. Throws Error if an override would lower a
+/// bitwidth or needs a float format.
+void assign_bitwidths(const QuantSimConfig& config, const QuantSimOptions& options,
+                      const Neighbourhood& near);
+
+/// Applies the rules that config.hw_version has about some op types. AIMET: exception rules.
+void apply_hardware_rules(const QuantSimConfig& config, const Neighbourhood& near);
+
+/// True if there are rules for this hw_version, or it is known to have none.
+bool is_known_hardware(std::string_view version);
+
+}  // namespace rung::quantsim
