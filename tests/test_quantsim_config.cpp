@@ -78,6 +78,19 @@ TEST_SUITE("quantsim: configuration") {
     CHECK(op.supported_kernels.at(0).activation.is_float);
   }
 
+  TEST_CASE("encoding constraints may have one side") {
+    const auto constraints = [](const std::string& range) {
+      return *parse_config(with("op_type", R"({"Relu": {"encoding_constraints": )" + range + "}}"),
+                           "x")
+                  .op_type.at("Relu")
+                  .encoding_constraints;
+    };
+    CHECK(constraints(R"({"min": 0})").min == 0.0);
+    CHECK_FALSE(constraints(R"({"min": 0})").max.has_value());
+    CHECK_FALSE(constraints(R"({"max": 6.0})").is_complete());
+    CHECK(constraints(R"({"min": -1, "max": 6.0})").is_complete());
+  }
+
   TEST_CASE("errors name the file, the JSON path and what is allowed") {
     check_rejected("{", "my.json", "");
     check_rejected("[]", "my.json", "object");
@@ -92,6 +105,10 @@ TEST_SUITE("quantsim: configuration") {
     check_rejected(with("supergroups", R"([{"op_list": ["Conv"]}])"), "supergroups[0].op_list",
                    "at least 2");
     check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"min": 1, "max": 2}}})"),
+                   "op_type[\"Relu\"].encoding_constraints", "min <= 0 <= max");
+    check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {}}})"),
+                   "op_type[\"Relu\"].encoding_constraints", "min, max or both");
+    check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"max": -1}}})"),
                    "op_type[\"Relu\"].encoding_constraints", "min <= 0 <= max");
     check_rejected(with("op_type", R"({"Relu": {"is_input_quantized": "False"}})"),
                    "op_type[\"Relu\"].is_input_quantized", "True");

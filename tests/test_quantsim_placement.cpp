@@ -270,6 +270,45 @@ TEST_SUITE("quantsim: placement") {
     CHECK(relu.ranges().at(0) == Range{0.0f, 2.0f});
   }
 
+  TEST_CASE("a constraint of one side leaves the other one to calibration") {
+    const TemporaryFolder folder;
+    const std::string file = folder.write(
+        "a.json", config(R"({"is_output_quantized": true})", R"({"is_quantized": true})",
+                         R"({"Relu": {"encoding_constraints": {"max": 0.5}},
+                             "Add": {"encoding_constraints": {"min": -64}}})"));
+    QuantizationSimModel free(small_net(), {.quant_scheme = QuantScheme::post_training_tf});
+    QuantizationSimModel sim(
+        small_net(),
+        {.quant_scheme = QuantScheme::training_range_learning_with_tf_init, .config_file = file});
+    const auto run = [](Executor& executor) { executor.forward(random_tensor({4, 2, 6, 6}, 1)); };
+    const auto check = [](QuantizationSimModel& checked, float add_max) {
+      CHECK(checked.quantizer("relu1").ranges().at(0) == Range{0.0f, 0.5f});
+      CHECK(checked.quantizer("add").ranges().at(0) == Range{-64.0f, add_max});
+      CHECK_FALSE(checked.quantizer("relu1").frozen());
+      // Only the side that was observed is trained.
+      const auto requires_grad = [&](const char* name) {
+        return checked.graph().parameter(name).requires_grad();
+      };
+      CHECK(requires_grad("relu1.qdq.min"));
+      CHECK_FALSE(requires_grad("relu1.qdq.max"));
+      CHECK_FALSE(requires_grad("add.qdq.min"));
+      CHECK(requires_grad("add.qdq.max"));
+    };
+    sim.compute_encodings(run);
+    free.compute_encodings(run);
+    check(sim, sim.quantizer("add").ranges().at(0).max);
+    CHECK(sim.quantizer("add").ranges().at(0).max > 0.5f);
+    CHECK(free.quantizer("relu1").ranges().at(0).max > 0.5f);
+    CHECK(free.quantizer("add").ranges().at(0).min > -64.0f);
+
+    QuantizationSimModel back = QuantizationSimModel::from_state(sim.graph().clone(), sim.state());
+    sim.quantizer("add").set_range({-1.0f, 1.0f});
+    sim.compute_encodings(run);
+    back.compute_encodings(run);
+    check(sim, back.quantizer("add").ranges().at(0).max);
+    check(back, sim.quantizer("add").ranges().at(0).max);
+  }
+
   TEST_CASE("per channel quantizes weights along axis 0, but not those of Gemm") {
     QuantizationSimModel sim(small_net(), {.config_file = "per_channel"});
     const Quantizer& conv = sim.quantizer("conv1.weight").op().quantizer();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/format.h"
+#include "quantsim/fixed_sides.h"
 #include "quantsim/impl.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -73,6 +74,7 @@ void QuantizationSimModel::compute_encodings(const Callback& callback, Calibrati
   require(static_cast<bool>(callback), "compute_encodings: the callback is empty");
   std::vector<QuantizerHandle> all = quantizers();
   Rollback rollback(all);
+  const quantsim::FixedSides fixed_sides(*this);
 
   std::vector<QuantizerHandle> observed;
   for (const QuantizerHandle& each : all) {
@@ -94,6 +96,7 @@ void QuantizationSimModel::compute_encodings(const Callback& callback, Calibrati
       unobserved.push_back(each.name());
     } else {
       each.op().finish_observing(each.parameters());
+      fixed_sides.restore(each);
     }
   }
   require(unobserved.empty() || options.allow_unobserved,
@@ -103,6 +106,7 @@ void QuantizationSimModel::compute_encodings(const Callback& callback, Calibrati
     each.op().set_mode(QuantizeMode::quantize);
     each.set_learned(is_range_learning(impl_->options.quant_scheme) && each.initialized() &&
                      !each.frozen());
+    fixed_sides.keep_from_training(each);
   }
   rollback.keep();
 }

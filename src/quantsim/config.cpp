@@ -102,14 +102,15 @@ std::map<std::string, ParamConfig> parse_params(const JsonPlace& place) {
 
 EncodingConstraints parse_constraints(const JsonPlace& place) {
   expect_keys(place, {"min", "max"});
-  EncodingConstraints constraints;
-  constraints.min = place["min"].number();
-  constraints.max = place["max"].number();
+  EncodingConstraints range;
+  if (const auto min = find(place, "min")) range.min = min->number();
+  if (const auto max = find(place, "max")) range.max = max->number();
+  if (!range.min && !range.max) place.refuse("must have min, max or both");
   // Zero must be on every grid.
-  if (!(constraints.min <= 0 && constraints.max >= 0 && constraints.min < constraints.max))
-    place.refuse(fmt::format("must have min <= 0 <= max and min < max, got {} and {}",
-                             constraints.min, constraints.max));
-  return constraints;
+  const double min = range.min.value_or(0), max = range.max.value_or(0);
+  if (!(min <= 0 && max >= 0 && (min < max || !range.is_complete())))
+    place.refuse(fmt::format("must have min <= 0 <= max and min < max, got {} and {}", min, max));
+  return range;
 }
 
 OpConfig parse_op(const JsonPlace& place) {

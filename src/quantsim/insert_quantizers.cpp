@@ -65,20 +65,21 @@ class Inserter {
  private:
   std::unique_ptr<QuantizeDequantize> make_op(const Site& site, std::optional<std::int64_t> axis,
                                               std::int64_t channels) const {
+    const bool is_fixed = site.constraints && site.constraints->is_complete();
     return std::make_unique<QuantizeDequantize>(
         std::make_unique<AffineQuantizer>(QuantizerOptions{.bitwidth = site.bitwidth.value,
                                                            .symmetry = symmetry_of(site, config_),
                                                            .axis = axis,
                                                            .channels = channels}),
-        site.constraints ? make_min_max() : make_estimator(options_.quant_scheme));
+        is_fixed ? make_min_max() : make_estimator(options_.quant_scheme));
   }
 
-  /// A range that the configuration gives is set at once and stays.
+  /// A range that the configuration gives completely is set at once and stays.
   void constrain(Node& node, const Site& site) {
-    if (!site.constraints) return;
+    if (!site.constraints || !site.constraints->is_complete()) return;
     QuantizerHandle quantizer(graph_, node);
     quantizer.set_range(
-        {static_cast<float>(site.constraints->min), static_cast<float>(site.constraints->max)});
+        {static_cast<float>(*site.constraints->min), static_cast<float>(*site.constraints->max)});
     quantizer.freeze();
   }
 

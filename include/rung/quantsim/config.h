@@ -19,10 +19,12 @@ struct ParamConfig {
   std::optional<bool> is_symmetric;
 };
 
-/// A range known beforehand (a Sigmoid's [0, 1]): fixed, nothing is observed.
+/// What is known beforehand about the range of an op's outputs. Both sides (a Sigmoid's [0, 1]):
+/// the range is fixed, nothing is observed. One side (a Relu's min 0): calibration finds the other
+/// one. On a symmetric grid the side that needs the larger step decides, as for observed ranges.
 struct EncodingConstraints {
-  double min = 0;
-  double max = 0;
+  std::optional<double> min, max;
+  bool is_complete() const { return min && max; }
 };
 
 /// One precision of a target machine.
