@@ -127,6 +127,6 @@ TEST_SUITE("quantsim: configuration") {
 
   TEST_CASE("a file that is not there is an error that lists what is built in") {
     CHECK_THROWS_WITH_AS(read_config("no/such.json"),
-                         doctest::Contains("is default, per_channel or the path of"), Error);
+                         doctest::Contains("is default, per_channel, htp or the path of"), Error);
   }
 }

@@ -1,6 +1,7 @@
-// What a target machine has to say: supported_kernels, hw_version.
+// What a target machine has to say: supported_kernels, hw_version, the built-in htp configuration.
 // AIMET's results were not at hand; the tests check what its description says.
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "quantsim_configs.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
+#include "rung/models.h"
 #include "rung/ops/layers.h"
 
 using namespace rung;
@@ -101,7 +103,7 @@ TEST_SUITE("quantsim: parameters of user-defined ops") {
     const Var x = graph.input("x", {1, 2, 3, 3});
     const Var scalar = graph.parameter("scale.weight", Tensor(Shape{}), Role::weight);
     graph.set_outputs({graph.add(std::make_unique<MatMul>(), {x, scalar}, "scale")});
-    QuantizationSimModel sim(graph, {.config_file = "per_channel"});
+    QuantizationSimModel sim(graph, {.config_file = "htp"});
     CHECK_FALSE(sim.quantizer("scale.weight").op().quantizer().axis().has_value());
   }
 }
@@ -255,7 +257,7 @@ TEST_SUITE("quantsim: configuration warnings") {
                        "DetectionOutput": {}, "MyOp": {}, "If": {}})",
                    R"([{"op_list": ["Conv", "HardSwish"]}])")
               .empty());
-    for (const char* name : {"default", "per_channel"})
+    for (const char* name : {"default", "per_channel", "htp"})
       CHECK(QuantizationSimModel(small_net(), {.config_file = name}).warnings().empty());
   }
 
@@ -274,5 +276,53 @@ TEST_SUITE("quantsim: configuration warnings") {
     REQUIRE(unheard.size() == 1);
     CHECK(unheard[0].find("supergroup_pass_list[1]: \"Unheard\"") != std::string::npos);
     CHECK(contains(make_sim(user_net(), text).warnings(), "supergroup_pass_list[0]"));
+  }
+}
+
+TEST_SUITE("quantsim: htp configuration") {
+  TEST_CASE("data movement takes the quantizer of its producer, weights are per channel") {
+    QuantizationSimModel sim(small_net(), {.config_file = "htp"});
+    CHECK(placed(sim) ==
+          std::vector<std::string>{"add.output_quantizers.0", "conv1.input_quantizers.0",
+                                   "conv1.param_quantizers.weight", "conv2.output_quantizers.0",
+                                   "conv2.param_quantizers.weight", "conv3.output_quantizers.0",
+                                   "conv3.param_quantizers.weight", "fc.output_quantizers.0",
+                                   "fc.param_quantizers.weight", "relu1.output_quantizers.0"});
+    CHECK(sim.quantizer("fc.weight").op().quantizer().channels() == 4);
+    CHECK(sim.config().hw_version == "V73");
+  }
+
+  TEST_CASE("ranges that the op gives are fixed, groups have one quantizer") {
+    Graph graph;
+    Var x = graph.input("x", {1, 2, 6, 6});
+    x = nn::leaky_relu(nn::conv2d(x, {.out_channels = 3, .kernel = 3}, "conv"), {}, "leaky");
+    x = nn::max_pool2d(nn::sigmoid(x, "sigmoid"), {.kernel = 2}, "pool");
+    graph.set_outputs({nn::softmax(nn::flatten(x, "flatten"), {}, "softmax")});
+    QuantizationSimModel sim(graph, {.config_file = "htp"});
+    CHECK(placed(sim) ==
+          std::vector<std::string>{"conv.input_quantizers.0", "conv.param_quantizers.weight",
+                                   "leaky.output_quantizers.0", "sigmoid.output_quantizers.0",
+                                   "softmax.output_quantizers.0"});
+    for (const char* name : {"sigmoid", "softmax"}) {
+      CHECK(sim.quantizer(name).frozen());
+      CHECK(sim.quantizer(name).ranges().at(0) == Range{0.0f, 1.0f});
+    }
+  }
+
+  TEST_CASE("a residual network can be calibrated with it") {
+    Graph model = models::resnet8({.in_channels = 1, .num_classes = 10, .image_size = 28}, Rng(1));
+    QuantizationSimModel sim(model, {.config_file = "htp"});
+    sim.compute_encodings([](Executor& executor) {
+      executor.forward(random_tensor({2, 1, 28, 28}, 1));
+    });
+    for (const QuantizerHandle& each : sim.quantizers()) {
+      CAPTURE(each.name());
+      CHECK(each.initialized());
+      const bool is_relu =
+          each.source().producer() != nullptr && each.source().producer()->type() == "Relu";
+      if (is_relu) CHECK(each.ranges().at(0).min == 0.0f);
+    }
+    const Tensor logits = sim.executor().forward(random_tensor({2, 1, 28, 28}, 2));
+    for (const float v : logits.data()) CHECK(std::isfinite(v));
   }
 }

@@ -72,9 +72,10 @@ struct QuantSimConfig {
   bool is_model_output_quantized = false;
 };
 
-/// Returns the JSON text of the configuration `name`: `default` and `per_channel` are built in
-/// (AIMET's default_config.json and default_config_per_channel.json), anything else is the path of
-/// a file. Throws Error if it cannot be read.
+/// Returns the JSON text of the configuration `name`. Built in are `default` and `per_channel`
+/// (AIMET's default_config.json and default_config_per_channel.json) and `htp` (as AIMET describes
+/// it for Qualcomm's HTP V73; not compared with AIMET's file or results); anything else is the path
+/// of a file. Throws Error if it cannot be read.
 RUNG_API std::string read_config(std::string_view name);
 
 /// Parses AIMET's JSON configuration. Booleans may be JSON's or the strings "True" and "False".

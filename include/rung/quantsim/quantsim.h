@@ -36,7 +36,7 @@ struct QuantSimOptions {
   QuantScheme quant_scheme = QuantScheme::post_training_tf_enhanced;
   int default_output_bw = 8;            ///< of activations, 2..32; 32 lets everything pass
   int default_param_bw = 8;             ///< of parameters
-  std::string config_file = "default";  ///< default, per_channel or the path of a JSON file
+  std::string config_file = "default";  ///< default, per_channel, htp or the path of a JSON file
   /// Bitwidth of the model's inputs, its outputs, and the weights of the first and the last layer
   /// that has any; none: as all others (AIMET).
   std::optional<int> edge_bw = {};
