@@ -17,13 +17,14 @@
 #include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
 #include "task.h"
+#include "why.h"
 
 namespace rung::cli {
 namespace {
 
 struct Options {
   std::string file, mode = "both", json;
-  bool plan = false;
+  bool plan = false, why = false;
   std::int64_t batch = 128;
 };
 
@@ -31,11 +32,16 @@ constexpr const char* kDetails =
     R"(Prints the graph, the quantizers with their encodings, and sizes. Of a plain *.safetensors file it
 prints the tensors. With --plan it prints instead what the engine makes of the graph: the steps of
 a forward and a backward pass, their kernels and memory layouts, and where results lie in memory.
+With --why it prints instead for every tensor of a quantized model whether it has a quantizer, and
+which setting of the configuration gave it or took it away.
 
 Examples:
   rung inspect w4a4.rung
+  rung inspect w4a4.rung --why
   rung inspect resnet20.rung --plan --batch 32 --mode train
-The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]})";
+The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, with
+--why also "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
+"by_hand", "bitwidth_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
 
 constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
 
@@ -90,10 +96,12 @@ std::string sizes(const Graph& graph) {
 
 void run_model(const Options& options, const Console& console, Report& report) {
   io::ModelFile file = io::load_model(options.file);
+  if (options.why && !is_sim(file))
+    throw Error(options.file + ": has no quantizers to explain; --why needs a quantized model");
   const auto found = file.sections.find(kTaskSection);
   if (options.plan) {
     print_plans(file.graph, options, console);
-  } else {
+  } else if (!options.why) {
     if (found != file.sections.end()) {
       const Task task = task_of(file, options.file);
       console.line(
@@ -110,8 +118,14 @@ void run_model(const Options& options, const Console& console, Report& report) {
   for (const QuantizerHandle& quantizer : find_quantizers(file.graph))
     report.append("quantizers", describe(quantizer));
   if (!is_sim(file) || options.plan) return;
+  const auto sim =
+      QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection));
+  if (options.why) {
+    print_why(sim, console, report);
+    return;
+  }
   std::ostringstream table;
-  table << QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection));
+  table << sim;
   console.text(table.str());
 }
 
@@ -121,13 +135,14 @@ void run(const Options& options) {
   const auto format = raw.metadata().find("format");
   const bool is_model = format != raw.metadata().end() && format->second == "rung";
   const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(options.file));
-  if (!options.plan) console.line(fmt::format("{}: {} bytes", options.file, bytes));
+  if (!options.plan && !options.why) console.line(fmt::format("{}: {} bytes", options.file, bytes));
   Report report;
   report.set("bytes", bytes);
   if (is_model) {
     run_model(options, console, report);
   } else {
     if (options.plan) throw Error(options.file + ": holds plain weights, no graph to plan");
+    if (options.why) throw Error(options.file + ": holds plain weights, no quantizers to explain");
     print_tensors(raw, console);
   }
   report.write(options.json);
@@ -139,7 +154,8 @@ void add_inspect(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command = program.command("inspect", "Show what is in a file", kDetails);
   command.argument("FILE", options->file, "*.rung or *.safetensors");
-  command.flag("--plan", options->plan, "print the compiled plan");
+  command.exclusive_flags("--plan", options->plan, "print the compiled plan", "--why", options->why,
+                          "print why each tensor has a quantizer, or none");
   command.option("--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));

@@ -40,13 +40,15 @@ and after. Schemes (AIMET's long names are understood, too):
   percentile                  cuts off outliers, see --percentile
   range_learning_tf           as tf; rung qat then trains the ranges
   range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
+Configurations: default and per_channel are AIMET's; htp follows what AIMET says about Qualcomm's
+HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to.
 With --keep-bn batch norms stay, and rung qat keeps their statistics as they are.
 Accuracies are in percent.
 
 Example: 4-bit weights and activations, 8 bits at both ends
   rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
        --param-bw 4 --output-bw 4 --edge-bw 8 --out w4a4.rung
-The figures of --json: {"top1_float", "top1_quantized", "quantizers"})";
+The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]})";
 
 /// Returns the model as it is to be quantized.
 Graph prepare(Graph graph, bool keep_bn) {
@@ -83,6 +85,9 @@ void run(const Options& options) {
                             .default_param_bw = options.param_bw,
                             .config_file = options.config,
                             .edge_bw = options.edge_bw});
+  const std::vector<std::string> warnings = sim.warnings();
+  for (const std::string& warning : warnings)
+    fmt::print(stderr, "rung quantize: warning: {}\n", warning);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
   sim.compute_encodings(
       [&](Executor& executor) { test_model(executor, calibration, "calibration"); });
@@ -99,6 +104,7 @@ void run(const Options& options) {
   report.set("top1_float", top1_float);
   report.set("top1_quantized", top1);
   report.set("quantizers", quantizers);
+  report.set("warnings", warnings);
   report.write(options.run.json);
 }
 
@@ -127,7 +133,7 @@ void add_quantize(Program& program) {
                  "default: as the others",
                  between(2, 32));
   command.option("--config NAME", options->config,
-                 "where quantizers go: default, per_channel or AIMET's JSON file");
+                 "where quantizers go: default, per_channel, htp or a JSON file as AIMET's");
   command.option("--percentile P", options->percentile,
                  "scheme percentile: percentage of the numbers to keep at either end",
                  between(50, 100));

@@ -46,6 +46,17 @@ check "eval of a qat model is what qat said" \
 works "qat goes on from its own file" qat qat.rung --epochs 1 --out qat2.rung "${small[@]}"
 check "qat: says that ranges are learned" stdout_has "ranges learned"
 
+works "quantize for htp" quantize model.rung --config htp --calibration-images 256 \
+  --test-images 500 --out htp.rung
+run inspect htp.rung --why
+check "quantize for htp: flatten has no quantizer" \
+  grep -qE '^flatten +none +op_type\["Flatten"\]' stdout
+run quantize model.rung --config htp --param-bw 4 --calibration-images 256 --test-images 500 \
+  --out htp4.rung --json htp4.json
+check "quantize: warns of bitwidths that the target has not" \
+  stderr_has "rung quantize: warning: defaults.supported_kernels: 8/4"
+check "quantize: has warnings" grep -qF '"defaults.supported_kernels: 8/4' htp4.json
+
 works "quantize with batch norms" quantize model.rung --keep-bn --scheme percentile \
   --percentile 99.9 --calibration-images 256 --test-images 500 --out bn.rung
 run inspect bn.rung
@@ -75,6 +86,14 @@ check "inspect: shows quantizers" stdout_has "per channel"
 check "inspect: figures are JSON" is_json inspect.json
 check "inspect: lists all quantizers" \
   test "$(grep -c '"scale"' inspect.json)" -eq "$(number w4a4.json quantizers)"
+works "inspect --why" inspect qat.rung --why --json why.json
+check "inspect --why: explains a quantizer" stdout_has "model_input.is_input_quantized"
+check "inspect --why: explains what has none" \
+  grep -qE '^conv1 +none +supergroups\[0\] Conv, Relu: inside \(conv1, relu\)' stdout
+check "inspect --why: figures are JSON" is_json why.json
+check "inspect --why: explains all quantizers" \
+  test "$(grep -c '"state": "quantizer' why.json)" -eq "$(number w4a4.json quantizers)"
+refuses "inspect --why of a float model" "needs a quantized model" inspect model.rung --why
 works "inspect --plan" inspect model.rung --plan --batch 16
 check "inspect --plan: forward and backward" stdout_has "backward"
 works "inspect of weights" inspect plain/net.safetensors
