@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -211,7 +212,46 @@ TEST_SUITE("quantsim: supported_kernels") {
     CHECK(contains(sim.warnings(), "op_type[\"Conv\"].supported_kernels: 8/16"));
   }
 
-  TEST_CASE("an override that loses precision or needs floats is an error with its JSON path") {
+  TEST_CASE("float16 kernels round weights to float16, activations only between such ops") {
+    const char* half = R"({"supported_kernels": [
+        {"activation": {"bitwidth": 16, "dtype": "float"},
+         "param": {"bitwidth": 16, "dtype": "float"}}]})";
+    const std::string text =
+        with_defaults(R"("per_channel_quantization": true)",
+                      R"({"Conv": )" + std::string(half) + R"(, "Add": )" + half + "}");
+    QuantizationSimModel sim = make_sim(small_net(), text, {.enforce_supported_kernels = true});
+    const auto is_half = [&](const char* name) {
+      return sim.quantizer(name).op().quantizer().kind() == FloatQuantizer::kKind;
+    };
+    // Add reads conv2 and conv3, and is read by Flatten, which computes with integers.
+    for (const char* name : {"conv1.weight", "conv3.weight", "conv2", "conv3", "conv1.input0"})
+      CHECK_MESSAGE(is_half(name), name);
+    for (const char* name : {"conv1", "relu1", "add", "fc.weight"})
+      CHECK_FALSE_MESSAGE(is_half(name), name);
+    CHECK(contains(sim.warnings(), "op_type[\"Conv\"].supported_kernels: 8/float16"));
+    for (const PlacementReason& reason : sim.placement_reasons())
+      if (reason.tensor == "conv2.weight") {
+        CHECK(reason.state() == "quantizer float16");
+        CHECK(reason.by_hand.empty());
+      }
+    sim.compute_encodings([](Executor& executor) {
+      executor.forward(random_tensor({2, 2, 6, 6}, 1));
+    });
+    const Tensor logits = sim.executor().forward(random_tensor({2, 2, 6, 6}, 2));
+    for (const float v : logits.data()) CHECK(std::isfinite(v));
+    std::ostringstream table;
+    table << sim;
+    CHECK(table.str().find("conv2.weight") != std::string::npos);
+
+    const std::string everywhere =
+        with_defaults(std::string(half).substr(1, std::string(half).size() - 2));
+    QuantizationSimModel all =
+        make_sim(small_net(), everywhere, {.enforce_supported_kernels = true});
+    for (const QuantizerHandle& each : all.quantizers())
+      CHECK(each.op().quantizer().kind() == FloatQuantizer::kKind);
+  }
+
+  TEST_CASE("an override that loses precision is an error with its JSON path") {
     const auto refused = [](const std::string& kernel, int output_bw, const char* why) {
       const std::string list = "\"supported_kernels\": [" + kernel + "]";
       const QuantSimOptions options{.default_output_bw = output_bw,
@@ -228,13 +268,10 @@ TEST_SUITE("quantsim: supported_kernels") {
     };
     refused(R"({"activation": {"bitwidth": 8, "dtype": "int"},
                 "param": {"bitwidth": 8, "dtype": "int"}})",
-            16, "fewer");
+            16, "less than the 16");
     refused(R"({"activation": {"bitwidth": 16, "dtype": "int"},
                 "param": {"bitwidth": 4, "dtype": "int"}})",
-            8, "fewer");
-    refused(R"({"activation": {"bitwidth": 16, "dtype": "float"},
-                "param": {"bitwidth": 16, "dtype": "float"}})",
-            8, "float16");
+            8, "less than the 8");
   }
 }
 

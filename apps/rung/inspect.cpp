@@ -41,7 +41,7 @@ Examples:
   rung inspect resnet20.rung --plan --batch 32 --mode train
 The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, with
 --why also "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
-"by_hand", "bitwidth_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
+"by_hand", "precision_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
 
 constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
 

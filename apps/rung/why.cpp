@@ -25,7 +25,7 @@ Report describe(const PlacementReason& reason) {
     report.append("rules", entry);
   }
   report.set("by_hand", reason.by_hand);
-  report.set("bitwidth_rule", reason.bitwidth_rule);
+  report.set("precision_rule", reason.precision_rule);
   report.set("symmetric_rule", reason.symmetric_rule);
   report.set("per_channel_rule", reason.per_channel_rule);
   return report;

@@ -23,7 +23,7 @@ FixedSides::FixedSides(const QuantizationSimModel& sim) {
 
 void FixedSides::restore(QuantizerHandle quantizer) const {
   const auto found = given_.find(quantizer.name());
-  if (found == given_.end() || quantizer.frozen()) return;
+  if (found == given_.end() || quantizer.frozen() || quantizer.parameters().empty()) return;
   Range range = quantizer.ranges()[0];
   if (found->second.min) range.min = static_cast<float>(*found->second.min);
   if (found->second.max) range.max = static_cast<float>(*found->second.max);
@@ -32,8 +32,8 @@ void FixedSides::restore(QuantizerHandle quantizer) const {
 
 void FixedSides::keep_from_training(const QuantizerHandle& quantizer) const {
   const auto found = given_.find(quantizer.name());
-  const bool is_affine = quantizer.op().quantizer().kind() == AffineQuantizer::kKind;
-  if (found == given_.end() || !is_affine || quantizer.symmetry() != Symmetry::asymmetric) return;
+  const bool has_min_max = dynamic_cast<const RangeQuantizer*>(&quantizer.op().quantizer());
+  if (found == given_.end() || !has_min_max || quantizer.symmetry() != Symmetry::asymmetric) return;
   quantizer.parameters()[found->second.min ? 0 : 1]->set_requires_grad(false);
 }
 

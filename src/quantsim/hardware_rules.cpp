@@ -29,7 +29,7 @@ Site* quantizer_of_input(const Node& node, std::size_t index, Placement& placeme
 void copy_output_settings(const Node& node, const Neighbourhood& near, const std::string& rule) {
   const Site& output = near.placement().at(node.output());
   for (const auto& [site, is_neighbour] : near.parameters(node)) {
-    site->bitwidth.set(output.bitwidth.value, rule);
+    site->precision.set(output.precision.value, rule);
     site->symmetric.set(output.symmetric.value, rule);
   }
 }
@@ -40,7 +40,7 @@ void narrow_second_input(const Node& node, const Neighbourhood& near, const std:
   if (inputs.size() < 2 || inputs[0]->parameter() || inputs[1]->parameter()) return;
   Site* second = quantizer_of_input(node, 1, near.placement());
   if (second == nullptr) return;
-  second->bitwidth.set(8, rule);
+  second->precision.set({8, false}, rule);
   second->symmetric.set(true, rule);
 }
 
@@ -48,9 +48,10 @@ void narrow_second_input(const Node& node, const Neighbourhood& near, const std:
 void match_wide_inputs(const Node& node, const Neighbourhood& near, const std::string& rule) {
   if (node.inputs().size() < 2) return;
   Site* second = quantizer_of_input(node, 1, near.placement());
-  if (second == nullptr || second->bitwidth.value != 16) return;
+  if (second == nullptr || second->precision.value != KernelPrecision{16, false}) return;
   second->symmetric.set(true, rule);
-  if (Site* first = quantizer_of_input(node, 0, near.placement())) first->bitwidth.set(16, rule);
+  if (Site* first = quantizer_of_input(node, 0, near.placement()))
+    first->precision.set({16, false}, rule);
 }
 
 enum class Versions { up_to_v69, from_v73 };

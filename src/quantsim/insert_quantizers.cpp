@@ -38,7 +38,7 @@ class Inserter {
       : graph_(graph), config_(config), options_(options) {}
 
   void behind_value(Value& value, const Site& site) {
-    auto op = make_op(site, {}, 1);
+    auto op = make_op(value, site);
     const std::string name = value.name() + ".qdq";
     const std::vector<Value*> extra = add_quantizer_parameters(graph_, op->quantizer(), name);
     constrain(graph_.insert_after(value, std::move(op), extra, name), site);
@@ -47,36 +47,27 @@ class Inserter {
   /// Edges of one value share min and max: they see the same numbers. Not if their grids differ.
   void on_edge(Use use, const Site& site) {
     Value& value = *use.node->inputs()[use.index];
-    auto op = make_op(site, {}, 1);
+    auto op = make_op(value, site);
     const std::string name = fmt::format("{}.input{}.qdq", use.node->name(), use.index);
-    std::vector<Value*>& extra = shared_[{&value, site.bitwidth.value, site.symmetric.value}];
+    const KernelPrecision& precision = site.precision.value;
+    std::vector<Value*>& extra =
+        shared_[{&value, precision.bitwidth, precision.is_float, site.symmetric.value}];
     if (extra.empty()) extra = add_quantizer_parameters(graph_, op->quantizer(), name);
     graph_.insert_on_edge(use, std::move(op), extra, name);
   }
 
-  void behind_parameter(Value& value, const Site& site) {
-    const std::optional<std::int64_t> axis = channel_axis(site, value);
-    auto op = make_op(site, axis, axis ? value.shape()[*axis] : 1);
-    const std::string name = value.name() + ".qdq";
-    const std::vector<Value*> extra = add_quantizer_parameters(graph_, op->quantizer(), name);
-    graph_.insert_after(value, std::move(op), extra, name);
-  }
-
  private:
-  std::unique_ptr<QuantizeDequantize> make_op(const Site& site, std::optional<std::int64_t> axis,
-                                              std::int64_t channels) const {
+  std::unique_ptr<QuantizeDequantize> make_op(const Value& tensor, const Site& site) const {
     const bool is_fixed = site.constraints && site.constraints->is_complete();
     return std::make_unique<QuantizeDequantize>(
-        std::make_unique<AffineQuantizer>(QuantizerOptions{.bitwidth = site.bitwidth.value,
-                                                           .symmetry = symmetry_of(site, config_),
-                                                           .axis = axis,
-                                                           .channels = channels}),
+        quantizer_for(site, tensor, config_),
         is_fixed ? make_min_max() : make_estimator(options_.quant_scheme));
   }
 
   /// A range that the configuration gives completely is set at once and stays.
   void constrain(Node& node, const Site& site) {
-    if (!site.constraints || !site.constraints->is_complete()) return;
+    const bool is_fixed = site.constraints && site.constraints->is_complete();
+    if (!is_fixed || quantizer_parameters(node).empty()) return;
     QuantizerHandle quantizer(graph_, node);
     quantizer.set_range(
         {static_cast<float>(*site.constraints->min), static_cast<float>(*site.constraints->max)});
@@ -86,7 +77,7 @@ class Inserter {
   Graph& graph_;
   const QuantSimConfig& config_;
   const QuantSimOptions& options_;
-  std::map<std::tuple<const Value*, int, bool>, std::vector<Value*>> shared_;
+  std::map<std::tuple<const Value*, int, bool, bool>, std::vector<Value*>> shared_;
 };
 
 }  // namespace
@@ -98,11 +89,10 @@ void insert_quantizers(Graph& graph, const QuantSimConfig& config, const QuantSi
     Use use;
     const Site* site;
   };
-  std::vector<Value*> parameters, values;
+  std::vector<Value*> values;
   std::vector<Edge> edges;
   for (Value* value : graph.values())
-    if (placement.at(*value).enabled.value)
-      (value->parameter() != nullptr ? parameters : values).push_back(value);
+    if (placement.at(*value).enabled.value) values.push_back(value);
   for (Node* node : graph.nodes())
     for (std::size_t i = 0; i < node->inputs().size(); ++i) {
       const Site& site = placement.input(*node, i);
@@ -111,7 +101,6 @@ void insert_quantizers(Graph& graph, const QuantSimConfig& config, const QuantSi
     }
 
   Inserter inserter(graph, config, options);
-  for (Value* value : parameters) inserter.behind_parameter(*value, placement.at(*value));
   for (const auto& [use, site] : edges) inserter.on_edge(use, *site);
   for (Value* value : values) inserter.behind_value(*value, placement.at(*value));
   // Ranges are fixed unless calibration under a range learning scheme lets them be trained.

@@ -14,7 +14,7 @@
 // AIMET's order of precedence; a later level overrides an earlier one:
 //   0  everything off and asymmetric        6  model_output   (can switch on again)
 //   1  defaults                             7  per channel: op_type, else defaults
-//   2  params                               8  bitwidths: options, supported_kernels
+//   2  params                               8  precisions: options, supported_kernels
 //   3  op_type                              9  rules of hw_version
 //   4  supergroups (only switch off), and batch norms that could be folded
 //   5  model_input (can switch on again)
@@ -221,24 +221,28 @@ Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
   apply_model_ends(config, near);
   apply_per_channel(config, near);
   placement.warnings = config_warnings(config, graph);
-  assign_bitwidths(config, options, near);
+  assign_precisions(config, options, near);
   apply_hardware_rules(config, near);
   return placement;
 }
 
-Symmetry symmetry_of(const Site& site, const QuantSimConfig& config) {
-  if (!site.symmetric.value) return Symmetry::asymmetric;
-  if (config.strict_symmetric) return Symmetry::strict_symmetric;
-  return config.unsigned_symmetric ? Symmetry::unsigned_symmetric : Symmetry::symmetric;
-}
-
-std::optional<std::int64_t> channel_axis(const Site& site, const Value& parameter) {
-  if (!site.per_channel.value || parameter.shape().rank() == 0) return {};
-  // Output channels lie on axis 0, those of ConvTranspose on axis 1.
-  const bool transposed = !parameter.uses().empty() &&
-                          parameter.uses()[0].node->type() == "ConvTranspose" &&
-                          parameter.shape().rank() > 1;
-  return transposed ? 1 : 0;
+std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
+                                         const QuantSimConfig& config) {
+  const KernelPrecision& precision = site.precision.value;
+  if (precision == KernelPrecision{16, true}) return std::make_unique<FloatQuantizer>(kFloat16);
+  QuantizerOptions options{.bitwidth = precision.bitwidth};
+  if (site.symmetric.value)
+    options.symmetry = config.strict_symmetric     ? Symmetry::strict_symmetric
+                       : config.unsigned_symmetric ? Symmetry::unsigned_symmetric
+                                                   : Symmetry::symmetric;
+  if (site.per_channel.value && tensor.parameter() != nullptr && tensor.shape().rank() > 0) {
+    // Output channels lie on axis 0, those of ConvTranspose on axis 1.
+    const bool transposed = !tensor.uses().empty() && tensor.shape().rank() > 1 &&
+                            tensor.uses()[0].node->type() == "ConvTranspose";
+    options.axis = transposed ? 1 : 0;
+    options.channels = tensor.shape()[*options.axis];
+  }
+  return std::make_unique<AffineQuantizer>(options);
 }
 
 }  // namespace rung::quantsim

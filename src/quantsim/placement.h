@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,7 +40,7 @@ struct Setting {
 /// What was decided for one place where a quantizer could stand.
 struct Site {
   Setting<bool> enabled{false}, symmetric{false}, per_channel{false};
-  Setting<int> bitwidth{0};
+  Setting<KernelPrecision> precision{{}};
   std::optional<EncodingConstraints> constraints = {};
 };
 
@@ -78,9 +79,8 @@ std::string op_type_path(std::string_view type);
 Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
                            const QuantSimOptions& options);
 
-/// Returns the symmetry that a site's quantizer gets.
-Symmetry symmetry_of(const Site& site, const QuantSimConfig& config);
-/// Returns the axis of a per-channel parameter quantizer: that of the output channels.
-std::optional<std::int64_t> channel_axis(const Site& site, const Value& parameter);
+/// Makes the quantizer that `tensor` gets at this site.
+std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
+                                         const QuantSimConfig& config);
 
 }  // namespace rung::quantsim

@@ -75,6 +75,11 @@ class Reasons {
     reasons_.push_back(std::move(reason));
   }
 
+  static std::string_view format_of(const Quantizer& quantizer) {
+    const auto* floating = dynamic_cast<const FloatQuantizer*>(&quantizer);
+    return floating != nullptr ? floating->format().name : std::string_view();
+  }
+
   void describe(const QuantizerHandle& quantizer, const Site& site, const Value& tensor,
                 PlacementReason& reason) const {
     const Quantizer& settings = quantizer.op().quantizer();
@@ -83,19 +88,20 @@ class Reasons {
     reason.bitwidth = quantizer.bitwidth();
     reason.symmetry = quantizer.symmetry();
     reason.per_channel = settings.axis().has_value();
-    reason.bitwidth_rule = site.bitwidth.rule();
+    reason.format = format_of(settings);
+    reason.precision_rule = site.precision.rule();
     reason.symmetric_rule = site.symmetric.rule();
     if (tensor.parameter() != nullptr) reason.per_channel_rule = site.per_channel.rule();
     if (!site.enabled.value) {
       reason.by_hand = "added by hand";
       return;
     }
+    const std::unique_ptr<Quantizer> wanted = quantsim::quantizer_for(site, tensor, config_);
     std::vector<std::string_view> changed;
-    if (reason.bitwidth != site.bitwidth.value) changed.push_back("bitwidth");
-    if (reason.symmetry != quantsim::symmetry_of(site, config_)) changed.push_back("symmetry");
-    const bool is_parameter = tensor.parameter() != nullptr;
-    if (reason.per_channel != (is_parameter && quantsim::channel_axis(site, tensor)))
-      changed.push_back("granularity");
+    if (reason.format != format_of(*wanted)) changed.push_back("format");
+    if (reason.bitwidth != wanted->bitwidth()) changed.push_back("bitwidth");
+    if (reason.symmetry != wanted->symmetry()) changed.push_back("symmetry");
+    if (settings.granularity() != wanted->granularity()) changed.push_back("granularity");
     if (!changed.empty())
       reason.by_hand = fmt::format("{} changed by hand", fmt::join(changed, " and "));
     if (!reason.is_enabled)
@@ -114,8 +120,10 @@ class Reasons {
 
 std::string PlacementReason::state() const {
   if (!is_present) return "none";
-  return fmt::format("quantizer {} bit {}{}{}", bitwidth, to_string(symmetry),
-                     per_channel ? " per channel" : "", is_enabled ? "" : " disabled");
+  const std::string numbers =
+      format.empty() ? fmt::format("{} bit {}", bitwidth, to_string(symmetry)) : format;
+  return fmt::format("quantizer {}{}{}", numbers, per_channel ? " per channel" : "",
+                     is_enabled ? "" : " disabled");
 }
 
 std::string PlacementReason::why() const {
@@ -124,9 +132,10 @@ std::string PlacementReason::why() const {
   for (std::size_t i = rules.size(); i-- > 1;)
     if (rules[i - 1].is_quantized != rules.back().is_quantized)
       more.push_back("over " + rules[i - 1].setting);
-  const bool usual_bits = bitwidth_rule.empty() || bitwidth_rule.starts_with("default_");
-  if (is_present && !usual_bits) more.push_back("bits: " + bitwidth_rule);
-  if (is_present && !symmetric_rule.empty()) more.push_back("symmetry: " + symmetric_rule);
+  const bool is_usual = precision_rule.empty() || precision_rule.starts_with("default_");
+  if (is_present && !is_usual) more.push_back("bits: " + precision_rule);
+  if (is_present && format.empty() && !symmetric_rule.empty())
+    more.push_back("symmetry: " + symmetric_rule);
   if (is_present && per_channel) more.push_back("per channel: " + per_channel_rule);
   if (!more.empty()) text += fmt::format(" ({})", fmt::join(more, "; "));
   return by_hand.empty() ? text : fmt::format("{}, but {}", text, by_hand);

@@ -24,7 +24,8 @@ Row row_of(const QuantizerHandle& quantizer) {
   const Quantizer& settings = quantizer.op().quantizer();
   constexpr std::array<std::string_view, 3> kPlaces = {"parameter", "value", "edge"};
   std::string range = "-", scale = "-";
-  if (quantizer.initialized() && !settings.pass_through()) {
+  const bool has_scale = quantizer.initialized() && !settings.pass_through();
+  if (has_scale && !quantizer.encoding().is_float()) {
     const Encoding encoding = quantizer.encoding();
     Range widest;
     for (std::int64_t c = 0; c < encoding.channels(); ++c) {

@@ -7,11 +7,10 @@
 
 namespace rung::quantsim {
 
-/// Gives every site its bitwidth: the options', or what supported_kernels enforce; adds warnings
-/// about ops whose bitwidths are not among theirs. Throws Error if an override would lower a
-/// bitwidth or needs a float format.
-void assign_bitwidths(const QuantSimConfig& config, const QuantSimOptions& options,
-                      const Neighbourhood& near);
+/// Gives every site its precision: the options', or what supported_kernels enforce; adds warnings
+/// about ops whose precisions are not among theirs. Throws Error if an override would lose some.
+void assign_precisions(const QuantSimConfig& config, const QuantSimOptions& options,
+                       const Neighbourhood& near);
 
 /// Applies the rules that config.hw_version has about some op types. AIMET: exception rules.
 void apply_hardware_rules(const QuantSimConfig& config, const Neighbourhood& near);

@@ -27,10 +27,11 @@ struct EncodingConstraints {
   bool is_complete() const { return min && max; }
 };
 
-/// One precision of a target machine.
+/// How numbers are held: as integers of these bits, or as float16 or float32.
 struct KernelPrecision {
   int bitwidth = 8;
   bool is_float = false;
+  friend bool operator==(const KernelPrecision&, const KernelPrecision&) = default;
 };
 
 /// One combination of precisions that a target machine runs. What is done with a list of them says

@@ -31,9 +31,10 @@ struct RUNG_API PlacementReason {
 
   // Of the quantizer that is present, and which setting or option decided; empty: none, the default
   int bitwidth = 0;
+  std::string format = {};  ///< the name of a FloatFormat; empty: integers
   Symmetry symmetry = Symmetry::asymmetric;
   bool per_channel = false;
-  std::string bitwidth_rule = {}, symmetric_rule = {}, per_channel_rule = {};
+  std::string precision_rule = {}, symmetric_rule = {}, per_channel_rule = {};
 
   /// What is no longer as the rules wanted it, because somebody changed the sim: "removed by hand",
   /// "disabled by hand", "added by hand", "bitwidth changed by hand"; empty if nothing is.

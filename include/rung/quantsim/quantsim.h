@@ -40,8 +40,8 @@ struct QuantSimOptions {
   /// Bitwidth of the model's inputs, its outputs, and the weights of the first and the last layer
   /// that has any; none: as all others (AIMET).
   std::optional<int> edge_bw = {};
-  /// Gives tensors the bitwidths of the first of the configuration's supported_kernels if their own
-  /// are not among them; else that is only worth a warning. Not compared with AIMET's results.
+  /// Gives tensors the precision of the first of the configuration's supported_kernels if their own
+  /// is not among them; else that is only worth a warning. Not compared with AIMET's results.
   /// AIMET: ENFORCE_TARGET_DTYPE_BITWIDTH_CONFIG.
   bool enforce_supported_kernels = false;
 };
