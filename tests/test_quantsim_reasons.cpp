@@ -6,6 +6,7 @@
 #include "quantsim_configs.h"
 #include "quantsim_net.h"
 #include "rung/ops/layers.h"
+#include "rung/quantsim/config_utils.h"
 
 using namespace rung;
 
@@ -163,6 +164,16 @@ TEST_SUITE("quantsim: reasons of placement") {
     const auto back = QuantizationSimModel::from_state(sim.graph().clone(), sim.state());
     CHECK(explain(back, "conv2") == explain(sim, "conv2"));
     CHECK(back.placement_reasons().size() == sim.placement_reasons().size());
+  }
+
+  TEST_CASE("a quantizer of another kind is told") {
+    QuantizationSimModel sim(small_net(), {.config_file = "per_channel"});
+    set_activation_quantizers_to_float(sim, nodes_named(sim.graph(), {"relu1"}));
+    set_blockwise_quantization_for_weights(sim, nodes_named(sim.graph(), {"conv2"}),
+                                           {.bitwidth = 8, .block_size = 3});
+    CHECK(explain(sim, "relu1") ==
+          "quantizer float16  defaults.ops.is_output_quantized, but kind changed by hand");
+    CHECK(reason(sim, "conv2.weight").by_hand == "granularity changed by hand");
   }
 
   TEST_CASE("a quantizer with a name of its own is listed at the end") {

@@ -98,9 +98,10 @@ class Reasons {
     }
     const std::unique_ptr<Quantizer> wanted = quantsim::quantizer_for(site, tensor, config_);
     std::vector<std::string_view> changed;
-    if (reason.format != format_of(*wanted)) changed.push_back("format");
-    if (reason.bitwidth != wanted->bitwidth()) changed.push_back("bitwidth");
-    if (reason.symmetry != wanted->symmetry()) changed.push_back("symmetry");
+    const bool is_same_kind = settings.kind() == wanted->kind();
+    if (!is_same_kind || reason.format != format_of(*wanted)) changed.push_back("kind");
+    if (is_same_kind && reason.bitwidth != wanted->bitwidth()) changed.push_back("bitwidth");
+    if (is_same_kind && reason.symmetry != wanted->symmetry()) changed.push_back("symmetry");
     if (settings.granularity() != wanted->granularity()) changed.push_back("granularity");
     if (!changed.empty())
       reason.by_hand = fmt::format("{} changed by hand", fmt::join(changed, " and "));
