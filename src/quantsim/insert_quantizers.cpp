@@ -22,11 +22,13 @@ std::unique_ptr<RangeEstimator> make_estimator(QuantScheme scheme) {
   switch (scheme) {
     case QuantScheme::post_training_tf:
     case QuantScheme::training_range_learning_with_tf_init:
+    case QuantScheme::training_lsq_with_tf_init:
       return make_min_max();
     case QuantScheme::post_training_percentile:
       return make_percentile();
     case QuantScheme::post_training_tf_enhanced:
     case QuantScheme::training_range_learning_with_tf_enhanced_init:
+    case QuantScheme::training_lsq_with_tf_enhanced_init:
       break;
   }
   return make_sqnr();
@@ -59,9 +61,12 @@ class Inserter {
  private:
   std::unique_ptr<QuantizeDequantize> make_op(const Value& tensor, const Site& site) const {
     const bool is_fixed = site.constraints && site.constraints->is_complete();
-    return std::make_unique<QuantizeDequantize>(
-        quantizer_for(site, tensor, config_),
+    auto op = std::make_unique<QuantizeDequantize>(
+        quantizer_for(site, tensor, config_, options_),
         is_fixed ? make_min_max() : make_estimator(options_.quant_scheme));
+    op->set_recomputed(tensor.parameter() != nullptr &&
+                       options_.weight_ranges == WeightRanges::recomputed);
+    return op;
   }
 
   /// A range that the configuration gives completely is set at once and stays.

@@ -227,22 +227,26 @@ Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
 }
 
 std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
-                                         const QuantSimConfig& config) {
+                                         const QuantSimConfig& config,
+                                         const QuantSimOptions& options) {
   const KernelPrecision& precision = site.precision.value;
   if (precision == KernelPrecision{16, true}) return std::make_unique<FloatQuantizer>(kFloat16);
-  QuantizerOptions options{.bitwidth = precision.bitwidth};
+  QuantizerOptions settings{
+      .bitwidth = precision.bitwidth,
+      .stochastic_rounding = options.rounding_mode == RoundingMode::stochastic};
   if (site.symmetric.value)
-    options.symmetry = config.strict_symmetric     ? Symmetry::strict_symmetric
-                       : config.unsigned_symmetric ? Symmetry::unsigned_symmetric
-                                                   : Symmetry::symmetric;
+    settings.symmetry = config.strict_symmetric     ? Symmetry::strict_symmetric
+                        : config.unsigned_symmetric ? Symmetry::unsigned_symmetric
+                                                    : Symmetry::symmetric;
   if (site.per_channel.value && tensor.parameter() != nullptr && tensor.shape().rank() > 0) {
     // Output channels lie on axis 0, those of ConvTranspose on axis 1.
     const bool transposed = !tensor.uses().empty() && tensor.shape().rank() > 1 &&
                             tensor.uses()[0].node->type() == "ConvTranspose";
-    options.axis = transposed ? 1 : 0;
-    options.channels = tensor.shape()[*options.axis];
+    settings.axis = transposed ? 1 : 0;
+    settings.channels = tensor.shape()[*settings.axis];
   }
-  return std::make_unique<AffineQuantizer>(options);
+  if (is_lsq(options.quant_scheme)) return std::make_unique<LsqQuantizer>(settings);
+  return std::make_unique<AffineQuantizer>(settings);
 }
 
 }  // namespace rung::quantsim

@@ -81,6 +81,7 @@ Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
 
 /// Makes the quantizer that `tensor` gets at this site.
 std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
-                                         const QuantSimConfig& config);
+                                         const QuantSimConfig& config,
+                                         const QuantSimOptions& options);
 
 }  // namespace rung::quantsim

@@ -19,9 +19,10 @@ using quantsim::Site;
 
 class Reasons {
  public:
-  Reasons(const Graph& model, const Placement& placement, const QuantSimConfig& config,
-          const std::vector<QuantizerHandle>& quantizers)
-      : model_(model), placement_(placement), config_(config) {
+  Reasons(const Graph& model, const Placement& placement, const QuantizationSimModel& sim)
+      : model_(model), placement_(placement), config_(sim.config()), options_(sim.options()) {
+    // Handles are for changing, so they want a graph that may change; nothing is changed here.
+    const auto quantizers = find_quantizers(const_cast<Graph&>(sim.graph()));
     for (const QuantizerHandle& each : quantizers) left_.emplace(each.name(), each);
   }
 
@@ -96,7 +97,8 @@ class Reasons {
       reason.by_hand = "added by hand";
       return;
     }
-    const std::unique_ptr<Quantizer> wanted = quantsim::quantizer_for(site, tensor, config_);
+    const std::unique_ptr<Quantizer> wanted =
+        quantsim::quantizer_for(site, tensor, config_, options_);
     std::vector<std::string_view> changed;
     const bool is_same_kind = settings.kind() == wanted->kind();
     if (!is_same_kind || reason.format != format_of(*wanted)) changed.push_back("kind");
@@ -112,6 +114,7 @@ class Reasons {
   const Graph& model_;
   const Placement& placement_;
   const QuantSimConfig& config_;
+  const QuantSimOptions& options_;
   std::map<std::string, QuantizerHandle> left_;  // quantizers that no reason speaks about yet
   std::set<const Value*> seen_;
   std::vector<PlacementReason> reasons_;
@@ -150,9 +153,7 @@ std::vector<std::string> QuantizationSimModel::warnings() const {
 std::vector<PlacementReason> QuantizationSimModel::placement_reasons() const {
   const Graph model = get_original_model();
   const Placement placement = quantsim::decide_placement(model, impl_->config, impl_->options);
-  // Handles are for changing, so they want a graph that may change; nothing is changed here.
-  const auto quantizers = find_quantizers(const_cast<Graph&>(impl_->graph));
-  return Reasons(model, placement, impl_->config, quantizers).collect();
+  return Reasons(model, placement, *this).collect();
 }
 
 }  // namespace rung

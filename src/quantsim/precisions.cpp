@@ -174,8 +174,9 @@ std::set<const Value*> edge_weights(const Graph& graph) {
 
 void assign_precisions(const QuantSimConfig& config, const QuantSimOptions& options,
                        const Neighbourhood& near) {
-  Source activation{{options.default_output_bw, false}, "default_output_bw"};
-  Source param{{options.default_param_bw, false}, "default_param_bw"};
+  const bool is_float = options.default_data_type == QuantizationDataType::floating;
+  Source activation{{options.default_output_bw, is_float}, "default_output_bw"};
+  Source param{{options.default_param_bw, is_float}, "default_param_bw"};
   if (options.enforce_supported_kernels)
     enforce_defaults(config.supported_kernels, activation, param);
 

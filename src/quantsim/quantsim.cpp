@@ -19,7 +19,7 @@ struct SchemeNames {
   std::string_view aimet, brief;
 };
 
-constexpr std::array<SchemeNames, 5> kSchemes = {{
+constexpr std::array<SchemeNames, 7> kSchemes = {{
     {QuantScheme::post_training_tf, "post_training_tf", "tf"},
     {QuantScheme::post_training_tf_enhanced, "post_training_tf_enhanced", "tf_enhanced"},
     {QuantScheme::post_training_percentile, "post_training_percentile", "percentile"},
@@ -27,6 +27,9 @@ constexpr std::array<SchemeNames, 5> kSchemes = {{
      "range_learning_tf"},
     {QuantScheme::training_range_learning_with_tf_enhanced_init,
      "training_range_learning_with_tf_enhanced_init", "range_learning_tf_enhanced"},
+    {QuantScheme::training_lsq_with_tf_init, "training_lsq_with_tf_init", "lsq_tf"},
+    {QuantScheme::training_lsq_with_tf_enhanced_init, "training_lsq_with_tf_enhanced_init",
+     "lsq_tf_enhanced"},
 }};
 
 constexpr int kStateVersion = 1;
@@ -36,10 +39,32 @@ void check_bitwidth(int bitwidth, std::string_view option) {
           bitwidth);
 }
 
+bool is_float(const QuantSimOptions& options) {
+  return options.default_data_type == QuantizationDataType::floating;
+}
+bool is_stochastic(const QuantSimOptions& options) {
+  return options.rounding_mode == RoundingMode::stochastic;
+}
+bool is_recomputed(const QuantSimOptions& options) {
+  return options.weight_ranges == WeightRanges::recomputed;
+}
+
 void check_options(const QuantSimOptions& options) {
   check_bitwidth(options.default_output_bw, "default_output_bw");
   check_bitwidth(options.default_param_bw, "default_param_bw");
   if (options.edge_bw) check_bitwidth(*options.edge_bw, "edge_bw");
+  if (is_float(options)) {
+    for (const int bitwidth : {options.default_output_bw, options.default_param_bw})
+      require(
+          bitwidth == 16 || bitwidth == 32,
+          "QuantizationSimModel: default_data_type floating needs bitwidths of 16 or 32, got {}",
+          bitwidth);
+    require(!options.edge_bw, "QuantizationSimModel: edge_bw is for integers only");
+  }
+  require(
+      !is_recomputed(options) || !is_range_learning(options.quant_scheme),
+      "QuantizationSimModel: {} learns the ranges of weights; they cannot be recomputed as well",
+      to_string(options.quant_scheme));
 }
 
 Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
@@ -71,7 +96,12 @@ QuantScheme parse_quant_scheme(std::string_view name) {
 
 bool is_range_learning(QuantScheme scheme) {
   return scheme == QuantScheme::training_range_learning_with_tf_init ||
-         scheme == QuantScheme::training_range_learning_with_tf_enhanced_init;
+         scheme == QuantScheme::training_range_learning_with_tf_enhanced_init || is_lsq(scheme);
+}
+
+bool is_lsq(QuantScheme scheme) {
+  return scheme == QuantScheme::training_lsq_with_tf_init ||
+         scheme == QuantScheme::training_lsq_with_tf_enhanced_init;
 }
 
 QuantizationSimModel::QuantizationSimModel(const Graph& model, QuantSimOptions options) {
@@ -92,6 +122,9 @@ std::string QuantizationSimModel::state() const {
                    {"quant_scheme", to_string(impl_->options.quant_scheme)},
                    {"default_output_bw", impl_->options.default_output_bw},
                    {"default_param_bw", impl_->options.default_param_bw},
+                   {"is_float", is_float(impl_->options)},
+                   {"is_stochastic", is_stochastic(impl_->options)},
+                   {"is_recomputed", is_recomputed(impl_->options)},
                    {"config_file", impl_->options.config_file},
                    {"config", impl_->config_text}};
   if (impl_->options.edge_bw) json["edge_bw"] = *impl_->options.edge_bw;
@@ -109,6 +142,9 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   options.quant_scheme = parse_quant_scheme(json["quant_scheme"].string());
   options.default_output_bw = static_cast<int>(json["default_output_bw"].integer(2, 32));
   options.default_param_bw = static_cast<int>(json["default_param_bw"].integer(2, 32));
+  if (json["is_float"].boolean()) options.default_data_type = QuantizationDataType::floating;
+  if (json["is_stochastic"].boolean()) options.rounding_mode = RoundingMode::stochastic;
+  if (json["is_recomputed"].boolean()) options.weight_ranges = WeightRanges::recomputed;
   options.config_file = json["config_file"].string();
   if (json.has("edge_bw")) options.edge_bw = static_cast<int>(json["edge_bw"].integer(2, 32));
   if (json.has("enforce_supported_kernels"))

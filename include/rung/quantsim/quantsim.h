@@ -19,23 +19,47 @@ namespace rung {
 
 /// How ranges are found, and whether training changes them. AIMET's names.
 enum class QuantScheme {
-  post_training_tf,                              ///< min-max, then fixed
-  post_training_tf_enhanced,                     ///< search with a histogram (sqnr), then fixed
-  post_training_percentile,                      ///< cut off outliers, then fixed
-  training_range_learning_with_tf_init,          ///< min-max, then learned
-  training_range_learning_with_tf_enhanced_init  ///< search, then learned
+  post_training_tf,                               ///< min-max, then fixed
+  post_training_tf_enhanced,                      ///< search with a histogram (sqnr), then fixed
+  post_training_percentile,                       ///< cut off outliers, then fixed
+  training_range_learning_with_tf_init,           ///< min-max, then learned
+  training_range_learning_with_tf_enhanced_init,  ///< search, then learned
+  training_lsq_with_tf_init,           ///< min-max, then scales are learned (LSQ); not AIMET's
+  training_lsq_with_tf_enhanced_init,  ///< search, then scales are learned (LSQ); not AIMET's
 };
 RUNG_API std::string_view to_string(QuantScheme scheme);
 /// Returns the scheme of an AIMET name or a short one: tf, tf_enhanced, percentile,
-/// range_learning_tf, range_learning_tf_enhanced. Throws Error listing them otherwise.
+/// range_learning_tf, range_learning_tf_enhanced, lsq_tf, lsq_tf_enhanced. Throws Error listing
+/// them otherwise.
 RUNG_API QuantScheme parse_quant_scheme(std::string_view name);
-/// True if min and max are trained.
+/// True if the parameters of quantizers (min and max, or scales) are trained.
 RUNG_API bool is_range_learning(QuantScheme scheme);
+/// True if quantizers are made as LsqQuantizer.
+RUNG_API bool is_lsq(QuantScheme scheme);
+
+/// What numbers are rounded to. AIMET: QuantizationDataType.int and .float.
+enum class QuantizationDataType { integer, floating };
+
+/// How numbers between two codes are rounded. AIMET: RoundingMode.
+enum class RoundingMode {
+  nearest,     ///< to the nearest, ties to even
+  stochastic,  ///< up or down by chance in training, seeded by the executor; nearest in evaluation
+};
+
+/// What happens to the ranges of weights in training under a post-training scheme.
+enum class WeightRanges {
+  fixed,       ///< stay as calibrated (AIMET version 2)
+  recomputed,  ///< are estimated anew from the weights at every step (AIMET version 1)
+};
 
 struct QuantSimOptions {
   QuantScheme quant_scheme = QuantScheme::post_training_tf_enhanced;
-  int default_output_bw = 8;            ///< of activations, 2..32; 32 lets everything pass
-  int default_param_bw = 8;             ///< of parameters
+  int default_output_bw = 8;  ///< of activations, 2..32; 32 lets everything pass
+  int default_param_bw = 8;   ///< of parameters
+  /// floating: both bitwidths must be 16 (float16) or 32 (everything passes).
+  QuantizationDataType default_data_type = QuantizationDataType::integer;
+  RoundingMode rounding_mode = RoundingMode::nearest;
+  WeightRanges weight_ranges = WeightRanges::fixed;
   std::string config_file = "default";  ///< default, per_channel, htp or the path of a JSON file
   /// Bitwidth of the model's inputs, its outputs, and the weights of the first and the last layer
   /// that has any; none: as all others (AIMET).
