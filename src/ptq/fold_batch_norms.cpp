@@ -4,10 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "core/format.h"
+#include "ops/fold_arithmetic.h"
 #include "rung/graph/pattern.h"
 #include "rung/ops/ops.h"
 #include "rung/ptq/ptq.h"
-#include "core/format.h"
 
 namespace rung::ptq {
 
@@ -30,13 +31,12 @@ Normalization read(const Node& norm) {
   return {values(1), values(2), values(3), values(4), norm.as<BatchNormalization>()->epsilon};
 }
 
-/// Returns gamma / sigma per channel, in AIMET's order of float32 operations: golden encodings of
-/// folded weights then agree bit for bit.
+/// Returns gamma / sigma per channel.
 std::vector<float> gamma_over_sigma(const Node& node) {
   const Normalization norm = read(node);
   std::vector<float> factor(norm.gamma.size());
   for (std::size_t c = 0; c < factor.size(); ++c) {
-    factor[c] = norm.gamma[c] / std::sqrt(norm.variance[c] + norm.epsilon);
+    factor[c] = fold_factor(norm.gamma[c], fold_sigma(norm.variance[c], norm.epsilon));
     require(std::isfinite(factor[c]) && std::isfinite(norm.mean[c]) && std::isfinite(norm.beta[c]),
             "fold_all_batch_norms: [BatchNormalization {}] channel {} has running_var {}, "
             "running_mean {}, weight {} and bias {}: cannot be folded",
@@ -64,7 +64,7 @@ void fold_backward(Graph& graph, Node& layer, Node& norm) {
   const std::size_t row = weight.size() / factor.size();
   for (std::size_t o = 0; o < factor.size(); ++o) {
     for (float& w : weight.subspan(o * row, row)) w *= factor[o];
-    bias[o] = n.beta[o] + (bias[o] - n.mean[o]) * factor[o];
+    bias[o] = fold_bias(bias[o], n.beta[o], n.mean[o], factor[o]);
   }
   graph.bypass_node(norm);
 }
