@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rung/graph/graph.h"
+#include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/quantize_dequantize.h"
 
@@ -56,6 +57,15 @@ inline rung::Graph every_op() {
   Var b = nn::flatten(nn::global_avg_pool(z, "global"), "flatten");
   graph.set_outputs({b, a});
   fill(graph);
+  Value &gamma = graph.value("bn.weight"), &beta = graph.value("bn.bias"),
+        &mean = graph.value("bn.running_mean"), &variance = graph.value("bn.running_var"),
+        &bias = graph.value("conv.bias");
+  graph.insert_after(graph.value("conv.weight"), std::make_unique<FoldedWeight>(),
+                     std::vector{&gamma, &variance}, "conv.weight.folded");
+  graph.insert_after(bias, std::make_unique<FoldedBias>(),
+                     std::vector{&gamma, &beta, &mean, &variance}, "conv.bias.folded");
+  graph.insert_after(graph.value("conv"), std::make_unique<FoldedBatchNormalization>(),
+                     std::vector{&gamma, &beta, &mean, &variance, &bias}, "conv.normalized");
   auto quantizer = std::make_unique<QuantizeDequantize>();
   const std::vector<Value*> extra =
       add_quantizer_parameters(graph, quantizer->quantizer(), "conv.qdq");

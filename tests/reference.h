@@ -114,6 +114,45 @@ inline Tensor batch_norm(const Tensor& x, const BatchStatistics& statistics, con
   return y;
 }
 
+/// gamma / sqrt(variance + epsilon), by channel: what folding multiplies weights by.
+inline std::vector<double> fold_factors(const Tensor& gamma, const Tensor& variance,
+                                        double epsilon) {
+  std::vector<double> factors;
+  for (Int c = 0; c < gamma.numel(); ++c)
+    factors.push_back(gamma.data()[c] / std::sqrt(variance.data()[c] + epsilon));
+  return factors;
+}
+
+/// y[o] = weight[o] * factor[o], for weight [O, ...].
+inline Tensor folded_weight(const Tensor& weight, const std::vector<double>& factors) {
+  const Int row = weight.numel() / weight.size(0);
+  Tensor y(weight.shape());
+  for (Int i = 0; i < weight.numel(); ++i)
+    y.data()[i] = static_cast<float>(weight.data()[i] * factors[i / row]);
+  return y;
+}
+
+/// y[o] = beta[o] + (bias[o] - mean[o]) * factor[o].
+inline Tensor folded_bias(const Tensor& bias, const Tensor& beta, const Tensor& mean,
+                          const std::vector<double>& factors) {
+  Tensor y(bias.shape());
+  for (Int o = 0; o < bias.numel(); ++o)
+    y.data()[o] =
+        static_cast<float>(beta.data()[o] + (double{bias.data()[o]} - mean.data()[o]) * factors[o]);
+  return y;
+}
+
+/// u = x / factor + bias, by channel: what a layer would have computed without folding.
+inline Tensor unfolded(const Tensor& x, const std::vector<double>& factors, const Tensor& bias) {
+  Tensor u(x.shape());
+  for (Int n = 0; n < x.size(0); ++n)
+    for (Int c = 0; c < x.size(1); ++c)
+      for (Int i = 0; i < x.size(2); ++i)
+        for (Int j = 0; j < x.size(3); ++j)
+          at(u, n, c, i, j) = static_cast<float>(at(x, n, c, i, j) / factors[c] + bias.data()[c]);
+  return u;
+}
+
 inline Tensor relu(const Tensor& x) {
   return map(x, [](float v) { return v > 0.0f ? v : 0.0f; });
 }

@@ -1,6 +1,7 @@
 #include <array>
 #include <utility>
 
+#include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
 #include "rung/ops/quantize_dequantize.h"
@@ -37,6 +38,9 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Conv", make<Conv>},
     {"Dropout", make_dropout},
     {"Flatten", make_flatten},
+    {"FoldedBatchNormalization", make<FoldedBatchNormalization>},
+    {"FoldedBias", make<FoldedBias>},
+    {"FoldedWeight", make<FoldedWeight>},
     {"Gemm", make<Gemm>},
     {"GlobalAveragePool", make<GlobalAveragePool>},
     {"LeakyRelu", make_leaky_relu},
