@@ -12,6 +12,7 @@
 #include "rung/io/encodings.h"
 #include "rung/nn/loss.h"
 #include "rung/nn/optim.h"
+#include "rung/quantsim/batch_norm_fold.h"
 
 using namespace rung;
 using golden::SimRun;
@@ -162,20 +163,13 @@ void check_learned_file(const SimRun& run, QuantizationSimModel& sim, golden::Re
   report.add(got_moves.size());
 }
 
-/// "BatchNorm in eval mode" while everything else trains.
-void freeze_statistics(Graph& graph) {
-  for (Node* node : graph.nodes())
-    if (auto* norm = node->as<BatchNormalization>()) norm->frozen = true;
-  graph.touch();
-}
-
 void check_qat(const SimRun& run, const golden::Tensors& data, golden::Report& report,
                golden::Floors& floors) {
   CAPTURE(run.name);
   const golden::Tensors results = golden::tensors("network/sim_" + run.name + ".safetensors");
   QuantizationSimModel sim = golden::make_sim(run);
   golden::calibrate(sim, run, data);
-  freeze_statistics(sim.graph());
+  freeze_bn_stats(sim.graph());  // "BatchNorm in eval mode" while everything else trains
   const Values before = values_before(sim, results);
   nn::Sgd sgd(sim.graph().parameters(), {.lr = 0.01, .momentum = 0.9});
   REQUIRE(run.qat_losses.size() == 4);

@@ -8,6 +8,7 @@
 
 #include "core/format.h"
 #include "quantsim/fixed_sides.h"
+#include "quantsim/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -58,13 +59,13 @@ bool is_calibrated(const QuantizerHandle& quantizer) {
 }
 
 void calibrate_parameter(const QuantizerHandle& quantizer) {
-  const Parameter& parameter = *quantizer.source().parameter();
+  const Tensor numbers = quantsim::parameter_numbers(quantizer.source());
   try {
     quantizer.op().begin_observing();
-    quantizer.op().observe(parameter.value().data(), parameter.shape());
+    quantizer.op().observe(numbers.data(), numbers.shape());
     quantizer.op().finish_observing(quantizer.parameters());
   } catch (const Error& error) {
-    fail("compute_encodings: parameter {}: {}", parameter.name(), error.what());
+    fail("compute_encodings: parameter {}: {}", quantizer.name(), error.what());
   }
 }
 

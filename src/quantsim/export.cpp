@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "io/atomic_file.h"
+#include "quantsim/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "rung/io/encodings.h"
 #include "rung/io/weights.h"
@@ -99,8 +100,9 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   require(!prefix.empty() && prefix.find('/') == std::string::npos,
           "export_to: the prefix must be a file name, got '{}'", prefix);
   const io::EncodingsVersion version = io::encodings_version(options.encodings_version);
-  Collector collector(impl_->graph);
-  for (const QuantizerHandle& each : find_quantizers(impl_->graph))
+  Graph graph = quantsim::folded_copy(impl_->graph);
+  Collector collector(graph);
+  for (const QuantizerHandle& each : find_quantizers(graph))
     if (each.enabled() && !each.op().quantizer().pass_through()) collector.add(each);
 
   const io::QuantizerArgs args = quantizer_args(impl_->options, impl_->config);
@@ -125,7 +127,7 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   const std::filesystem::path weights_path = folder / (prefix + ".safetensors");
   const std::filesystem::path tensors_path = folder / (prefix + ".encodings");
   const std::filesystem::path modules_path = folder / (prefix + "_torch.encodings");
-  io::save_weights(impl_->graph, weights_path);  // master weights, never quantized
+  io::save_weights(graph, weights_path);  // master weights, never quantized
   io::write_text_file(tensors_path, tensors_text);
   io::write_text_file(modules_path, modules_text);
   return {weights_path.string(), tensors_path.string(), modules_path.string()};

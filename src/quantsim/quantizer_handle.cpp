@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/format.h"
+#include "quantsim/batch_norm_fold.h"
 
 namespace rung {
 
@@ -47,7 +48,7 @@ std::string QuantizerHandle::name() const {
 }
 
 QuantizerPlace QuantizerHandle::place() const {
-  if (source().parameter() != nullptr) return QuantizerPlace::parameter;
+  if (quantsim::is_parameter(source())) return QuantizerPlace::parameter;
   // A value's quantizer is called after the value; one on an edge after the reading node.
   return name() == source().name() ? QuantizerPlace::value : QuantizerPlace::edge;
 }
@@ -55,7 +56,7 @@ QuantizerPlace QuantizerHandle::place() const {
 std::string QuantizerHandle::aimet_name() const {
   switch (place()) {
     case QuantizerPlace::parameter: {
-      const std::string& parameter = source().name();
+      const std::string parameter = name();  // the source may be the folded one
       return fmt::format("{}.param_quantizers.{}", reader_of(*node_).name(),
                          parameter.substr(parameter.rfind('.') + 1));
     }

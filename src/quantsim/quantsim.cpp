@@ -7,6 +7,7 @@
 #include "core/closest.h"
 #include "core/format.h"
 #include "io/json.h"
+#include "quantsim/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "quantsim/insert_quantizers.h"
 
@@ -67,6 +68,12 @@ void check_options(const QuantSimOptions& options) {
       to_string(options.quant_scheme));
 }
 
+BatchNormMode batch_norm_mode(const io::JsonPlace& place) {
+  for (const BatchNormMode mode : {BatchNormMode::keep, BatchNormMode::fold_in_simulation})
+    if (place.string() == to_string(mode)) return mode;
+  place.refuse("must be keep or fold_in_simulation");
+}
+
 Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
                      const QuantSimOptions& options) {
   check_options(options);
@@ -75,7 +82,11 @@ Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
             "QuantizationSimModel: the model already has the quantizer {}; give it the float model",
             node->name());
   Graph graph = model.clone();
+  std::vector<FoldablePair> pairs;
+  if (options.batch_norms == BatchNormMode::fold_in_simulation)
+    pairs = quantsim::prepare_folding(graph);
   quantsim::insert_quantizers(graph, config, options);
+  quantsim::simulate_folding(graph, pairs);
   return graph;
 }
 
@@ -83,6 +94,10 @@ Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
 
 std::string_view to_string(QuantScheme scheme) {
   return std::ranges::find(kSchemes, scheme, &SchemeNames::scheme)->aimet;
+}
+
+std::string_view to_string(BatchNormMode mode) {
+  return mode == BatchNormMode::keep ? "keep" : "fold_in_simulation";
 }
 
 QuantScheme parse_quant_scheme(std::string_view name) {
@@ -129,6 +144,8 @@ std::string QuantizationSimModel::state() const {
                    {"config", impl_->config_text}};
   if (impl_->options.edge_bw) json["edge_bw"] = *impl_->options.edge_bw;
   if (impl_->options.enforce_supported_kernels) json["enforce_supported_kernels"] = true;
+  if (impl_->options.batch_norms != BatchNormMode::keep)
+    json["batch_norms"] = to_string(impl_->options.batch_norms);
   return io::dump_json(json, "quantization state");
 }
 
@@ -149,6 +166,7 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   if (json.has("edge_bw")) options.edge_bw = static_cast<int>(json["edge_bw"].integer(2, 32));
   if (json.has("enforce_supported_kernels"))
     options.enforce_supported_kernels = json["enforce_supported_kernels"].boolean();
+  if (json.has("batch_norms")) options.batch_norms = batch_norm_mode(json["batch_norms"]);
   std::string text = json["config"].string();
   QuantSimConfig config = parse_config(text, options.config_file);
 

@@ -35,7 +35,8 @@ class RUNG_API QuantizerHandle {
   /// <module>.input_quantizers.<i>; a module is the node that has the parameter, output or input.
   std::string aimet_name() const;
   QuantizerPlace place() const;
-  /// Returns the tensor that is quantized: the node's first input.
+  /// Returns the tensor that is quantized: the node's first input. Of a weight that is folded in
+  /// simulation it is the folded one.
   const Value& source() const { return *node_->inputs()[0]; }
   Node& node() const { return *node_; }
   QuantizeDequantize& op() const { return *node_->as<QuantizeDequantize>(); }

@@ -52,6 +52,15 @@ enum class WeightRanges {
   recomputed,  ///< are estimated anew from the weights at every step (AIMET version 1)
 };
 
+/// What becomes of the batch norms behind a Conv or Gemm that nobody else reads. (Folding them
+/// beforehand is ptq::fold_all_batch_norms.)
+enum class BatchNormMode {
+  keep,                ///< they stay layers of their own
+  fold_in_simulation,  ///< quantizers see folded weights, the batch norms go on training; at the
+                       ///< end fold_simulated_batch_norms. torch.nn.intrinsic.qat.ConvBn2d
+};
+RUNG_API std::string_view to_string(BatchNormMode mode);
+
 struct QuantSimOptions {
   QuantScheme quant_scheme = QuantScheme::post_training_tf_enhanced;
   int default_output_bw = 8;  ///< of activations, 2..32; 32 lets everything pass
@@ -68,6 +77,7 @@ struct QuantSimOptions {
   /// is not among them; else that is only worth a warning. Not compared with AIMET's results.
   /// AIMET: ENFORCE_TARGET_DTYPE_BITWIDTH_CONFIG.
   bool enforce_supported_kernels = false;
+  BatchNormMode batch_norms = BatchNormMode::keep;
 };
 
 struct CalibrationOptions {
@@ -137,9 +147,9 @@ class RUNG_API QuantizationSimModel {
   std::vector<QuantizerHandle> quantizers();  ///< in network order
 
   /// Writes <prefix>.safetensors (float master weights), <prefix>.encodings (by tensor name) and
-  /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Returns their
-  /// paths. Throws Error for an uncalibrated quantizer, an unknown version or a file that cannot
-  /// be written. AIMET: export.
+  /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Batch norms that
+  /// were folded in simulation are folded in what is written. Returns the paths. Throws Error for
+  /// an uncalibrated quantizer, an unknown version or a file that cannot be written. AIMET: export.
   std::vector<std::string> export_to(const std::string& directory, const std::string& prefix,
                                      const ExportOptions& options = {}) const;
 

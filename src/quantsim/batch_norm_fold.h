@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "rung/core/tensor.h"
+#include "rung/graph/graph.h"
+#include "rung/graph/pattern.h"
+
+namespace rung::quantsim {
+
+/// True if the numbers of `value` are a parameter's, as they stand or folded.
+bool is_parameter(const Value& value);
+/// Returns the numbers that a parameter's quantizer sees: those of the parameter, or of what
+/// FoldedWeight or FoldedBias makes of it.
+Tensor parameter_numbers(const Value& value);
+
+/// Finds the batch norms that can be folded and gives their layers a bias of zeros where there is
+/// none, so that the configuration places quantizers as in a folded graph.
+std::vector<FoldablePair> prepare_folding(Graph& graph);
+/// Replaces the batch norms of the pairs by folding in simulation, around the quantizers there are.
+void simulate_folding(Graph& graph, const std::vector<FoldablePair>& pairs);
+
+/// Copies the graph with every simulated batch norm folded: what is exported.
+Graph folded_copy(const Graph& graph);
+
+}  // namespace rung::quantsim
