@@ -29,9 +29,8 @@ QuantizationSimModel make_sim() { return QuantizationSimModel(small_net()); }
 TEST_SUITE("quantsim: config utils") {
   TEST_CASE("weights of chosen nodes get a scale per block of input channels") {
     QuantizationSimModel sim = make_sim();
-    CHECK(set_blockwise_quantization_for_weights(
-              sim, nodes_named(sim.graph(), {"conv1", "fc"}),
-              {.bitwidth = 3, .symmetric = true, .block_size = 1}) == 2);
+    CHECK(set_blockwise_quantization_for_weights(sim, nodes_named(sim.graph(), {"conv1", "fc"}),
+                                                 {.bitwidth = 3, .block_size = 1}) == 2);
     sim.graph().check();
     calibrate(sim);
     const QuantizerHandle weight = sim.quantizer("conv1.weight");
@@ -51,7 +50,8 @@ TEST_SUITE("quantsim: config utils") {
   TEST_CASE("grouped blocks have scales that are whole multiples of a channel's") {
     QuantizationSimModel sim = make_sim();
     CHECK(set_grouped_blockwise_quantization_for_weights(
-              sim, nodes_of_type({"Gemm"}), {.decompressed_bw = 7, .block_size = 4}) == 1);
+              sim, nodes_of_type({"Gemm"}),
+              {.bitwidth = 4, .decompressed_bw = 7, .block_size = 4}) == 1);
     calibrate(sim);
     const Encoding encoding = sim.quantizer("fc.weight").encoding();
     REQUIRE(encoding.grouped);

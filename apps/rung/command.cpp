@@ -111,6 +111,10 @@ void Command::option(std::string_view name, std::optional<int>& value, const std
                      const Check& check) {
   add(app_, name, value, help, check)->take_last();
 }
+void Command::option(std::string_view name, std::optional<std::int64_t>& value,
+                     const std::string& help, const Check& check) {
+  add(app_, name, value, help, check)->take_last();
+}
 void Command::option(std::string_view name, std::optional<double>& value, const std::string& help,
                      const Check& check) {
   add(app_, name, value, help, check)->take_last();
@@ -121,11 +125,13 @@ void Command::option(std::string_view name, std::vector<double>& value, const st
 void Command::flag(std::string_view name, bool& value, const std::string& help) {
   app(app_).add_flag(std::string(name), value, help);
 }
-void Command::exclusive_flags(std::string_view name, bool& value, const std::string& help,
-                              std::string_view other_name, bool& other,
-                              const std::string& other_help) {
-  CLI::Option* first = app(app_).add_flag(std::string(name), value, help);
-  app(app_).add_flag(std::string(other_name), other, other_help)->excludes(first);
+void Command::exclusive_flags(const std::vector<Flag>& flags) {
+  std::vector<CLI::Option*> added;
+  for (const Flag& flag : flags) {
+    CLI::Option* option = app(app_).add_flag(std::string(flag.name), flag.value, flag.help);
+    for (CLI::Option* other : added) option->excludes(other);
+    added.push_back(option);
+  }
 }
 void Command::action(std::function<void()> run) { app(app_).callback(std::move(run)); }
 

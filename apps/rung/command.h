@@ -36,14 +36,20 @@ class Command {
               const Check& check = {});
   void option(std::string_view name, std::optional<int>& value, const std::string& help,
               const Check& check = {});
+  void option(std::string_view name, std::optional<std::int64_t>& value, const std::string& help,
+              const Check& check = {});
   void option(std::string_view name, std::optional<double>& value, const std::string& help,
               const Check& check = {});
   /// A comma-separated list.
   void option(std::string_view name, std::vector<double>& value, const std::string& help);
   void flag(std::string_view name, bool& value, const std::string& help);
-  /// Two flags of which at most one may be given.
-  void exclusive_flags(std::string_view name, bool& value, const std::string& help,
-                       std::string_view other_name, bool& other, const std::string& other_help);
+  struct Flag {
+    std::string_view name;
+    bool& value;
+    std::string help;
+  };
+  /// Flags of which at most one may be given.
+  void exclusive_flags(const std::vector<Flag>& flags);
   /// What runs if this subcommand was given.
   void action(std::function<void()> run);
 

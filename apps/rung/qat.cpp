@@ -9,6 +9,7 @@
 #include "report.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
+#include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
 #include "task.h"
@@ -28,6 +29,7 @@ struct Options {
   // AIMET's recipe for quantization-aware training.
   Recipe recipe{.epochs = 15, .weight_decay = 1e-4, .schedule = "step", .step_size = 5};
   std::optional<double> lr, lr_encodings;
+  std::optional<int> freeze_bn_after;
   std::string model, out;
 };
 
@@ -37,7 +39,9 @@ defaults follow AIMET's recipe: a learning rate of the order of the last one of 
 (recorded by rung train; at most 0.005), divided by 10 every 5 epochs; 15 to 20 epochs give the
 best result, a few do most of the work. Ranges are trained as well if the model was quantized with
 a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
-fixed ranges bear can make them collapse. Accuracies are in percent.
+fixed ranges bear can make them collapse. Batch norms of a model made with --fold-bn-in-sim are
+trained, too; their statistics can be kept for the last epochs, which are calmer then. Accuracies
+are in percent.
 
 Example: two epochs
   rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
@@ -84,7 +88,10 @@ void run(const Options& options) {
       before));
   Report report;
   report.set("top1_before", before);
-  run_epochs({sim.executor(), train, test, *optimizer, options.recipe}, console, report);
+  const auto freeze_bn = [&](std::int64_t epoch) {
+    if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
+  };
+  run_epochs({sim.executor(), train, test, *optimizer, options.recipe, freeze_bn}, console, report);
   io::save_model(
       options.out, sim.graph(),
       {.sections = {{kTaskSection, to_json(task)}, {kSimSection, sim.state()}}, .tensors = {}});
@@ -105,6 +112,9 @@ void add_qat(Program& program) {
                  at_least(0));
   command.option("--lr-encodings X", options->lr_encodings,
                  "learning rate of the ranges; default: a tenth of --lr", at_least(0));
+  command.option("--freeze-bn-after N", options->freeze_bn_after,
+                 "batch norms keep their statistics after N epochs; default: never",
+                 between(0, 1e6));
   command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
   add_recipe_options(command, options->recipe);
   command.option("--train-images N", options->data.train_images,

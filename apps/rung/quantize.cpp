@@ -8,8 +8,9 @@
 #include "report.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
-#include "rung/ops/ops.h"
 #include "rung/ptq/ptq.h"
+#include "rung/quantsim/batch_norm_fold.h"
+#include "rung/quantsim/config_utils.h"
 #include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
 #include "task.h"
@@ -27,7 +28,10 @@ struct Options {
   int param_bw = 8, output_bw = 8;
   std::optional<int> edge_bw;
   std::optional<double> percentile;
-  bool fold_bn = false, keep_bn = false;
+  std::string data_type = "int", rounding = "nearest", weight_ranges = "fixed";
+  std::optional<std::int64_t> block_size;
+  std::optional<int> decompressed_bw;
+  bool fold_bn = false, fold_bn_in_sim = false, keep_bn = false;
   std::int64_t calibration_images = 1024;
 };
 
@@ -40,9 +44,12 @@ and after. Schemes (AIMET's long names are understood, too):
   percentile                  cuts off outliers, see --percentile
   range_learning_tf           as tf; rung qat then trains the ranges
   range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
+  lsq_tf, lsq_tf_enhanced     the same; rung qat then trains the scales (LSQ, not AIMET's)
 Configurations: default and per_channel are AIMET's; htp follows what AIMET says about Qualcomm's
 HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to.
-With --keep-bn batch norms stay, and rung qat keeps their statistics as they are.
+With --fold-bn-in-sim quantizers see folded weights too, but rung qat goes on training the batch
+norms; rung export folds them. With --keep-bn batch norms stay, and rung qat keeps their statistics
+as they are.
 Accuracies are in percent.
 
 Example: 4-bit weights and activations, 8 bits at both ends
@@ -51,15 +58,43 @@ Example: 4-bit weights and activations, 8 bits at both ends
 The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]})";
 
 /// Returns the model as it is to be quantized.
-Graph prepare(Graph graph, bool keep_bn) {
-  if (!keep_bn) {
+Graph prepare(Graph graph, const Options& options) {
+  if (options.keep_bn)
+    freeze_bn_stats(graph);
+  else if (!options.fold_bn_in_sim)
     ptq::fold_all_batch_norms(graph);
-    return graph;
-  }
-  for (Node* node : graph.nodes())
-    if (auto* norm = node->as<BatchNormalization>()) norm->frozen = true;
-  graph.touch();
   return graph;
+}
+
+QuantSimOptions sim_options(const Options& options) {
+  return {.quant_scheme = parse_quant_scheme(options.scheme),
+          .default_output_bw = options.output_bw,
+          .default_param_bw = options.param_bw,
+          .default_data_type = options.data_type == "float" ? QuantizationDataType::floating
+                                                            : QuantizationDataType::integer,
+          .rounding_mode =
+              options.rounding == "stochastic" ? RoundingMode::stochastic : RoundingMode::nearest,
+          .weight_ranges = options.weight_ranges == "recomputed" ? WeightRanges::recomputed
+                                                                 : WeightRanges::fixed,
+          .config_file = options.config,
+          .edge_bw = options.edge_bw,
+          .batch_norms =
+              options.fold_bn_in_sim ? BatchNormMode::fold_in_simulation : BatchNormMode::keep};
+}
+
+/// Gives weights a scale per block of input channels, where their number allows it.
+void set_blocks(QuantizationSimModel& sim, const Options& options) {
+  if (!options.block_size) return;
+  const std::int64_t size = *options.block_size;
+  const NodePredicate fits = [&](const Node& node) {
+    const bool has_weight = node.type() == "Conv" || node.type() == "Gemm";
+    return has_weight && node.inputs()[1]->shape()[1] % size == 0;
+  };
+  if (options.decompressed_bw)
+    set_grouped_blockwise_quantization_for_weights(
+        sim, fits, {.decompressed_bw = *options.decompressed_bw, .block_size = size});
+  else
+    set_blockwise_quantization_for_weights(sim, fits, {.block_size = size});
 }
 
 void run(const Options& options) {
@@ -79,15 +114,11 @@ void run(const Options& options) {
     Executor executor(file.graph, {.seed = options.run.seed});
     top1_float = percent(test_model(executor, test, "float").top1);
   }
-  QuantizationSimModel sim(prepare(std::move(file.graph), options.keep_bn),
-                           {.quant_scheme = parse_quant_scheme(options.scheme),
-                            .default_output_bw = options.output_bw,
-                            .default_param_bw = options.param_bw,
-                            .config_file = options.config,
-                            .edge_bw = options.edge_bw});
+  QuantizationSimModel sim(prepare(std::move(file.graph), options), sim_options(options));
   const std::vector<std::string> warnings = sim.warnings();
   for (const std::string& warning : warnings)
     fmt::print(stderr, "rung quantize: warning: {}\n", warning);
+  set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
   sim.compute_encodings(
       [&](Executor& executor) { test_model(executor, calibration, "calibration"); });
@@ -137,10 +168,25 @@ void add_quantize(Program& program) {
   command.option("--percentile P", options->percentile,
                  "scheme percentile: percentage of the numbers to keep at either end",
                  between(50, 100));
-  command.exclusive_flags("--fold-bn", options->fold_bn, "fold batch norms first (default)",
-                          "--keep-bn", options->keep_bn, "keep batch norms, statistics frozen");
+  command.exclusive_flags({{"--fold-bn", options->fold_bn, "fold batch norms first (default)"},
+                           {"--fold-bn-in-sim", options->fold_bn_in_sim,
+                            "quantize folded weights, train batch norms on"},
+                           {"--keep-bn", options->keep_bn, "keep batch norms, statistics frozen"}});
   command.option("--calibration-images N", options->calibration_images,
                  "training images that ranges are found with", between(1, 1e9));
+  command.option("--data-type NAME", options->data_type,
+                 "int, or float: both bitwidths are then 16 or 32", one_of({"int", "float"}));
+  command.option("--rounding NAME", options->rounding,
+                 "nearest, or stochastic: by chance while rung qat trains",
+                 one_of({"nearest", "stochastic"}));
+  command.option("--weight-ranges NAME", options->weight_ranges,
+                 "fixed, or recomputed: estimated anew at every step of rung qat",
+                 one_of({"fixed", "recomputed"}));
+  command.option("--block-size N", options->block_size,
+                 "a scale per N input channels of weights, where N divides them", between(1, 1e9));
+  command.option("--decompressed-bw N", options->decompressed_bw,
+                 "with --block-size: scales are whole multiples of a channel's (LPBQ)",
+                 between(2, 31));
   add_data_options(command, options->data);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });

@@ -67,6 +67,7 @@ void run_epochs(const Training& training, const Console& console, Report& report
   };
   double top1 = 0;
   for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+    if (training.before_epoch) training.before_epoch(epoch);
     const double first_lr = schedule(training.optimizer.initial_lr(), static_cast<double>(epoch));
     const auto before_step = [&](std::int64_t batch) {
       const double done = static_cast<double>(batch) / static_cast<double>(training.train.size());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,6 +53,7 @@ struct Training {
   nn::DataLoader& test;
   nn::Optimizer& optimizer;
   const Recipe& recipe;
+  std::function<void(std::int64_t epoch)> before_epoch = {};  ///< gets 0, 1, ...
 };
 
 /// Trains all epochs, each followed by a test. Prints a line per epoch; sets "epochs" and "top1".

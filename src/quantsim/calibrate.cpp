@@ -55,7 +55,8 @@ class Rollback {
 };
 
 bool is_calibrated(const QuantizerHandle& quantizer) {
-  return quantizer.enabled() && !quantizer.frozen() && !quantizer.op().quantizer().pass_through();
+  return quantizer.enabled() && !quantizer.frozen() && !quantizer.parameters().empty() &&
+         !quantizer.op().quantizer().pass_through();
 }
 
 void calibrate_parameter(const QuantizerHandle& quantizer) {

@@ -39,7 +39,7 @@ std::int64_t replace_weights(QuantizationSimModel& sim, const NodePredicate& nod
     const Shape& shape = each.source().shape();
     try {
       require(!each.frozen(), "is frozen; unfreeze() it first");
-      made.push_back(make(shape));
+      made.push_back(make(shape, each.bitwidth()));
       made.back()->granularity().check(shape);
     } catch (const Error& error) {
       fail("{}: {}: {}", caller, each.name(), error.what());
@@ -112,22 +112,23 @@ std::int64_t set_blockwise_quantization_for_weights(QuantizationSimModel& sim,
                                                     const NodePredicate& nodes,
                                                     const BlockwiseOptions& options) {
   const Symmetry symmetry = options.symmetric ? Symmetry::symmetric : Symmetry::asymmetric;
-  return replace_weights(sim, nodes, "set_blockwise_quantization_for_weights",
-                         [&](const Shape& shape) {
-                           return std::make_unique<AffineQuantizer>(
-                               blockwise(shape, options.bitwidth, symmetry, options.block_size));
-                         });
+  return replace_weights(
+      sim, nodes, "set_blockwise_quantization_for_weights", [&](const Shape& shape) {
+        return std::make_unique<AffineQuantizer>(blockwise(
+            shape, options.bitwidth == 0 ? now : options.bitwidth, symmetry, options.block_size));
+      });
 }
 
 std::int64_t set_grouped_blockwise_quantization_for_weights(
     QuantizationSimModel& sim, const NodePredicate& nodes, const GroupedBlockwiseOptions& options) {
-  return replace_weights(
-      sim, nodes, "set_grouped_blockwise_quantization_for_weights", [&](const Shape& shape) {
-        return std::make_unique<GroupedBlockQuantizer>(
-            blockwise(shape, options.bitwidth, Symmetry::symmetric, options.block_size),
-            GroupedBlockOptions{.decompressed_bw = options.decompressed_bw,
-                                .block_grouping = options.block_grouping});
-      });
+  return replace_weights(sim, nodes, "set_grouped_blockwise_quantization_for_weights",
+                         [&](const Shape& shape, int now) {
+                           return std::make_unique<GroupedBlockQuantizer>(
+                               blockwise(shape, options.bitwidth == 0 ? now : options.bitwidth,
+                                         Symmetry::symmetric, options.block_size),
+                               GroupedBlockOptions{.decompressed_bw = options.decompressed_bw,
+                                                   .block_grouping = options.block_grouping});
+                         });
 }
 
 std::int64_t set_activation_quantizers_to_float(QuantizationSimModel& sim,

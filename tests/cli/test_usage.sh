@@ -32,6 +32,7 @@ misused "unknown schedule" "cosine" train --model resnet8 --out x.rung --schedul
 misused "unknown scheme" "range_learning_tf" quantize x.rung --out y.rung --scheme best
 misused "bitwidth 1" "--param-bw" quantize x.rung --out y.rung --param-bw 1
 misused "both batch norm flags" "--keep-bn" quantize x.rung --out y.rung --fold-bn --keep-bn
+misused "two batch norm flags" "--keep-bn" quantize x.rung --out y.rung --fold-bn-in-sim --keep-bn
 misused "unknown encodings version" "0.6.1" export x.rung --out y --encodings-version 3
 misused "prefix with a folder" "--prefix" export x.rung --out y --prefix a/b
 misused "a plan and reasons" "--plan" inspect x.rung --plan --why

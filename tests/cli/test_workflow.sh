@@ -64,6 +64,24 @@ check "quantize --keep-bn: batch norms are still there" stdout_has "BatchNormali
 works "qat with batch norms" qat bn.rung --epochs 1 --lr 0.001 --out bn_qat.rung "${small[@]}"
 check "qat: says that ranges are fixed" stdout_has "ranges fixed"
 
+works "quantize with batch norms folded in simulation" quantize model.rung --fold-bn-in-sim \
+  --config per_channel --param-bw 4 --calibration-images 256 --test-images 500 --out sim.rung \
+  --json sim_bn.json
+run inspect sim.rung
+check "quantize --fold-bn-in-sim: batch norms are simulated" stdout_has "FoldedBatchNormalization"
+check "quantize --fold-bn-in-sim: as many quantizers as with --fold-bn" \
+  test "$(number sim_bn.json quantizers)" = "$(number w8a8.json quantizers)"
+works "qat with batch norms folded in simulation" qat sim.rung --epochs 2 --freeze-bn-after 1 \
+  --lr 0.01 --batch-size 32 --out sim_qat.rung --json sim_qat.json "${small[@]}"
+check "qat --freeze-bn-after: has top1" between "$(number sim_qat.json top1)" 20 100
+works "export with batch norms folded in simulation" export sim_qat.rung --out exported_sim \
+  --prefix net
+run inspect exported_sim/net.safetensors
+check "export: a folded layer has its bias" stdout_has "conv1.bias"
+check "export: folded batch norms are gone" lacks stdout "bn1"
+check "export: encodings have the folded weights" grep -qF '"conv1.weight"' \
+  exported_sim/net.encodings
+
 works "export" export qat.rung --out exported --prefix net --json export.json
 check "export: figures are JSON" is_json export.json
 for name in net.safetensors net.encodings net_torch.encodings; do

@@ -30,7 +30,7 @@ RUNG_API QuantizerHandle replace_quantizer(Graph& graph, QuantizerHandle old,
                                            std::unique_ptr<Quantizer> quantizer);
 
 struct BlockwiseOptions {
-  int bitwidth = 4;  ///< 2..31
+  int bitwidth = 0;  ///< 2..31; 0: what the weight's quantizer has
   bool symmetric = true;
   std::int64_t block_size = 0;  ///< input channels that share a scale; must divide their number
 };
@@ -42,7 +42,7 @@ RUNG_API std::int64_t set_blockwise_quantization_for_weights(QuantizationSimMode
                                                              const BlockwiseOptions& options);
 
 struct GroupedBlockwiseOptions {
-  int bitwidth = 4;
+  int bitwidth = 0;  ///< 2..31; 0: what the weight's quantizer has
   int decompressed_bw = 8;
   std::int64_t block_size = 0;
   std::int64_t block_grouping = -1;  ///< blocks that share a float scale; -1: all of a channel
