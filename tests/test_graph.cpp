@@ -113,6 +113,43 @@ TEST_SUITE("graph") {
           std::string::npos);
   }
 
+  TEST_CASE("one input can read another value, unless that would turn the order around") {
+    Small small;
+    const std::uint64_t version = small.graph.version();
+    Node& sum = *small.sum.value().producer();
+    small.graph.replace_input({&sum, 1}, small.relu.value());
+    small.graph.check();
+    CHECK(small.graph.version() > version);
+    CHECK(sum.inputs()[1] == &small.relu.value());
+    CHECK(small.conv.value().uses().size() == 1);
+    CHECK(small.relu.value().uses().size() == 2);
+    Node& relu = *small.relu.value().producer();
+    CHECK(message([&] {
+            small.graph.replace_input({&relu, 0}, small.sum.value());
+          }) == "Graph::replace_input: sum is produced behind relu");
+    CHECK(message([&] {
+            small.graph.replace_input({&sum, 0}, small.x.value());
+          }).find("different shapes") != std::string::npos);
+    CHECK(message([&] {
+            small.graph.replace_input({&sum, 2}, small.relu.value());
+          }).find("no such edge") != std::string::npos);
+    small.graph.check();
+  }
+
+  TEST_CASE("a node can compute something else under its name, of the same shape only") {
+    Small small;
+    const std::uint64_t version = small.graph.version();
+    Node& relu = *small.relu.value().producer();
+    small.graph.replace_op(relu, make_op("Sigmoid"));
+    small.graph.check();
+    CHECK(small.graph.version() > version);
+    CHECK(small.graph.node("relu").type() == "Sigmoid");
+    CHECK(message([&] { small.graph.replace_op(relu, make_op("Flatten")); }).find("other shapes") !=
+          std::string::npos);
+    CHECK(message([&] { small.graph.replace_op(relu, make_op("Add")); }).find("[Add relu]") == 0);
+    CHECK(small.graph.node("relu").type() == "Sigmoid");
+  }
+
   TEST_CASE("a clone shares nothing") {
     Small small;
     Graph copy = small.graph.clone();

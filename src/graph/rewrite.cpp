@@ -8,11 +8,14 @@
 
 namespace rung {
 
+std::size_t Graph::position_of(const Node& node) const {
+  const auto found =
+      std::ranges::find_if(nodes_, [&](const auto& held) { return held.get() == &node; });
+  return static_cast<std::size_t>(found - nodes_.begin());
+}
+
 std::size_t Graph::position_after(const Value& value) const {
-  if (value.producer() == nullptr) return 0;
-  const auto found = std::ranges::find_if(
-      nodes_, [&](const auto& node) { return node.get() == value.producer(); });
-  return static_cast<std::size_t>(found - nodes_.begin()) + 1;
+  return value.producer() == nullptr ? 0 : position_of(*value.producer()) + 1;
 }
 
 Node& Graph::insert_after(Value& value, std::unique_ptr<Op> op, std::span<Value* const> extra,
@@ -68,6 +71,35 @@ void Graph::append_input(Node& node, Value& value) {
   }
   value.uses_.push_back({&node, node.inputs_.size()});
   node.inputs_.push_back(&value);
+  touch();
+}
+
+void Graph::replace_input(Use use, Value& value) {
+  require(use.node != nullptr && use.index < use.node->inputs_.size(),
+          "Graph::replace_input: there is no such edge");
+  Value& old = *use.node->inputs_[use.index];
+  require(old.shape_ == value.shape_, "Graph::replace_input: {} {} and {} {} have different shapes",
+          old.name_, old.shape_, value.name_, value.shape_);
+  require(position_after(value) <= position_of(*use.node),
+          "Graph::replace_input: {} is produced behind {}", value.name_, use.node->name_);
+  std::erase(old.uses_, use);
+  use.node->inputs_[use.index] = &value;
+  value.uses_.push_back(use);
+  touch();
+}
+
+void Graph::replace_op(Node& node, std::unique_ptr<Op> op) {
+  require(op != nullptr, "Graph::replace_op: {} needs an op", node.name_);
+  std::vector<Shape> inputs, outputs;
+  for (const Value* input : node.inputs_) inputs.push_back(input->shape());
+  for (const Value* output : node.outputs_) outputs.push_back(output->shape());
+  try {
+    require(op->infer(inputs) == outputs, "its outputs would have other shapes than those of {}",
+            node.type());
+  } catch (const Error& error) {
+    fail("[{} {}] {}", op->type(), node.name_, error.what());
+  }
+  node.op_ = std::move(op);
   touch();
 }
 

@@ -189,6 +189,11 @@ class RUNG_API Graph {
   void replace_uses(Value& from, Value& to);
   /// Adds an input at the end of a node's list (a bias that folding creates).
   void append_input(Node& node, Value& value);
+  /// Makes one input of a node read another value of the same shape, which must not depend on it.
+  void replace_input(Use use, Value& value);
+  /// Replaces what a node computes; its name, inputs and outputs stay. Throws Error unless the new
+  /// op gives outputs of the same shapes.
+  void replace_op(Node& node, std::unique_ptr<Op> op);
   /// Removes a node whose outputs nobody reads, and its parameters that nobody else reads.
   void remove_node(Node& node);
   /// Removes a one-in-one-out node: its consumers read its first input.
@@ -206,6 +211,7 @@ class RUNG_API Graph {
   Value& new_value(std::string name, Shape shape);
   Node& place_node(std::size_t position, std::unique_ptr<Op> op, std::span<Value* const> inputs,
                    std::string name);
+  std::size_t position_of(const Node& node) const;
   std::size_t position_after(const Value& value) const;
   void erase_value(Value& value);
 
