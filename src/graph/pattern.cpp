@@ -1,6 +1,7 @@
 #include "rung/graph/pattern.h"
 
 #include "core/format.h"
+#include "graph/fold_target.h"
 
 namespace rung {
 
@@ -12,15 +13,6 @@ Node* next_in_chain(const Graph& graph, const Node& node, const ChainOptions& op
   while (next != nullptr && options.transparent && options.transparent(*next))
     next = only_consumer(graph, *next);
   return next;
-}
-
-/// True if all parameters among the node's inputs from `first` on are read by this node alone.
-bool owns_parameters(const Node& node, std::size_t first) {
-  for (std::size_t i = first; i < node.inputs().size(); ++i) {
-    const Value& input = *node.inputs()[i];
-    if (input.parameter() == nullptr || input.uses().size() != 1) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -51,13 +43,10 @@ std::vector<Chain> find_chains(const Graph& graph, const std::vector<std::string
 
 std::vector<FoldablePair> find_foldable_batch_norms(const Graph& graph) {
   std::vector<FoldablePair> pairs;
-  for (const char* type : {"Conv", "Gemm"}) {
-    for (const Chain& chain : find_chains(graph, {type, "BatchNormalization"})) {
-      Node& layer = *chain[0];
-      Node& norm = *chain[1];
-      if (norm.inputs()[0] != &layer.output()) continue;
-      if (owns_parameters(layer, 1) && owns_parameters(norm, 1)) pairs.push_back({&layer, &norm});
-    }
+  for (Node* node : graph.nodes()) {
+    if (node->type() != "BatchNormalization") continue;
+    const FoldTarget target = backward_fold_target(graph, *node);
+    if (target.possible()) pairs.push_back({target.layer, node});
   }
   return pairs;
 }
