@@ -1,23 +1,22 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/format.h"
 #include "ops/fold_arithmetic.h"
-#include "rung/graph/pattern.h"
+#include "ptq/fold.h"
 #include "rung/ops/ops.h"
-#include "rung/ptq/ptq.h"
+#include "rung/ptq/batch_norm.h"
 
 namespace rung::ptq {
 
 namespace {
-
-/// In evaluation a batch norm is y = scale * x + shift, per channel.
-struct Affine {
-  std::vector<float> scale, shift;
-};
 
 struct Normalization {
   std::span<const float> gamma, beta, mean, variance;
@@ -31,42 +30,13 @@ Normalization read(const Node& norm) {
   return {values(1), values(2), values(3), values(4), norm.as<BatchNormalization>()->epsilon};
 }
 
-/// Returns gamma / sigma per channel.
-std::vector<float> gamma_over_sigma(const Node& node) {
-  const Normalization norm = read(node);
-  std::vector<float> factor(norm.gamma.size());
-  for (std::size_t c = 0; c < factor.size(); ++c) {
-    factor[c] = fold_factor(norm.gamma[c], fold_sigma(norm.variance[c], norm.epsilon));
-    require(std::isfinite(factor[c]) && std::isfinite(norm.mean[c]) && std::isfinite(norm.beta[c]),
-            "fold_all_batch_norms: [BatchNormalization {}] channel {} has running_var {}, "
-            "running_mean {}, weight {} and bias {}: cannot be folded",
-            node.name(), c, norm.variance[c], norm.mean[c], norm.gamma[c], norm.beta[c]);
-  }
-  return factor;
-}
-
 /// Returns the layer's bias for writing; creates zeros if it has none.
 std::span<float> editable_bias(Graph& graph, Node& layer, std::int64_t channels) {
   if (layer.inputs().size() < 3) {
-    Value& bias = graph.add_parameter(layer.name() + ".bias", Tensor(Shape{channels}), Role::bias);
+    Value& bias = graph.add_parameter(new_bias_name(layer), Tensor(Shape{channels}), Role::bias);
     graph.append_input(layer, bias);
   }
   return layer.inputs()[2]->parameter()->edit().data();
-}
-
-/// Layer, then batch norm: W*[o] = W[o] g / s; b* = beta + (b - mean) g / s.
-void fold_backward(Graph& graph, Node& layer, Node& norm) {
-  const std::vector<float> factor = gamma_over_sigma(norm);
-  const Normalization n = read(norm);
-  const auto channels = static_cast<std::int64_t>(factor.size());
-  const std::span<float> weight = layer.inputs()[1]->parameter()->edit().data();
-  const std::span<float> bias = editable_bias(graph, layer, channels);
-  const std::size_t row = weight.size() / factor.size();
-  for (std::size_t o = 0; o < factor.size(); ++o) {
-    for (float& w : weight.subspan(o * row, row)) w *= factor[o];
-    bias[o] = fold_bias(bias[o], n.beta[o], n.mean[o], factor[o]);
-  }
-  graph.bypass_node(norm);
 }
 
 /// Batch norm, then layer: W*[:, i] = W[:, i] g_i / s_i;
@@ -94,37 +64,178 @@ void fold_forward(Graph& graph, Node& layer, Node& norm) {
   graph.bypass_node(norm);
 }
 
-/// Zeros that padding adds are not what the batch norm would have made of them.
-bool can_fold_forward(const Node& norm, const Node& layer) {
-  if (layer.inputs()[0] != &norm.output()) return false;
-  for (const Node* node : {&norm, &layer})
-    for (const Value* input : node->inputs().subspan(1))
-      if (input->parameter() == nullptr || input->uses().size() != 1) return false;
+/// Writes scale and shift into weight and bias, and makes the statistics trivial.
+void make_statistics_trivial(Graph& graph, Node& norm) {
+  const std::vector<float> factor = gamma_over_sigma(norm);
+  const auto values = [&](std::size_t i) { return norm.inputs()[i]->parameter()->edit().data(); };
+  const std::span<float> gamma = values(1), beta = values(2), mean = values(3);
+  for (std::size_t c = 0; c < factor.size(); ++c) beta[c] -= mean[c] * factor[c];
+  std::ranges::copy(factor, gamma.begin());
+  std::ranges::fill(mean, 0.0f);
+  std::ranges::fill(values(4), 1.0f);
+  norm.as<BatchNormalization>()->epsilon = 0.0f;
+  norm.as<BatchNormalization>()->frozen = true;
+  graph.touch();
+}
+
+std::string layer_behind_obstacle(const Node& layer) {
   const Conv* conv = layer.as<Conv>();
-  return conv == nullptr || (conv->padding_h == 0 && conv->padding_w == 0 && conv->groups == 1);
+  if (conv == nullptr) return {};
+  if (conv->padding_h != 0 || conv->padding_w != 0)
+    return fmt::format("{} pads with zeros, which the batch norm would not leave zeros",
+                       layer.name());
+  if (conv->groups != 1) return fmt::format("{} has {} groups", layer.name(), conv->groups);
+  return {};
+}
+
+FoldTarget layer_behind(const Graph& graph, const Node& norm, const NodeSet& skipped) {
+  const Node* node = &norm;
+  while (true) {
+    const std::string obstacle = chain_obstacle(graph, node->output());
+    if (!obstacle.empty()) return {nullptr, obstacle};
+    const Use use = node->output().uses()[0];
+    if (skipped.contains(use.node)) {
+      node = use.node;
+      continue;
+    }
+    if (!is_foldable_layer(*use.node) || use.index != 0)
+      return {nullptr, fmt::format("[{} {}] follows it, not a Conv or Gemm", use.node->type(),
+                                   use.node->name())};
+    return {use.node, layer_behind_obstacle(*use.node)};
+  }
+}
+
+/// Says what stands on both sides of a batch norm.
+std::string neighbours(const FoldTarget& backward, const FoldTarget& forward) {
+  const auto side = [](const FoldTarget& target, std::string_view where) {
+    return target.layer == nullptr ? target.obstacle
+                                   : fmt::format("{} stands {} it", target.layer->name(), where);
+  };
+  return side(backward, "in front of") + "; " + side(forward, "behind");
 }
 
 }  // namespace
 
-std::vector<FoldedPair> fold_all_batch_norms(Graph& graph) {
+bool is_batch_norm(const Node& node) { return node.as<BatchNormalization>() != nullptr; }
+
+std::vector<Node*> batch_norms(const Graph& graph) {
+  std::vector<Node*> norms = graph.nodes();
+  std::erase_if(norms, [](const Node* node) { return !is_batch_norm(*node); });
+  return norms;
+}
+
+FoldTarget forward_fold_target(const Graph& graph, const Node& norm, const NodeSet& skipped) {
+  FoldTarget target = layer_behind(graph, norm, skipped);
+  if (target.possible()) target.obstacle = parameter_obstacle(*target.layer);
+  if (target.possible()) target.obstacle = parameter_obstacle(norm);
+  if (target.possible()) target.obstacle = bias_obstacle(graph, *target.layer);
+  return target;
+}
+
+std::string fold_obstacles(const FoldTarget& backward, const FoldTarget& forward) {
+  if (backward.obstacle == forward.obstacle) return backward.obstacle;
+  return backward.obstacle + "; " + forward.obstacle;
+}
+
+// In AIMET's order of float32 operations: golden encodings of folded weights agree bit for bit.
+std::vector<float> gamma_over_sigma(const Node& node) {
+  const Normalization norm = read(node);
+  std::vector<float> factor(norm.gamma.size());
+  for (std::size_t c = 0; c < factor.size(); ++c) {
+    factor[c] = fold_factor(norm.gamma[c], fold_sigma(norm.variance[c], norm.epsilon));
+    require(norm.variance[c] >= 0 && std::isfinite(factor[c]) && std::isfinite(norm.mean[c]) &&
+                std::isfinite(norm.beta[c]),
+            "folding batch norms: [BatchNormalization {}] channel {} has running_var {}, "
+            "running_mean {}, weight {} and bias {}: cannot be folded",
+            node.name(), c, norm.variance[c], norm.mean[c], norm.gamma[c], norm.beta[c]);
+  }
+  return factor;
+}
+
+Parameter& weight_of(const Node& layer) {
+  const Value* weight = layer.inputs()[1];
+  if (weight->parameter() == nullptr) weight = weight->producer()->inputs()[0];
+  return *weight->parameter();
+}
+
+/// Layer, then batch norm: W*[o] = W[o] g / s; b* = beta + (b - mean) g / s.
+void fold_backward(Graph& graph, Node& layer, Node& norm) {
+  const std::vector<float> factor = gamma_over_sigma(norm);
+  const Normalization n = read(norm);
+  const std::span<float> weight = weight_of(layer).edit().data();
+  const std::span<float> bias =
+      editable_bias(graph, layer, static_cast<std::int64_t>(factor.size()));
+  const std::size_t row = weight.size() / factor.size();
+  for (std::size_t o = 0; o < factor.size(); ++o) {
+    for (float& w : weight.subspan(o * row, row)) w *= factor[o];
+    bias[o] = fold_bias(bias[o], n.beta[o], n.mean[o], factor[o]);
+  }
+  graph.bypass_node(norm);
+}
+
+bool has_trivial_statistics(const Node& norm) {
+  const auto* op = norm.as<BatchNormalization>();
+  if (op == nullptr || !op->frozen || op->epsilon != 0.0f) return false;
+  const auto all = [&](std::size_t i, float expected) {
+    const Parameter* parameter = norm.inputs()[i]->parameter();
+    return parameter != nullptr &&
+           std::ranges::all_of(parameter->value().data(), [&](float v) { return v == expected; });
+  };
+  return all(3, 0.0f) && all(4, 1.0f);
+}
+
+std::vector<FoldedPair> fold_all_batch_norms(Graph& graph, const FoldBatchNormsOptions& options) {
   // Everything that can be wrong is found before the first weight changes.
-  for (const Node* node : graph.nodes())
-    if (node->as<BatchNormalization>() != nullptr && node->inputs()[1]->parameter() != nullptr)
-      gamma_over_sigma(*node);
+  for (const Node* norm : batch_norms(graph))
+    if (parameter_obstacle(*norm).empty()) gamma_over_sigma(*norm);
 
   std::vector<FoldedPair> folded;
-  for (const auto& [layer, norm] : find_foldable_batch_norms(graph)) {
-    folded.push_back({layer->name(), norm->name()});
-    fold_backward(graph, *layer, *norm);
+  for (Node* norm : batch_norms(graph)) {  // a norm behind a folded one meets the layer in turn
+    const FoldTarget target = backward_fold_target(graph, *norm);
+    if (!target.possible()) continue;
+    folded.push_back({target.layer->name(), norm->name()});
+    fold_backward(graph, *target.layer, *norm);
   }
-  for (const char* type : {"Conv", "Gemm"}) {
-    for (const Chain& chain : find_chains(graph, {"BatchNormalization", type})) {
-      if (!can_fold_forward(*chain[0], *chain[1])) continue;
-      folded.push_back({chain[1]->name(), chain[0]->name()});
-      fold_forward(graph, *chain[1], *chain[0]);
-    }
+  for (Node* norm : batch_norms(graph) | std::views::reverse) {  // the same from behind
+    const FoldTarget target = forward_fold_target(graph, *norm);
+    if (!target.possible()) continue;
+    folded.push_back({target.layer->name(), norm->name()});
+    fold_forward(graph, *target.layer, *norm);
   }
+  if (options.convert_standalone)
+    for (Node* norm : batch_norms(graph))
+      if (parameter_obstacle(*norm).empty()) make_statistics_trivial(graph, *norm);
   return folded;
+}
+
+void fold_given_batch_norms(Graph& graph, const std::vector<FoldedPair>& pairs) {
+  struct Fold {
+    Node *layer, *norm;
+    bool is_backward;
+  };
+  std::vector<Fold> folds;
+  NodeSet gone;
+  for (const FoldedPair& pair : pairs) {
+    Node &layer = graph.node(pair.layer), &norm = graph.node(pair.batch_norm);
+    require(is_batch_norm(norm), "fold_given_batch_norms: [{} {}] is not a batch norm", norm.type(),
+            norm.name());
+    require(!gone.contains(&norm), "fold_given_batch_norms: {} is named twice", norm.name());
+    const FoldTarget backward = backward_fold_target(graph, norm, gone);
+    const FoldTarget forward = forward_fold_target(graph, norm, gone);
+    const bool is_backward = backward.layer == &layer;
+    require(is_backward || forward.layer == &layer,
+            "fold_given_batch_norms: [{} {}] is not next to {}: {}", layer.type(), layer.name(),
+            norm.name(), neighbours(backward, forward));
+    const FoldTarget& target = is_backward ? backward : forward;
+    require(target.possible(), "fold_given_batch_norms: {} cannot be folded into {}: {}",
+            norm.name(), layer.name(), target.obstacle);
+    gamma_over_sigma(norm);
+    folds.push_back({&layer, &norm, is_backward});
+    gone.insert(&norm);
+  }
+  for (const Fold& fold : folds)
+    fold.is_backward ? fold_backward(graph, *fold.layer, *fold.norm)
+                     : fold_forward(graph, *fold.layer, *fold.norm);
 }
 
 }  // namespace rung::ptq

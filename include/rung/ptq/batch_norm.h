@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rung/core/export.h"
+#include "rung/graph/graph.h"
+
+// What is done about batch norms around quantization. Hardware runs none of its own: they are
+// folded into the weights before a QuantizationSimModel is made, or kept while it is trained, then
+// re-estimated and folded into the scales of the weight quantizers.
+
+namespace rung::ptq {
+
+/// Names a batch norm that was folded, or is to be, and the Conv or Gemm whose weights take it in.
+struct FoldedPair {
+  std::string layer;
+  std::string batch_norm;
+};
+
+struct FoldBatchNormsOptions {
+  /// Give the batch norms that stay trivial statistics: mean 0, variance 1, epsilon 0, weight
+  /// gamma / sigma and bias beta - mean gamma / sigma. Hardware runs them as scale and shift, so
+  /// that is what their quantizers must see. They are `frozen` then: batch statistics would undo
+  /// the scale.
+  bool convert_standalone = true;
+};
+
+/// Folds every batch norm into a neighbouring Conv or Gemm and removes it, so that outputs in
+/// Mode::eval stay the same up to rounding. Backward where possible (layer, then batch norm; W[o]
+/// *= gamma / sigma), else forward (batch norm, then a layer without padding and groups: zeros of
+/// the padding are not what the batch norm would have made of them). Creates the bias
+/// `<layer>.bias` where there was none. Batch norms without such a neighbour stay: at forks, beside
+/// other ops, with parameters that others read; validate_model() says why. Returns the pairs, in
+/// the order they were folded; throws Error, with the graph unchanged, if a statistic is negative
+/// or not finite. AIMET: fold_all_batch_norms.
+RUNG_API std::vector<FoldedPair> fold_all_batch_norms(Graph& graph,
+                                                      const FoldBatchNormsOptions& options = {});
+
+/// Folds these batch norms, in this order, backward if the layer stands in front and forward if it
+/// stands behind; all others stay as they are. Throws Error, with the graph unchanged, for a pair
+/// that is not adjacent or cannot be folded, saying why. AIMET: fold_given_batch_norms.
+RUNG_API void fold_given_batch_norms(Graph& graph, const std::vector<FoldedPair>& pairs);
+
+}  // namespace rung::ptq
