@@ -16,6 +16,11 @@ std::vector<Node*> batch_norms(const Graph& graph);
 /// nodes are stepped over as if they were gone.
 FoldTarget forward_fold_target(const Graph& graph, const Node& norm, const NodeSet& skipped = {});
 
+/// Finds the layer of a sim into whose scales the batch norm behind it can be folded; disabled
+/// quantizers between the two are no barrier. Throws Error if a statistic is negative or not
+/// finite.
+FoldTarget scale_fold_target(const Graph& graph, const Node& norm);
+
 /// Says why neither direction is possible: "it follows [Relu relu1], ...; [Add add] follows it,
 /// ...".
 std::string fold_obstacles(const FoldTarget& backward, const FoldTarget& forward);

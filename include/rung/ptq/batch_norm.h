@@ -5,6 +5,7 @@
 
 #include "rung/core/export.h"
 #include "rung/graph/graph.h"
+#include "rung/quantsim/quantsim.h"
 
 // What is done about batch norms around quantization. Hardware runs none of its own: they are
 // folded into the weights before a QuantizationSimModel is made, or kept while it is trained, then
@@ -41,5 +42,34 @@ RUNG_API std::vector<FoldedPair> fold_all_batch_norms(Graph& graph,
 /// stands behind; all others stay as they are. Throws Error, with the graph unchanged, for a pair
 /// that is not adjacent or cannot be folded, saying why. AIMET: fold_given_batch_norms.
 RUNG_API void fold_given_batch_norms(Graph& graph, const std::vector<FoldedPair>& pairs);
+
+/// Names a batch norm that stays, and why.
+struct SkippedBatchNorm {
+  std::string batch_norm;
+  std::string layer;  ///< in front of it; empty if that is no Conv or Gemm
+  std::string reason;
+};
+
+struct FoldToScaleResult {
+  std::vector<FoldedPair> folded;
+  std::vector<SkippedBatchNorm> skipped;
+};
+
+/// Folds the batch norms of a trained sim into the layers in front of them and moves their weight
+/// quantizers along, so that weight codes and outputs in Mode::eval stay as trained: with c = gamma
+/// / sigma of a channel, W *= c, scale *= |c| and (min, max) *= c, swapped where c < 0; a weight
+/// whose code would move because products are rounded is moved back by a few ulps. That needs an
+/// affine weight quantizer per channel (or per block of a channel) whose range is not found anew in
+/// every step, and nothing quantized between layer and batch norm; others are skipped. The batch
+/// norm's output quantizer moves to the layer: `bn.qdq` becomes `conv.qdq`.
+///
+/// Codes keep their value where c > 0, and become -code where c < 0 (255 - code if asymmetric). A
+/// symmetric grid reaches one step further down than up: a negative c turns the code -128 into 127,
+/// and 127 into -128 where the weight was clipped by half a step or more. AIMET's does, too; a
+/// strict symmetric grid has neither. Where c is 0, or so small that a step would fall below
+/// kMinimumScale, the weights vanish and their codes mean nothing. Optimizers made before hold
+/// parameters that are gone: make a new one to train on. Throws Error, with nothing changed, if a
+/// statistic is negative or not finite. AIMET: fold_all_batch_norms_to_scale.
+RUNG_API FoldToScaleResult fold_all_batch_norms_to_scale(QuantizationSimModel& sim);
 
 }  // namespace rung::ptq
