@@ -22,7 +22,7 @@ BatchNormKernelBase::BatchNormKernelBase(const KernelContext& context, bool batc
   scratch_backward = 2 * images_ * padded_ + 3 * padded_;
   needs = Needs::inputs(0b00011);  // the sign of y follows from x, scale and shift
   require(!batch_statistics_ || images_ * area_ > 1,
-          "[{} {}] needs more than one value per channel in training, got {}", op_type,
+          "[{} {}] needs more than one value per channel for batch statistics, got {}", op_type,
           context.name, x);
 }
 

@@ -12,7 +12,8 @@ namespace {
 class BatchNormKernel final : public BatchNormKernelBase {
  public:
   BatchNormKernel(const BatchNormalization& op, const KernelContext& context)
-      : BatchNormKernelBase(context, context.mode == Mode::train && !op.frozen, op.type()),
+      : BatchNormKernelBase(context, op.estimating || (context.mode == Mode::train && !op.frozen),
+                            op.type()),
         op_(op) {}
 
   std::string name() const override {
@@ -45,7 +46,7 @@ class BatchNormKernel final : public BatchNormKernelBase {
     reduce(io);
     float* running_mean = io.parameter(kMean)->edit().data().data();
     float* running_variance = io.parameter(kVariance)->edit().data().data();
-    const double m = op_.momentum;
+    const double m = op_.estimating ? 1.0 : op_.momentum;
     for (std::int64_t c = 0; c < channels_; ++c) {
       const auto [mean, spread] = moments(io, c);
       const double variance = spread / count(), unbiased = spread / (count() - 1);

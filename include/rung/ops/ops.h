@@ -52,6 +52,9 @@ struct RUNG_API BatchNormalization final : Op {
   float epsilon = 1e-5f;
   float momentum = 0.1f;  ///< PyTorch's: weight of the new batch (ONNX's is 1 minus this)
   bool frozen = false;    ///< use running statistics in training too
+  /// Run-time state, not saved: whatever the mode, normalize by the batch and replace the running
+  /// statistics by its own (momentum 1). Changing it needs Graph::touch().
+  bool estimating = false;
 
   std::string_view type() const override { return "BatchNormalization"; }
   void visit(AttributeVisitor& visitor) override;

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/core/tensor.h"
+#include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/nn/data.h"
 #include "rung/quantsim/quantsim.h"
 
 // What is done about batch norms around quantization. Hardware runs none of its own: they are
@@ -71,5 +77,34 @@ struct FoldToScaleResult {
 /// parameters that are gone: make a new one to train on. Throws Error, with nothing changed, if a
 /// statistic is negative or not finite. AIMET: fold_all_batch_norms_to_scale.
 RUNG_API FoldToScaleResult fold_all_batch_norms_to_scale(QuantizationSimModel& sim);
+
+struct ReestimateOptions {
+  std::int64_t num_batches = 100;  ///< at most; fewer if the epoch ends before
+  /// Runs one batch; empty: executor.forward(batch.images). AIMET: forward_fn.
+  std::function<void(Executor& executor, const nn::Batch& batch)> forward = {};
+  std::function<void(std::int64_t batch, std::int64_t batches)> on_progress = {};
+};
+
+/// Remembers the statistics from before a re-estimation. AIMET: Handle.
+class RUNG_API ReestimationHandle {
+ public:
+  /// Puts the old statistics back; a second call does nothing. The graph must be alive. Throws
+  /// Error, with nothing changed, if a batch norm was removed since. AIMET: Handle.remove.
+  void undo();
+
+ private:
+  friend class Reestimation;
+  Graph* graph_ = nullptr;
+  std::vector<std::pair<std::string, Tensor>> old_;  // parameter name -> value
+};
+
+/// Replaces the running statistics of every batch norm, `frozen` ones too, by the plain average
+/// over batches of each batch's mean and unbiased variance. Batch norms normalize by the batch
+/// meanwhile, everything else (dropout, quantizers) runs as in Mode::eval. Works on the graph of a
+/// sim: statistics then fit the quantized weights. Batch norms that folding has made trivial stay.
+/// Throws Error if there is no batch norm, no batch, or a statistic is not finite; then, and if
+/// anything else throws, the old statistics are back. AIMET: reestimate_bn_stats.
+RUNG_API ReestimationHandle reestimate_bn_stats(Executor& executor, nn::DataLoader& loader,
+                                                const ReestimateOptions& options = {});
 
 }  // namespace rung::ptq
