@@ -3,3 +3,4 @@
 // Post-training quantization and what prepares for it.
 
 #include "rung/ptq/batch_norm.h"
+#include "rung/ptq/validate.h"
