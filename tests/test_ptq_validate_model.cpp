@@ -106,6 +106,8 @@ TEST_SUITE("ptq: validator") {
     graph.set_outputs({Var(graph, graph.value("conv2")), small.relu});
     check_finding(ptq::validate_model(graph), Severity::warning, "conv2.weight", "conv2, conv3");
     CHECK(ptq::validate_model(graph).ok());
+    ptq::prepare_model(graph, {.untie_parameters = true});
+    CHECK(serious(ptq::validate_model(graph)) == 0);
   }
 
   TEST_CASE("a parameter shared behind its quantizer is found, shared ranges are no fault") {
