@@ -2,26 +2,36 @@
 #include <cmath>
 
 #include "core/format.h"
-#include "io/json.h"
+#include "io/encodings_entry.h"
 #include "io/names.h"
-#include "rung/io/encodings.h"
 
 namespace rung::io {
-namespace {
 
-constexpr std::int64_t kMaxBitwidth = 32;
-
-double finite(const JsonPlace& place) {
+double finite_at(const JsonPlace& place) {
   const double value = place.number();
   if (!std::isfinite(value)) place.refuse("must be finite");
   return value;
 }
 
-double positive(const JsonPlace& place) {
-  const double value = finite(place);
+double positive_at(const JsonPlace& place) {
+  const double value = finite_at(place);
   if (!(value > 0)) place.refuse("must be larger than 0");
   return value;
 }
+
+void fill_ranges(TensorEncoding& encoding) {
+  const std::int64_t half = std::int64_t{1} << (encoding.bitwidth - 1);
+  for (std::size_t i = 0; i < encoding.scale.size(); ++i) {
+    const auto scale = static_cast<float>(encoding.scale[i]);
+    // A strict symmetric grid has one code less, which its offset tells.
+    const bool is_strict = encoding.is_symmetric && encoding.offset[i] == 1 - half;
+    const std::int64_t steps = 2 * half - (is_strict ? 2 : 1);
+    encoding.min.push_back(scale * static_cast<float>(encoding.offset[i]));
+    encoding.max.push_back(scale * static_cast<float>(encoding.offset[i] + steps));
+  }
+}
+
+namespace {
 
 std::int64_t offset_at(const JsonPlace& place) { return place.integer(INT32_MIN, INT32_MAX); }
 
@@ -44,7 +54,7 @@ EncodingDtype dtype_at(const JsonPlace& place) {
 struct OldEntry {
   explicit OldEntry(const JsonPlace& entry)
       : dtype(dtype_at(entry["dtype"])),
-        bitwidth(entry["bitwidth"].integer(1, kMaxBitwidth)),
+        bitwidth(entry["bitwidth"].integer(1, kMaxEncodingBitwidth)),
         has_range(dtype == EncodingDtype::integer && (entry.has("min") || entry.has("max"))),
         has_grid(dtype == EncodingDtype::integer && (entry.has("scale") || entry.has("offset"))),
         is_symmetric((has_range || has_grid) && python_bool(entry["is_symmetric"])) {}
@@ -57,12 +67,12 @@ struct OldEntry {
 
 void append(TensorEncoding& encoding, const OldEntry& facts, const JsonPlace& entry) {
   if (facts.has_range) {
-    encoding.min.push_back(finite(entry["min"]));
-    encoding.max.push_back(finite(entry["max"]));
+    encoding.min.push_back(finite_at(entry["min"]));
+    encoding.max.push_back(finite_at(entry["max"]));
     if (encoding.max.back() < encoding.min.back()) entry.refuse("has max < min");
   }
   if (facts.has_grid) {
-    encoding.scale.push_back(positive(entry["scale"]));
+    encoding.scale.push_back(positive_at(entry["scale"]));
     encoding.offset.push_back(offset_at(entry["offset"]));
   }
 }
@@ -123,7 +133,7 @@ TensorEncoding parse_new(const JsonPlace& entry) {
   encoding.name = entry["name"].string();
   encoding.dtype = dtype_at(entry["dtype"]);
   encoding.type = type_at(entry["enc_type"]);
-  encoding.bitwidth = entry["bw"].integer(1, kMaxBitwidth);
+  encoding.bitwidth = entry["bw"].integer(1, kMaxEncodingBitwidth);
   if (encoding.dtype == EncodingDtype::floating || !entry.has("scale")) return encoding;
 
   encoding.is_symmetric = entry["is_sym"].boolean();
@@ -132,31 +142,29 @@ TensorEncoding parse_new(const JsonPlace& entry) {
     entry.refuse(fmt::format("has {} scales and {} offsets", scales.size(), offsets.size()));
   if (encoding.type == EncodingType::per_tensor && scales.size() != 1)
     entry.refuse(fmt::format("is PER_TENSOR, but has {} scales", scales.size()));
-  const float steps = std::ldexp(1.0f, static_cast<int>(encoding.bitwidth)) - 1.0f;
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    encoding.scale.push_back(positive(scales[i]));
+    encoding.scale.push_back(positive_at(scales[i]));
     encoding.offset.push_back(offset_at(offsets[i]));
-    // In float32, as the quantizer computes its effective range.
-    const auto scale = static_cast<float>(encoding.scale[i]);
-    const auto offset = static_cast<float>(encoding.offset[i]);
-    encoding.min.push_back(scale * offset);
-    encoding.max.push_back(scale * (offset + steps));
   }
+  fill_ranges(encoding);
   parse_blocks(encoding, entry);
   return encoding;
 }
 
-std::vector<TensorEncoding> parse_new_list(const JsonPlace& list) {
+template <typename ParseEntry>
+std::vector<TensorEncoding> parse_list(const JsonPlace& list, const ParseEntry& parse_entry) {
   std::vector<TensorEncoding> encodings;
-  for (std::size_t i = 0; i < list.array().size(); ++i) encodings.push_back(parse_new(list[i]));
+  for (std::size_t i = 0; i < list.array().size(); ++i) encodings.push_back(parse_entry(list[i]));
   return encodings;
 }
 
 EncodingsVersion version_at(const JsonPlace& place) {
   const std::string& text = place.string();
   if (text == "0.6.1") return EncodingsVersion::v0_6_1;
-  if (text != "1.0.0") place.refuse("must be \"0.6.1\" or \"1.0.0\", got " + shown_name(text));
-  return EncodingsVersion::v1_0_0;
+  if (text == "1.0.0") return EncodingsVersion::v1_0_0;
+  if (text != "2.0.0")
+    place.refuse("must be \"0.6.1\", \"1.0.0\" or \"2.0.0\", got " + shown_name(text));
+  return EncodingsVersion::v2_0_0;
 }
 
 /// Reads what both kinds of files have beside the encodings.
@@ -169,13 +177,13 @@ void parse_frame(File& file, const JsonPlace& root) {
   }
   if (!root.has("quantizer_args")) return;
   const JsonPlace args = root["quantizer_args"];
-  file.quantizer_args =
-      QuantizerArgs{.activation_bitwidth = args["activation_bitwidth"].integer(1, kMaxBitwidth),
-                    .param_bitwidth = args["param_bitwidth"].integer(1, kMaxBitwidth),
-                    .dtype = args["dtype"].string(),
-                    .is_symmetric = args["is_symmetric"].boolean(),
-                    .per_channel_quantization = args["per_channel_quantization"].boolean(),
-                    .quant_scheme = args["quant_scheme"].string()};
+  file.quantizer_args = QuantizerArgs{
+      .activation_bitwidth = args["activation_bitwidth"].integer(1, kMaxEncodingBitwidth),
+      .param_bitwidth = args["param_bitwidth"].integer(1, kMaxEncodingBitwidth),
+      .dtype = args["dtype"].string(),
+      .is_symmetric = args["is_symmetric"].boolean(),
+      .per_channel_quantization = args["per_channel_quantization"].boolean(),
+      .quant_scheme = args["quant_scheme"].string()};
 }
 
 /// Reads {"0": {...}, "1": {...}} of one side of a module.
@@ -191,24 +199,22 @@ void parse_side(std::vector<ModuleEncoding>& out, const std::string& module,
   }
 }
 
-}  // namespace
-
-EncodingsFile parse_encodings(std::string_view text, std::string_view source) {
-  const Json json = parse_json(text, source);
-  const JsonPlace root(json, std::string(source));
+EncodingsFile tensor_file(const JsonPlace& root) {
   EncodingsFile file;
   file.version = version_at(root["version"]);
-  const JsonPlace activations = root["activation_encodings"], params = root["param_encodings"];
-  const bool old = file.version == EncodingsVersion::v0_6_1;
-  file.activations = old ? parse_old_table(activations) : parse_new_list(activations);
-  file.parameters = old ? parse_old_table(params) : parse_new_list(params);
+  if (file.version == EncodingsVersion::v2_0_0) {
+    file.activations = parse_list(root["encodings"], parse_entry_2_0_0);
+  } else {
+    const JsonPlace activations = root["activation_encodings"], params = root["param_encodings"];
+    const bool old = file.version == EncodingsVersion::v0_6_1;
+    file.activations = old ? parse_old_table(activations) : parse_list(activations, parse_new);
+    file.parameters = old ? parse_old_table(params) : parse_list(params, parse_new);
+  }
   parse_frame(file, root);
   return file;
 }
 
-ModuleEncodingsFile parse_module_encodings(std::string_view text, std::string_view source) {
-  const Json json = parse_json(text, source);
-  const JsonPlace root(json, std::string(source));
+ModuleEncodingsFile module_file(const JsonPlace& root) {
   ModuleEncodingsFile file;
   file.version.reset();
   if (root.has("version")) file.version = version_at(root["version"]);
@@ -222,6 +228,38 @@ ModuleEncodingsFile parse_module_encodings(std::string_view text, std::string_vi
   }
   file.parameters = parse_old_table(root["param_encodings"]);
   parse_frame(file, root);
+  return file;
+}
+
+/// True if activations are filed under modules: {"conv1": {"output": ..}}, not under tensors.
+bool is_keyed_by_module(const JsonPlace& root) {
+  if (!root.has("activation_encodings")) return false;
+  const Json& activations = root["activation_encodings"].json();
+  return activations.is_object() && (activations.empty() || activations.begin()->is_object());
+}
+
+}  // namespace
+
+EncodingsFile parse_encodings(std::string_view text, std::string_view source) {
+  const Json json = parse_json(text, source);
+  return tensor_file(JsonPlace(json, std::string(source)));
+}
+
+ModuleEncodingsFile parse_module_encodings(std::string_view text, std::string_view source) {
+  const Json json = parse_json(text, source);
+  return module_file(JsonPlace(json, std::string(source)));
+}
+
+std::variant<EncodingsFile, ModuleEncodingsFile> parse_any_encodings(std::string_view text,
+                                                                     std::string_view source) {
+  const Json json = parse_json(text, source);
+  const JsonPlace root(json, std::string(source));
+  if (is_keyed_by_module(root)) return module_file(root);
+  if (root.has("version") || root.has("encodings") || root.has("param_encodings"))
+    return tensor_file(root);
+  ModuleEncodingsFile file;
+  file.version.reset();
+  file.parameters = parse_old_table(root);
   return file;
 }
 

@@ -1,9 +1,10 @@
+#include <array>
 #include <cmath>
+#include <set>
 
 #include "core/format.h"
-#include "io/json.h"
+#include "io/encodings_entry.h"
 #include "io/names.h"
-#include "rung/io/encodings.h"
 
 namespace rung::io {
 namespace {
@@ -23,7 +24,9 @@ std::string_view type_name(EncodingType type) {
   }
 }
 
-void check(const TensorEncoding& encoding) {
+}  // namespace
+
+void check_consistent(const TensorEncoding& encoding) {
   const std::string name = shown_name(encoding.name);
   const std::size_t count = encoding.scale.size();
   require(encoding.offset.size() == count, "{}: {} has {} scales, but {} offsets", kSource, name,
@@ -38,6 +41,8 @@ void check(const TensorEncoding& encoding) {
     for (const double number : *numbers)
       require(std::isfinite(number), "{}: {} has a number that is not finite", kSource, name);
 }
+
+namespace {
 
 /// One entry of the 0.6.1 layout: a channel, or what is known without a range.
 Json old_entry(const TensorEncoding& encoding, std::size_t channel) {
@@ -58,7 +63,7 @@ Json old_entry(const TensorEncoding& encoding, std::size_t channel) {
 }
 
 Json old_entries(const TensorEncoding& encoding) {
-  check(encoding);
+  check_consistent(encoding);
   require(encoding.type == EncodingType::per_tensor || encoding.type == EncodingType::per_channel,
           "{}: {} is quantized in blocks, which version 0.6.1 cannot express; use 1.0.0", kSource,
           shown_name(encoding.name));
@@ -80,7 +85,7 @@ Json old_table(const std::vector<TensorEncoding>& encodings) {
 }
 
 Json new_entry(const TensorEncoding& encoding) {
-  check(encoding);
+  check_consistent(encoding);
   Json entry = {
       {"name", encoding.name}, {"bw", encoding.bitwidth}, {"enc_type", type_name(encoding.type)}};
   if (encoding.dtype == EncodingDtype::floating) {
@@ -101,10 +106,32 @@ Json new_entry(const TensorEncoding& encoding) {
   return entry;
 }
 
+template <typename MakeEntry>
+void append(Json& list, const std::vector<TensorEncoding>& encodings, const MakeEntry& make_entry) {
+  std::set<std::string_view> names;
+  for (const Json& entry : list) names.insert(entry["name"].get_ref<const std::string&>());
+  for (const TensorEncoding& encoding : encodings) {
+    require(names.insert(encoding.name).second, "{}: {} appears twice", kSource,
+            shown_name(encoding.name));
+    list.push_back(make_entry(encoding));
+  }
+}
+
 Json new_list(const std::vector<TensorEncoding>& encodings) {
   Json list = Json::array();
-  for (const TensorEncoding& encoding : encodings) list.push_back(new_entry(encoding));
+  append(list, encodings, new_entry);
   return list;
+}
+
+/// Version 2.0.0 has no frame in AIMET; what is known is written all the same.
+Json flat_file(const EncodingsFile& file, const Json& args) {
+  Json list = Json::array();
+  append(list, file.activations, entry_2_0_0);
+  append(list, file.parameters, entry_2_0_0);
+  Json root = {{"version", to_string(file.version)}, {"encodings", std::move(list)}};
+  if (!file.excluded_layers.empty()) root["excluded_layers"] = file.excluded_layers;
+  if (!args.is_null()) root["quantizer_args"] = args;
+  return root;
 }
 
 Json args_json(const QuantizerArgs& args) {
@@ -116,24 +143,34 @@ Json args_json(const QuantizerArgs& args) {
           {"quant_scheme", args.quant_scheme}};
 }
 
+constexpr std::array<std::pair<EncodingsVersion, std::string_view>, 3> kVersions = {{
+    {EncodingsVersion::v0_6_1, "0.6.1"},
+    {EncodingsVersion::v1_0_0, "1.0.0"},
+    {EncodingsVersion::v2_0_0, "2.0.0"},
+}};
+
 }  // namespace
 
 std::string_view to_string(EncodingsVersion version) {
-  return version == EncodingsVersion::v0_6_1 ? "0.6.1" : "1.0.0";
+  for (const auto& [known, text] : kVersions)
+    if (known == version) return text;
+  return "unknown";
 }
 
 EncodingsVersion encodings_version(std::string_view text) {
-  if (text == "0.6.1") return EncodingsVersion::v0_6_1;
-  if (text == "1.0.0") return EncodingsVersion::v1_0_0;
-  fail("unknown encodings version {}: known are 0.6.1 and 1.0.0", shown_name(text));
+  for (const auto& [version, known] : kVersions)
+    if (known == text) return version;
+  fail("unknown encodings version {}: known are 0.6.1, 1.0.0 and 2.0.0", shown_name(text));
 }
 
 std::string encodings_text(const EncodingsFile& file) {
+  const Json args = file.quantizer_args ? args_json(*file.quantizer_args) : Json();
+  if (file.version == EncodingsVersion::v2_0_0) return dump_json(flat_file(file, args), kSource, 4);
   const bool old = file.version == EncodingsVersion::v0_6_1;
   Json root = {{"version", to_string(file.version)}, {"excluded_layers", file.excluded_layers}};
   root["activation_encodings"] = old ? old_table(file.activations) : new_list(file.activations);
   root["param_encodings"] = old ? old_table(file.parameters) : new_list(file.parameters);
-  if (file.quantizer_args) root["quantizer_args"] = args_json(*file.quantizer_args);
+  if (!args.is_null()) root["quantizer_args"] = args;
   return dump_json(root, kSource, 4);
 }
 

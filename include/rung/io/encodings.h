@@ -4,18 +4,22 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "rung/core/export.h"
 
 // AIMET's encodings files as plain data: no graph, no quantizer, only what stands in the file.
 // Codes are AIMET's: value = (code + offset) * scale with code in [0, 2^bitwidth - 1], so that a
-// symmetric int8 encoding has offset -128 and an asymmetric one round(min / scale) <= 0.
+// symmetric int8 encoding has offset -128 and an asymmetric one round(min / scale) <= 0. Version
+// 2.0.0 has ONNX's view of the same: value = (code - zero_point) * scale, with signed or unsigned
+// codes; it is translated when it is read and written.
 
 namespace rung::io {
 
-/// The file layouts that are read and written. 0.6.1 cannot express block quantization.
-enum class EncodingsVersion { v0_6_1, v1_0_0 };
+/// The file layouts that are read and written. 0.6.1 cannot express block quantization; 2.0.0 only
+/// has 2, 4, 8, 16 and (for biases) 32 bits, and does not say whether a grid is meant symmetric.
+enum class EncodingsVersion { v0_6_1, v1_0_0, v2_0_0 };
 /// Returns the text that stands in the file, e.g. "1.0.0".
 RUNG_API std::string_view to_string(EncodingsVersion version);
 /// Returns the version of this text; throws Error listing the known ones.
@@ -44,6 +48,12 @@ struct TensorEncoding {
   std::int64_t compressed_bitwidth = 0;  ///< lpbq only; bitwidth is the decompressed one
   std::vector<std::int64_t> per_block_int_scale = {};  ///< lpbq only
 
+  // What only version 2.0.0 tells; the others leave it as it is here.
+  std::optional<std::int64_t> axis = {};  ///< of the channels; with blocks: along which they lie
+  std::vector<std::int64_t> block_shape = {};  ///< blocks along each axis of the tensor
+  bool is_signed = false;       ///< codes are written as int8, not as uint8; see zero points above
+  std::string float_type = {};  ///< floating: "float16", "bfloat16", "float8e4m3fn", ...
+
   friend bool operator==(const TensorEncoding&, const TensorEncoding&) = default;
 };
 
@@ -59,7 +69,8 @@ struct QuantizerArgs {
 };
 
 /// A file keyed by tensor name (AIMET's <prefix>.encodings). Version 1.0.0 keeps the order of the
-/// lists, 0.6.1 sorts by name.
+/// lists, 0.6.1 sorts by name. Version 2.0.0 has one list that does not tell activations from
+/// parameters: it is written in this order, and read into `activations`.
 struct EncodingsFile {
   EncodingsVersion version = EncodingsVersion::v1_0_0;
   std::vector<TensorEncoding> activations = {}, parameters = {};
@@ -94,7 +105,8 @@ struct ModuleEncodingsFile {
 };
 
 /// Returns the file's text: keys sorted, indented by 4, numbers that read back exactly. Throws
-/// Error naming the tensor if an encoding is inconsistent or the version cannot express it.
+/// Error naming the tensor if an encoding is inconsistent, appears twice, or the version cannot
+/// express it.
 RUNG_API std::string encodings_text(const EncodingsFile& file);
 RUNG_API std::string encodings_text(const ModuleEncodingsFile& file);
 
@@ -102,5 +114,10 @@ RUNG_API std::string encodings_text(const ModuleEncodingsFile& file);
 /// e.g. `param_encodings["conv1.weight"][0].scale`.
 RUNG_API EncodingsFile parse_encodings(std::string_view text, std::string_view source);
 RUNG_API ModuleEncodingsFile parse_module_encodings(std::string_view text, std::string_view source);
+
+/// Reads a file of either keying, told apart by its layout. A file that is only a table of
+/// parameters (AIMET's old AdaRound export) is read as keyed by module.
+RUNG_API std::variant<EncodingsFile, ModuleEncodingsFile> parse_any_encodings(
+    std::string_view text, std::string_view source);
 
 }  // namespace rung::io
