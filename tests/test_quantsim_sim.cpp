@@ -18,33 +18,8 @@ namespace {
 
 const Shape kInput{4, 2, 6, 6};
 
-void calibrate(QuantizationSimModel& sim) {
-  sim.compute_encodings([](Executor& executor) {
-    executor.forward(random_tensor(kInput, 1));
-    executor.forward(random_tensor(kInput, 2));
-  });
-}
-
-std::vector<float> values(const Tensor& tensor) {
-  return {tensor.data().begin(), tensor.data().end()};
-}
-
-std::vector<float> run(QuantizationSimModel& sim) {
-  return values(sim.executor().forward(random_tensor(kInput, 3)));
-}
-
-/// Everything that calibration may change, as text.
-std::string fingerprint(QuantizationSimModel& sim) {
-  std::ostringstream text;
-  text.precision(9);
-  for (const QuantizerHandle& each : sim.quantizers()) {
-    text << each << ' ' << static_cast<int>(each.op().mode());
-    for (const Parameter* parameter : each.parameters())
-      for (const float v : parameter->value().data()) text << ' ' << v;
-    text << '\n';
-  }
-  return text.str();
-}
+void calibrate(QuantizationSimModel& sim) { calibrate_small_net(sim); }
+std::vector<float> run(QuantizationSimModel& sim) { return run_small_net(sim); }
 
 }  // namespace
 

@@ -1,7 +1,10 @@
 // compute_encodings: weights first, from their present values; then activations, observed
 // unquantized while the weights are already quantized, so that they carry the weights' noise.
 
+#include <algorithm>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,107 +13,156 @@
 #include "quantsim/fixed_sides.h"
 #include "quantsim/batch_norm_fold.h"
 #include "quantsim/impl.h"
+#include "quantsim/rollback.h"
+#include "quantsim/sharing.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {
 
 namespace {
 
-/// Remembers every quantizer and puts it back unless keep() is called.
-class Rollback {
- public:
-  explicit Rollback(const std::vector<QuantizerHandle>& quantizers) {
-    for (const QuantizerHandle& each : quantizers) {
-      Saved saved{
-          &each.op(), each.op().quantizer().clone(), each.op().initialized(), each.op().mode(), {}};
-      for (Parameter* parameter : each.parameters())
-        saved.values.emplace_back(parameter, parameter->value().clone());
-      saved_.push_back(std::move(saved));
-    }
-  }
-  ~Rollback() {
-    if (kept_) return;
-    for (Saved& saved : saved_) {
-      saved.op->cancel_observing();
-      saved.op->set_quantizer(std::move(saved.quantizer));
-      saved.op->set_initialized(saved.initialized);
-      saved.op->set_mode(saved.mode);
-      for (auto& [parameter, value] : saved.values) parameter->edit().copy_from(value);
-    }
-  }
-  Rollback(const Rollback&) = delete;
-  Rollback& operator=(const Rollback&) = delete;
-  void keep() { kept_ = true; }
-
- private:
-  struct Saved {
-    QuantizeDequantize* op;
-    std::unique_ptr<Quantizer> quantizer;
-    bool initialized;
-    QuantizeMode mode;
-    std::vector<std::pair<Parameter*, Tensor>> values;
-  };
-  std::vector<Saved> saved_;
-  bool kept_ = false;
-};
-
 bool is_calibrated(const QuantizerHandle& quantizer) {
   return quantizer.enabled() && !quantizer.frozen() && !quantizer.parameters().empty() &&
          !quantizer.op().quantizer().pass_through();
 }
 
-void calibrate_parameter(const QuantizerHandle& quantizer) {
+void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view caller) {
   const Tensor numbers = quantsim::parameter_numbers(quantizer.source());
   try {
     quantizer.op().begin_observing();
     quantizer.op().observe(numbers.data(), numbers.shape());
     quantizer.op().finish_observing(quantizer.parameters());
   } catch (const Error& error) {
-    fail("compute_encodings: parameter {}: {}", quantizer.name(), error.what());
+    fail("{}: parameter {}: {}", caller, quantizer.name(), error.what());
   }
+  quantsim::share_settings(quantizer.node());
 }
+
+/// Ranges are trained in a range learning scheme, once they are there.
+void set_learned(QuantizerHandle& quantizer, QuantScheme scheme) {
+  quantizer.set_learned(is_range_learning(scheme) && quantizer.initialized() &&
+                        !quantizer.frozen());
+}
+
+/// One calibration of one sim: begins to observe, finishes, or puts everything back.
+class Calibration {
+ public:
+  explicit Calibration(QuantizationSimModel& sim)
+      : sim_(sim), all_(sim.quantizers()), rollback_(all_), fixed_sides_(sim) {
+    for (const QuantizerHandle& each : all_) {
+      const bool is_parameter = each.place() == QuantizerPlace::parameter;
+      if (is_parameter && is_calibrated(each)) calibrate_parameter(each, "compute_encodings");
+      if (is_parameter) continue;
+      each.op().set_mode(QuantizeMode::pass);  // a frozen one does not quantize meanwhile either
+      if (!is_calibrated(each)) continue;
+      each.op().begin_observing();
+      add(each);
+    }
+  }
+
+  void finish(const CalibrationOptions& options) {
+    std::vector<std::string> unobserved;
+    for (const Group& group : groups_) finish_group(group, unobserved);
+    require(unobserved.empty() || options.allow_unobserved,
+            "compute_encodings: no data went through {} of {} quantizers: {}", unobserved.size(),
+            observed_, fmt::join(unobserved, ", "));
+    for (QuantizerHandle& each : all_) {
+      each.op().set_mode(QuantizeMode::quantize);
+      set_learned(each, sim_.options().quant_scheme);
+      fixed_sides_.keep_from_training(each);
+    }
+  }
+  void keep() { rollback_.keep(); }
+
+ private:
+  using Group = std::vector<QuantizerHandle>;  // one quantizer, in several places
+
+  void add(const QuantizerHandle& quantizer) {
+    ++observed_;
+    const std::vector<Parameter*> parameters = quantizer.parameters();
+    const Parameter* key = parameters.empty() ? nullptr : parameters.front();
+    const auto known = key == nullptr ? group_of_.end() : group_of_.find(key);
+    if (known != group_of_.end()) {
+      groups_[known->second].push_back(quantizer);
+      return;
+    }
+    if (key != nullptr) group_of_[key] = groups_.size();
+    groups_.push_back({quantizer});
+  }
+
+  /// The range of a shared quantizer covers what was seen in all its places; two places that saw
+  /// the same value count once.
+  void finish_group(const Group& group, std::vector<std::string>& unobserved) const {
+    const auto leader = std::ranges::find_if(
+        group, [](const QuantizerHandle& each) { return each.op().observed_count() > 0; });
+    if (leader == group.end()) {
+      for (const QuantizerHandle& each : group) {
+        each.op().cancel_observing();
+        unobserved.push_back(each.name());
+      }
+      return;
+    }
+    std::set<const Value*> seen{&leader->source()};
+    for (const QuantizerHandle& each : group) {
+      if (&each.op() == &leader->op()) continue;
+      const auto from = each.op().estimators(), to = leader->op().estimators();
+      const bool is_new = each.op().observed_count() > 0 && seen.insert(&each.source()).second;
+      for (std::size_t c = 0; is_new && c < to.size(); ++c) to[c]->merge(*from[c]);
+      each.op().cancel_observing();
+    }
+    leader->op().finish_observing(leader->parameters());
+    fixed_sides_.restore(*leader);
+    quantsim::share_settings(leader->node());
+  }
+
+  QuantizationSimModel& sim_;
+  std::vector<QuantizerHandle> all_;
+  quantsim::Rollback rollback_;
+  quantsim::FixedSides fixed_sides_;
+  std::vector<Group> groups_;
+  std::map<const Parameter*, std::size_t> group_of_;
+  std::size_t observed_ = 0;
+};
 
 }  // namespace
 
 void QuantizationSimModel::compute_encodings(const Callback& callback, CalibrationOptions options) {
   require(static_cast<bool>(callback), "compute_encodings: the callback is empty");
-  std::vector<QuantizerHandle> all = quantizers();
-  Rollback rollback(all);
-  const quantsim::FixedSides fixed_sides(*this);
-
-  std::vector<QuantizerHandle> observed;
-  for (const QuantizerHandle& each : all) {
-    const bool is_parameter = each.place() == QuantizerPlace::parameter;
-    if (is_parameter && is_calibrated(each)) calibrate_parameter(each);
-    if (is_parameter) continue;
-    each.op().set_mode(QuantizeMode::pass);  // a frozen one does not quantize meanwhile either
-    if (!is_calibrated(each)) continue;
-    each.op().begin_observing();
-    observed.push_back(each);
-  }
-
+  Calibration calibration(*this);
   callback(impl_->executor);
+  calibration.finish(options);
+  calibration.keep();
+}
 
-  std::vector<std::string> unobserved;
-  for (const QuantizerHandle& each : observed) {
-    if (each.op().observed_count() == 0) {
-      each.op().cancel_observing();
-      unobserved.push_back(each.name());
-    } else {
-      each.op().finish_observing(each.parameters());
-      fixed_sides.restore(each);
-    }
-  }
-  require(unobserved.empty() || options.allow_unobserved,
-          "compute_encodings: no data went through {} of {} quantizers: {}", unobserved.size(),
-          observed.size(), fmt::join(unobserved, ", "));
-  for (QuantizerHandle& each : all) {
-    each.op().set_mode(QuantizeMode::quantize);
-    each.set_learned(is_range_learning(impl_->options.quant_scheme) && each.initialized() &&
-                     !each.frozen());
-    fixed_sides.keep_from_training(each);
+void QuantizationSimModel::compute_param_encodings() {
+  const std::vector<QuantizerHandle> all = quantizers();
+  quantsim::Rollback rollback(all);
+  for (QuantizerHandle each : all) {
+    if (each.place() != QuantizerPlace::parameter || !is_calibrated(each)) continue;
+    calibrate_parameter(each, "compute_param_encodings");
+    set_learned(each, impl_->options.quant_scheme);
   }
   rollback.keep();
+}
+
+void compute_encodings_for_sims(std::span<QuantizationSimModel* const> sims,
+                                const SimsCallback& callback, CalibrationOptions options) {
+  require(static_cast<bool>(callback), "compute_encodings_for_sims: the callback is empty");
+  require(!sims.empty(), "compute_encodings_for_sims: there is no sim");
+  std::vector<Executor*> executors;
+  std::set<const QuantizationSimModel*> known;
+  for (QuantizationSimModel* sim : sims) {
+    require(sim != nullptr && known.insert(sim).second,
+            "compute_encodings_for_sims: sim {} is null or given twice", executors.size());
+    executors.push_back(&sim->executor());
+  }
+  // If one fails, all are as before.
+  std::vector<std::unique_ptr<Calibration>> calibrations;
+  for (QuantizationSimModel* sim : sims)
+    calibrations.push_back(std::make_unique<Calibration>(*sim));
+  callback(executors);
+  for (const auto& calibration : calibrations) calibration->finish(options);
+  for (const auto& calibration : calibrations) calibration->keep();
 }
 
 }  // namespace rung

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "rung/quantsim/quantsim.h"
 
@@ -18,6 +19,7 @@ struct QuantizationSimModel::Impl {
   QuantSimOptions options;
   std::string config_text;  // as read: a restored sim must not need the file
   QuantSimConfig config;
+  std::vector<std::string> excluded_layers;  // sorted
   Graph graph;
   Executor executor;  // refers to graph
 };

@@ -8,6 +8,7 @@
 
 #include "core/format.h"
 #include "quantsim/batch_norm_fold.h"
+#include "quantsim/sharing.h"
 
 namespace rung {
 
@@ -40,6 +41,9 @@ std::vector<Range> covering(std::span<const Range> ranges, const Quantizer& quan
 QuantizerHandle::QuantizerHandle(Graph& graph, Node& node) : graph_(&graph), node_(&node) {
   require(node.as<QuantizeDequantize>() != nullptr, "[{} {}] is not a quantizer", node.type(),
           node.name());
+  for (const Value* value : node.inputs().subspan(1))
+    require(value->parameter() != nullptr, "quantizer {}: {} is not a parameter", node.name(),
+            value->name());
 }
 
 std::string QuantizerHandle::name() const {
@@ -85,6 +89,7 @@ void QuantizerHandle::change_quantizer(const Change& change) {
   change(*changed);
   op().set_quantizer(std::move(changed));
   if (!old_ranges.empty()) op().set_ranges(covering(old_ranges, op().quantizer()), parameters());
+  quantsim::share_settings(*node_);
 }
 
 void QuantizerHandle::set_bitwidth(int bitwidth) {
@@ -104,6 +109,19 @@ void QuantizerHandle::set_ranges(std::span<const Range> ranges) {
   } catch (const Error& error) {
     fail("quantizer {}: {}", name(), error.what());
   }
+  quantsim::share_settings(*node_);
+}
+
+void QuantizerHandle::set_range_estimator(const RangeEstimator& estimator) {
+  for (Node* node : quantsim::sharing_nodes(*node_))
+    node->as<QuantizeDequantize>()->set_estimator(estimator.clone());
+}
+
+void QuantizerHandle::reset_encoding_stats() {
+  require_unfrozen("range");
+  set_learned(false);
+  op().set_initialized(false);
+  quantsim::share_settings(*node_);
 }
 
 std::vector<Range> QuantizerHandle::ranges() const {
@@ -126,9 +144,13 @@ void QuantizerHandle::freeze() {
   require(initialized(), "quantizer {}: cannot freeze it before it has a range", name());
   op().set_frozen(true);
   set_learned(false);
+  quantsim::share_settings(*node_);
 }
 
-void QuantizerHandle::unfreeze() { op().set_frozen(false); }
+void QuantizerHandle::unfreeze() {
+  op().set_frozen(false);
+  quantsim::share_settings(*node_);
+}
 
 bool QuantizerHandle::learned() const {
   const std::vector<Parameter*> all = parameters();

@@ -141,7 +141,9 @@ std::string QuantizationSimModel::state() const {
                    {"is_stochastic", is_stochastic(impl_->options)},
                    {"is_recomputed", is_recomputed(impl_->options)},
                    {"config_file", impl_->options.config_file},
-                   {"config", impl_->config_text}};
+                   {"config", impl_->config_text},
+                   {"excluded_layers", impl_->excluded_layers},
+                   {"step_count", impl_->executor.step_count()}};
   if (impl_->options.edge_bw) json["edge_bw"] = *impl_->options.edge_bw;
   if (impl_->options.enforce_supported_kernels) json["enforce_supported_kernels"] = true;
   if (impl_->options.batch_norms != BatchNormMode::keep)
@@ -169,10 +171,20 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   if (json.has("batch_norms")) options.batch_norms = batch_norm_mode(json["batch_norms"]);
   std::string text = json["config"].string();
   QuantSimConfig config = parse_config(text, options.config_file);
+  std::vector<std::string> excluded;
+  if (json.has("excluded_layers")) {
+    const io::JsonPlace layers = json["excluded_layers"].array();
+    for (std::size_t i = 0; i < layers.size(); ++i) excluded.push_back(layers[i].string());
+  }
 
-  require(!find_quantizers(graph).empty(), "quantization state: the graph has no quantizers");
-  return QuantizationSimModel(std::make_unique<Impl>(std::move(options), std::move(text),
-                                                     std::move(config), std::move(graph)));
+  require(!excluded.empty() || !find_quantizers(graph).empty(),
+          "quantization state: the graph has no quantizers");
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(text), std::move(config),
+                                     std::move(graph));
+  impl->excluded_layers = std::move(excluded);
+  if (json.has("step_count"))
+    impl->executor.set_step_count(static_cast<std::uint64_t>(json["step_count"].integer(0)));
+  return QuantizationSimModel(std::move(impl));
 }
 
 Graph& QuantizationSimModel::graph() { return impl_->graph; }
@@ -180,6 +192,10 @@ const Graph& QuantizationSimModel::graph() const { return impl_->graph; }
 Executor& QuantizationSimModel::executor() { return impl_->executor; }
 const QuantSimOptions& QuantizationSimModel::options() const { return impl_->options; }
 const QuantSimConfig& QuantizationSimModel::config() const { return impl_->config; }
+
+const std::vector<std::string>& QuantizationSimModel::excluded_layers() const {
+  return impl_->excluded_layers;
+}
 
 void QuantizationSimModel::set_percentile_value(double percentile) {
   require(impl_->options.quant_scheme == QuantScheme::post_training_percentile,

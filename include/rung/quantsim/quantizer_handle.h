@@ -21,11 +21,13 @@ enum class QuantizerPlace {
   edge,       ///< on one edge only; AIMET: input_quantizers
 };
 
-/// Looks at and changes one quantizer of a graph. A light handle, valid as long as the graph; every
-/// change takes effect at the next forward.
+/// Looks at and changes one quantizer of a graph. A light handle, valid as long as the node; every
+/// change takes effect at the next forward. Quantizers that share their parameters (the edges of
+/// one value; see propagate_output_encodings) are one: what one handle changes changes them all,
+/// only enabled() is each place's own.
 class RUNG_API QuantizerHandle {
  public:
-  /// Throws Error if the node is no QuantizeDequantize.
+  /// Throws Error if the node is no QuantizeDequantize, or its min and max are no parameters.
   QuantizerHandle(Graph& graph, Node& node);
 
   /// Returns the node's name without ".qdq": a parameter ("layer1.0.conv1.weight"), a value
@@ -60,6 +62,12 @@ class RUNG_API QuantizerHandle {
   void set_range(Range range) { set_ranges({&range, 1}); }
   /// Sets one range per channel, or one for all.
   void set_ranges(std::span<const Range> ranges);
+  /// Forgets the range, as before the first calibration; throws Error if frozen. AIMET:
+  /// reset_encoding_stats.
+  void reset_encoding_stats();
+  /// Sets how calibration finds the range, e.g. *make_percentile(99.9). AIMET: quant_scheme of one
+  /// quantizer, encoding_analyzer.
+  void set_range_estimator(const RangeEstimator& estimator);
   /// Returns the stored ranges, one per channel; throws Error before initialized().
   std::vector<Range> ranges() const;
   /// Returns what min and max mean: scale and offset; throws Error before initialized().

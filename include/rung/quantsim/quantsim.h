@@ -4,6 +4,7 @@
 #include <iosfwd>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,7 +94,8 @@ struct ExportOptions {
 };
 
 /// A model whose tensors go through quantizers: quantization simulation. Owns a copy of the graph
-/// with QuantizeDequantize nodes, and an executor for it. AIMET: QuantizationSimModel.
+/// with QuantizeDequantize nodes, and an executor for it. All methods that throw Error leave the
+/// sim as it was. AIMET: QuantizationSimModel.
 class RUNG_API QuantizationSimModel {
  public:
   using Callback = std::function<void(Executor&)>;
@@ -106,12 +108,7 @@ class RUNG_API QuantizationSimModel {
   QuantizationSimModel(QuantizationSimModel&&) noexcept;
   QuantizationSimModel& operator=(QuantizationSimModel&&) noexcept;
 
-  /// Takes a graph that has its quantizers and what state() said about it: restores a sim from a
-  /// model file. Throws Error if the state cannot be read or the graph has no quantizers.
-  static QuantizationSimModel from_state(Graph graph, std::string_view state);
-  /// Returns the options and the configuration as JSON text; ranges, bitwidths, what is frozen and
-  /// what is learned are in the graph's nodes and parameters.
-  std::string state() const;
+  // ---- looking
 
   Graph& graph();
   const Graph& graph() const;
@@ -130,6 +127,15 @@ class RUNG_API QuantizationSimModel {
   /// get_original_model.
   Graph get_original_model(const OriginalModelOptions& options = {}) const;
 
+  /// Returns the quantizer of this name, with or without ".qdq" (see QuantizerHandle::name), or of
+  /// this AIMET name; throws Error with close names if there is none.
+  QuantizerHandle quantizer(std::string_view name);
+  std::vector<QuantizerHandle> quantizers();  ///< in network order
+  /// Returns the layers that exclude_layers_from_quantization was given, sorted.
+  const std::vector<std::string>& excluded_layers() const;
+
+  // ---- calibrating
+
   /// Computes every enabled quantizer's range: those of parameters from their present values, then
   /// those of activations from what `callback` runs through the executor (in Mode::eval).
   /// Meanwhile parameters are quantized and activations only observed. Frozen quantizers keep
@@ -137,14 +143,26 @@ class RUNG_API QuantizationSimModel {
   /// Error naming the quantizers that saw no data, or the tensor with NaN or infinite elements;
   /// then (and if the callback throws) every quantizer is as before. AIMET: compute_encodings.
   void compute_encodings(const Callback& callback, CalibrationOptions options = {});
+  /// Computes the ranges of the parameters' quantizers alone, from their present values: after
+  /// training with fixed ranges, whose weights have moved. Frozen and disabled ones are left alone.
+  /// Throws Error naming a parameter with NaN or infinite elements. AIMET: compute_param_encodings.
+  void compute_param_encodings();
   /// Sets which percentage of the numbers the percentile scheme keeps at either end, 50 < p <= 100,
   /// from the next compute_encodings on. Throws Error with any other scheme.
   void set_percentile_value(double percentile);
 
-  /// Returns the quantizer of this name, with or without ".qdq" (see QuantizerHandle::name), or of
-  /// this AIMET name; throws Error with close names if there is none.
-  QuantizerHandle quantizer(std::string_view name);
-  std::vector<QuantizerHandle> quantizers();  ///< in network order
+  // ---- choosing what is quantized
+
+  /// Removes every quantizer of these layers: on their inputs, behind their outputs and on their
+  /// parameters. A layer is a node, or a prefix that stands for all nodes below it ("layer1.0").
+  /// They are recorded as `excluded_layers` of all files. Throws Error for a name that is no layer,
+  /// and if another layer reads one of the parameters. AIMET: exclude_layers_from_quantization.
+  void exclude_layers_from_quantization(const std::vector<std::string>& names);
+  /// Disables the quantizers of all parameters of this name ("weight", "bias"); throws Error naming
+  /// the existing ones if there is none. AIMET: exclude_param_from_quantization.
+  void exclude_param_from_quantization(std::string_view name);
+
+  // ---- files
 
   /// Writes <prefix>.safetensors (float master weights), <prefix>.encodings (by tensor name) and
   /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Batch norms that
@@ -153,11 +171,41 @@ class RUNG_API QuantizationSimModel {
   std::vector<std::string> export_to(const std::string& directory, const std::string& prefix,
                                      const ExportOptions& options = {}) const;
 
+  // ---- state
+
+  /// Takes a graph that has its quantizers and what state() said about it: restores a sim from a
+  /// model file. Throws Error if the state cannot be read or the graph has no quantizers.
+  static QuantizationSimModel from_state(Graph graph, std::string_view state);
+  /// Returns the options, the configuration, the excluded layers and the executor's step count as
+  /// JSON text; ranges, bitwidths, what is frozen and what is learned are in the graph's nodes and
+  /// parameters.
+  std::string state() const;
+
  private:
   struct Impl;
   explicit QuantizationSimModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// Runs the sims' executors, in the order of the sims.
+using SimsCallback = std::function<void(std::span<Executor* const>)>;
+/// Calibrates several sims with one pass over the data. Throws Error as compute_encodings does, for
+/// no sim and for one given twice; then all are as before. AIMET: compute_encodings_for_sims.
+RUNG_API void compute_encodings_for_sims(std::span<QuantizationSimModel* const> sims,
+                                         const SimsCallback& callback,
+                                         CalibrationOptions options = {});
+
+/// Lets the inputs of every op of this ONNX type share the quantizer behind its output, so that all
+/// have the same scale and offset (all inputs of a Concat). Sharing walks up: the quantizer behind
+/// an input's producer is replaced, and behind ops that only move numbers (Reshape, Flatten,
+/// Identity, Transpose, ...) those before them, too; a graph input gets the quantizer on its edge.
+/// A producer without a quantizer stays without. Calibration then observes all places together.
+/// Throws Error naming an op whose output has no enabled quantizer, several outputs, or none of
+/// this type. AIMET: propagate_output_encodings.
+RUNG_API void propagate_output_encodings(QuantizationSimModel& sim, std::string_view op_type);
+/// The same for the ops that `condition` accepts.
+RUNG_API void propagate_output_encodings(QuantizationSimModel& sim,
+                                         const std::function<bool(const Node&)>& condition);
 
 /// Prints a table with one row per quantizer.
 RUNG_API std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim);

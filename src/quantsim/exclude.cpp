@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/closest.h"
+#include "core/format.h"
+#include "quantsim/impl.h"
+#include "quantsim/placement.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung {
+
+namespace {
+
+bool is_quantizer(const Node& node) { return node.as<QuantizeDequantize>() != nullptr; }
+
+/// Returns the nodes of a layer: the one of this name, and those whose names begin with it and a
+/// dot. Throws Error with close names if there is none.
+std::vector<Node*> nodes_of(const Graph& graph, const std::string& layer) {
+  std::vector<Node*> nodes;
+  std::vector<std::string> names;
+  for (Node* node : graph.nodes()) {
+    if (is_quantizer(*node)) continue;
+    names.push_back(node->name());
+    if (node->name() == layer || node->name().starts_with(layer + ".")) nodes.push_back(node);
+  }
+  require(!nodes.empty(),
+          "exclude_layers_from_quantization: there is no layer '{}'; similar ones: {}", layer,
+          closest_names(layer, names));
+  return nodes;
+}
+
+/// Returns the quantizers on the inputs and parameters of a node, and behind its outputs.
+std::set<Node*> quantizers_of(const Node& node, const std::set<const Node*>& excluded,
+                              Graph& graph) {
+  std::set<Node*> found;
+  for (const Value* input : node.inputs()) {
+    // Quantizers may stand behind each other: one of the value, then one of the edge.
+    for (Node* before = input->producer(); before != nullptr && is_quantizer(*before);
+         before = before->inputs()[0]->producer()) {
+      const QuantizerHandle quantizer(graph, *before);
+      if (quantizer.place() == QuantizerPlace::value) break;  // its producer's
+      for (const Use& use : before->output().uses())
+        require(excluded.contains(use.node) || found.contains(use.node),
+                "exclude_layers_from_quantization: the parameter {} of {} is read by {}, too; "
+                "exclude both",
+                quantizer.name(), node.name(), use.node->name());
+      found.insert(before);
+    }
+  }
+  for (const Value* output : node.outputs())
+    for (const Use& use : output->uses())
+      if (is_quantizer(*use.node) && use.index == 0 &&
+          QuantizerHandle(graph, *use.node).place() == QuantizerPlace::value)
+        found.insert(use.node);
+  return found;
+}
+
+}  // namespace
+
+void QuantizationSimModel::exclude_layers_from_quantization(const std::vector<std::string>& names) {
+  Graph& graph = impl_->graph;
+  std::set<const Node*> layers;
+  for (const std::string& name : names)
+    for (const Node* node : nodes_of(graph, name)) layers.insert(node);
+  std::set<Node*> quantizers;
+  for (const Node* node : layers) quantizers.merge(quantizers_of(*node, layers, graph));
+
+  for (Node* quantizer : quantizers) graph.bypass_node(*quantizer);
+  std::vector<std::string>& record = impl_->excluded_layers;
+  record.insert(record.end(), names.begin(), names.end());
+  std::ranges::sort(record);
+  record.erase(std::unique(record.begin(), record.end()), record.end());
+}
+
+void QuantizationSimModel::exclude_param_from_quantization(std::string_view name) {
+  std::set<std::string> known;
+  std::vector<QuantizerHandle> chosen;
+  for (const QuantizerHandle& each : quantizers()) {
+    if (each.place() != QuantizerPlace::parameter) continue;
+    const std::string_view key = quantsim::parameter_key(each.source());
+    known.emplace(key);
+    if (key == name) chosen.push_back(each);
+  }
+  require(!chosen.empty(),
+          "exclude_param_from_quantization: no quantized parameter is called '{}'; there are {}",
+          name, fmt::join(known, ", "));
+  for (QuantizerHandle& each : chosen) each.disable();
+}
+
+}  // namespace rung

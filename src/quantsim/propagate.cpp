@@ -1,0 +1,131 @@
+#include <algorithm>
+#include <memory>
+#include <ranges>
+#include <string>
+#include <vector>
+
+#include "core/format.h"
+#include "quantsim/op_classes.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung {
+
+namespace {
+
+bool is_quantizer(const Node* node) {
+  return node != nullptr && node->as<QuantizeDequantize>() != nullptr;
+}
+
+/// Returns the quantizer behind a value, or nullptr.
+Node* quantizer_behind(const Value& value, Graph& graph) {
+  for (const Use& use : value.uses())
+    if (is_quantizer(use.node) && use.index == 0 &&
+        QuantizerHandle(graph, *use.node).place() == QuantizerPlace::value)
+      return use.node;
+  return nullptr;
+}
+
+/// Finds what an op's inputs come from and lets it share the quantizer behind the op's output.
+class Propagation {
+ public:
+  Propagation(Graph& graph, Node& shared) : graph_(graph), shared_(shared) {}
+
+  void reach(Use use) {
+    const Value* value = use.node->inputs()[use.index];
+    Node* on_edge = nullptr;
+    if (is_quantizer(value->producer()) &&
+        QuantizerHandle(graph_, *value->producer()).place() == QuantizerPlace::edge) {
+      on_edge = value->producer();
+      value = on_edge->inputs()[0];
+    }
+    Node* behind = nullptr;
+    if (is_quantizer(value->producer())) {
+      behind = value->producer();
+      value = behind->inputs()[0];
+    }
+    if (value->parameter() != nullptr) return;
+    Node* producer = value->producer();
+    if (producer == nullptr) {  // a graph input: the op's own quantizer
+      if (on_edge == nullptr && behind == nullptr) add_on_edge(use);
+      if (on_edge != nullptr) replace(*on_edge);
+      if (behind != nullptr) replace(*behind);
+      return;
+    }
+    if (behind != nullptr && behind != &shared_) replace(*behind);
+    if (!quantsim::is_math_invariant(producer->type())) return;
+    for (std::size_t i = 0; i < producer->inputs().size(); ++i) reach({producer, i});
+  }
+
+ private:
+  std::vector<Value*> parameters() const {
+    const auto inputs = shared_.inputs().subspan(1);
+    return {inputs.begin(), inputs.end()};
+  }
+
+  /// Puts another node in the place of a quantizer, with its name and the shared parameters.
+  void replace(Node& old) {
+    const auto have = old.inputs().subspan(1), wanted = shared_.inputs().subspan(1);
+    if (!wanted.empty() && std::ranges::equal(have, wanted)) return;
+    const QuantizerHandle quantizer(graph_, old);
+    const std::string name = old.name();
+    const bool is_edge = quantizer.place() == QuantizerPlace::edge;
+    Value& source = *old.inputs()[0];
+    const Use use = old.output().uses()[0];
+    std::unique_ptr<Op> op = shared_.op().clone();
+    graph_.bypass_node(old);
+    if (is_edge)
+      graph_.insert_on_edge(use, std::move(op), parameters(), name);
+    else
+      graph_.insert_after(source, std::move(op), parameters(), name);
+  }
+
+  void add_on_edge(Use use) {
+    graph_.insert_on_edge(use, shared_.op().clone(), parameters(),
+                          fmt::format("{}.input{}.qdq", use.node->name(), use.index));
+  }
+
+  Graph& graph_;
+  Node& shared_;
+};
+
+/// Returns the quantizer behind the op's output; throws Error if inputs cannot share it.
+Node& output_quantizer(const Node& node, Graph& graph) {
+  require(node.outputs().size() == 1,
+          "propagate_output_encodings: {} has {} outputs; only one can be shared", node.name(),
+          node.outputs().size());
+  Node* found = quantizer_behind(node.output(), graph);
+  require(found != nullptr && QuantizerHandle(graph, *found).enabled(),
+          "propagate_output_encodings: there is no enabled quantizer behind {}", node.name());
+  require(!found->as<QuantizeDequantize>()->quantizer().axis(),
+          "propagate_output_encodings: the quantizer behind {} is per channel; its inputs have "
+          "other channels",
+          node.name());
+  return *found;
+}
+
+}  // namespace
+
+void propagate_output_encodings(QuantizationSimModel& sim,
+                                const std::function<bool(const Node&)>& condition) {
+  require(static_cast<bool>(condition), "propagate_output_encodings: the condition is empty");
+  Graph& graph = sim.graph();
+  std::vector<Node*> chosen;
+  for (Node* node : graph.nodes())
+    if (!is_quantizer(node) && condition(*node)) chosen.push_back(node);
+  require(!chosen.empty(), "propagate_output_encodings: no op is meant");
+  for (const Node* node : chosen) output_quantizer(*node, graph);  // throws before the first edit
+  // Consumers first: of two Concats behind each other both end with the last one's.
+  for (Node* node : std::views::reverse(chosen)) {
+    Propagation propagation(graph, output_quantizer(*node, graph));
+    for (std::size_t i = 0; i < node->inputs().size(); ++i) propagation.reach({node, i});
+  }
+}
+
+void propagate_output_encodings(QuantizationSimModel& sim, std::string_view op_type) {
+  const std::vector<Node*> nodes = sim.graph().nodes();
+  require(std::ranges::any_of(nodes, [&](const Node* node) { return node->type() == op_type; }),
+          "propagate_output_encodings: the graph has no {}", op_type);
+  propagate_output_encodings(sim, [&](const Node& node) { return node.type() == op_type; });
+}
+
+}  // namespace rung
