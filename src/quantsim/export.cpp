@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -7,8 +8,9 @@
 #include "core/format.h"
 #include "io/atomic_file.h"
 #include "quantsim/batch_norm_fold.h"
+#include "quantsim/bias_encodings.h"
+#include "quantsim/file_entries.h"
 #include "quantsim/impl.h"
-#include "rung/io/encodings.h"
 #include "rung/io/weights.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -16,73 +18,81 @@ namespace rung {
 
 namespace {
 
-/// Turns an encoding into what stands in AIMET's files: unsigned codes and the effective range.
-io::TensorEncoding file_encoding(std::string name, const Encoding& encoding) {
-  io::TensorEncoding entry;
-  entry.name = std::move(name);
-  entry.type =
-      encoding.per_channel() ? io::EncodingType::per_channel : io::EncodingType::per_tensor;
-  entry.bitwidth = encoding.bitwidth;
-  entry.is_symmetric = encoding.symmetry != Symmetry::asymmetric;
-  for (std::int64_t c = 0; c < encoding.channels(); ++c) {
-    const Range range = encoding.effective_range(c);
-    entry.min.push_back(range.min);
-    entry.max.push_back(range.max);
-    entry.scale.push_back(encoding.scale[static_cast<std::size_t>(c)]);
-    entry.offset.push_back(encoding.file_offset(c));
-  }
-  return entry;
+bool is_exported(const QuantizerHandle& quantizer) {
+  return quantizer.enabled() && !quantizer.op().quantizer().pass_through();
 }
 
-/// Returns the module, side and index that AIMET files an activation quantizer under.
-io::ModuleEncoding module_encoding(const QuantizerHandle& quantizer, io::TensorEncoding entry) {
-  io::ModuleEncoding result;
-  const bool is_edge = quantizer.place() == QuantizerPlace::edge;
-  if (is_edge) {
-    const Use use = quantizer.node().output().uses()[0];
-    result.module = use.node->name();
-    result.index = static_cast<std::int64_t>(use.index);
-  } else {
-    result.module = quantizer.source().producer()->name();
-    result.index = static_cast<std::int64_t>(quantizer.source().output_index());
-  }
-  result.side = is_edge ? io::ModuleEncoding::Side::input : io::ModuleEncoding::Side::output;
-  result.encoding = std::move(entry);
-  return result;
-}
-
+/// Collects the entries of quantizers in both keyings.
 class Collector {
  public:
-  explicit Collector(const Graph& graph) : graph_(graph) {}
+  explicit Collector(Graph& graph) : graph_(graph) {}
 
   void add(const QuantizerHandle& quantizer) {
-    io::TensorEncoding entry = file_encoding(quantizer.source().name(), quantizer.encoding());
-    if (quantizer.place() == QuantizerPlace::parameter) {
-      parameters.push_back(std::move(entry));
-      check_name(parameters.back().name);
-      return;
-    }
-    modules.push_back(module_encoding(quantizer, entry));
+    const std::vector<std::string> keys = quantsim::tensor_keys(quantizer);
+    const bool is_parameter = quantizer.place() == QuantizerPlace::parameter;
+    io::TensorEncoding entry =
+        quantsim::file_entry(keys.front(), quantizer.encoding(), is_parameter);
+    if (!is_parameter)
+      for (const quantsim::ModuleKey& key : quantsim::module_keys(quantizer))
+        modules.push_back({key.module, key.side, key.index, entry});
     // Several edges of one value usually have equal quantizers: one entry says it. If somebody made
     // them differ, the others go under the name of the quantized tensor.
     const auto [known, is_new] = by_name_.try_emplace(entry.name, entry);
     if (!is_new && known->second == entry) return;
-    if (!is_new) entry.name = quantizer.node().output().name();
-    check_name(entry.name);
-    activations.push_back(std::move(entry));
+    if (!is_new) entry.name = keys.back();
+    (is_parameter ? parameters : activations).push_back(std::move(entry));
+  }
+
+  /// Gives activations without a quantizer the bitwidth and dtype of the quantizer behind the only
+  /// op that reads them, as far as that goes on.
+  void propagate() {
+    for (const Value* value : graph_.values()) {
+      if (value->parameter() != nullptr || by_name_.contains(value->name())) continue;
+      const Value* end = value;
+      while (end->uses().size() == 1 && !end->uses()[0].node->as<QuantizeDequantize>())
+        end = &end->uses()[0].node->output();
+      const auto found = by_name_.find(end->name());
+      const bool is_quantizer =
+          value->producer() != nullptr && value->producer()->as<QuantizeDequantize>() != nullptr;
+      if (end == value || found == by_name_.end() || is_quantizer) continue;
+      io::TensorEncoding entry;
+      entry.name = value->name();
+      entry.bitwidth = found->second.bitwidth;
+      activations.push_back(std::move(entry));
+    }
   }
 
   std::vector<io::TensorEncoding> activations, parameters;
   std::vector<io::ModuleEncoding> modules;
 
  private:
-  void check_name(const std::string& name) const {
-    require(graph_.find_value(name) != nullptr, "export_to: {} is not a tensor of the graph", name);
-  }
-
-  const Graph& graph_;
+  Graph& graph_;
   std::map<std::string, io::TensorEncoding> by_name_;
 };
+
+/// Throws Error unless each quantized tensor has an entry and each entry a tensor of the graph.
+void check_complete(Graph& graph, const Collector& collector) {
+  std::set<std::string_view> names;
+  for (const auto* list : {&collector.activations, &collector.parameters})
+    for (const io::TensorEncoding& entry : *list) {
+      require(graph.find_value(entry.name) != nullptr, "export_to: {} is not a tensor of the graph",
+              entry.name);
+      names.insert(entry.name);
+    }
+  for (const io::ModuleEncoding& entry : collector.modules)
+    require(graph.find_node(entry.module) != nullptr, "export_to: {} is not a node of the graph",
+            entry.module);
+  for (const QuantizerHandle& each : find_quantizers(graph))
+    require(!is_exported(each) || names.contains(each.source().name()),
+            "export_to: the quantized tensor {} has no entry", each.source().name());
+}
+
+Collector collect(Graph& graph) {
+  Collector collector(graph);
+  for (const QuantizerHandle& each : find_quantizers(graph))
+    if (is_exported(each)) collector.add(each);
+  return collector;
+}
 
 io::QuantizerArgs quantizer_args(const QuantSimOptions& options, const QuantSimConfig& config) {
   return {.activation_bitwidth = options.default_output_bw,
@@ -92,45 +102,102 @@ io::QuantizerArgs quantizer_args(const QuantSimOptions& options, const QuantSimC
           .quant_scheme = std::string(to_string(options.quant_scheme))};
 }
 
+void check_prefix(std::string_view method, const std::string& prefix) {
+  require(!prefix.empty() && prefix.find('/') == std::string::npos,
+          "{}: the prefix must be a file name, got '{}'", method, prefix);
+}
+
+std::filesystem::path make_folder(std::string_view method, const std::string& directory) {
+  std::error_code failure;
+  std::filesystem::create_directories(directory, failure);
+  require(!failure, "{}: cannot create the folder {}: {}", method, directory, failure.message());
+  return directory;
+}
+
 }  // namespace
 
 std::vector<std::string> QuantizationSimModel::export_to(const std::string& directory,
                                                          const std::string& prefix,
                                                          const ExportOptions& options) const {
-  require(!prefix.empty() && prefix.find('/') == std::string::npos,
-          "export_to: the prefix must be a file name, got '{}'", prefix);
+  const std::string& encodings_prefix =
+      options.filename_prefix_encodings.empty() ? prefix : options.filename_prefix_encodings;
+  check_prefix("export_to", prefix);
+  check_prefix("export_to", encodings_prefix);
   const io::EncodingsVersion version = io::encodings_version(options.encodings_version);
   Graph graph = quantsim::folded_copy(impl_->graph);
-  Collector collector(graph);
-  for (const QuantizerHandle& each : find_quantizers(graph))
-    if (each.enabled() && !each.op().quantizer().pass_through()) collector.add(each);
+  const bool is_2_0_0 = version == io::EncodingsVersion::v2_0_0;
+  Collector collector = collect(graph);
+  if (options.propagate_encodings) collector.propagate();
+  std::vector<io::TensorEncoding> parameters = collector.parameters;
+  if (options.export_int32_bias.value_or(is_2_0_0))
+    for (io::TensorEncoding& bias : quantsim::bias_encodings(graph))
+      collector.parameters.push_back(std::move(bias));
+  check_complete(graph, collector);
 
   const io::QuantizerArgs args = quantizer_args(impl_->options, impl_->config);
   io::EncodingsFile tensors{.version = version,
                             .activations = std::move(collector.activations),
-                            .parameters = collector.parameters,
-                            .excluded_layers = {},
+                            .parameters = std::move(collector.parameters),
+                            .excluded_layers = impl_->excluded_layers,
                             .quantizer_args = args};
-  io::ModuleEncodingsFile modules{.version = version,
-                                  .activations = std::move(collector.modules),
-                                  .parameters = std::move(collector.parameters),
-                                  .excluded_layers = {},
-                                  .quantizer_args = args};
+  if (is_2_0_0) tensors.quantizer_args.reset();  // AIMET's has none
+  const io::ModuleEncodingsFile modules{.version = version,
+                                        .activations = std::move(collector.modules),
+                                        .parameters = std::move(parameters),
+                                        .excluded_layers = impl_->excluded_layers,
+                                        .quantizer_args = args};
   // Both texts are made before the first file is touched.
   const std::string tensors_text = io::encodings_text(tensors);
   const std::string modules_text = io::encodings_text(modules);
 
-  const std::filesystem::path folder(directory);
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  require(!failure, "export_to: cannot create the folder {}: {}", directory, failure.message());
+  const std::filesystem::path folder = make_folder("export_to", directory);
   const std::filesystem::path weights_path = folder / (prefix + ".safetensors");
-  const std::filesystem::path tensors_path = folder / (prefix + ".encodings");
-  const std::filesystem::path modules_path = folder / (prefix + "_torch.encodings");
-  io::save_weights(graph, weights_path);  // master weights, never quantized
+  const std::filesystem::path tensors_path = folder / (encodings_prefix + ".encodings");
+  const std::filesystem::path modules_path = folder / (encodings_prefix + "_torch.encodings");
+  std::vector<std::string> written;
+  if (options.export_model) {
+    io::save_weights(graph, weights_path);  // master weights, never quantized
+    written.push_back(weights_path.string());
+  }
   io::write_text_file(tensors_path, tensors_text);
   io::write_text_file(modules_path, modules_text);
-  return {weights_path.string(), tensors_path.string(), modules_path.string()};
+  written.push_back(tensors_path.string());
+  written.push_back(modules_path.string());
+  return written;
+}
+
+std::string QuantizationSimModel::export_weights_to_safetensors(const std::string& directory,
+                                                                const std::string& prefix) const {
+  check_prefix("export_weights_to_safetensors", prefix);
+  const std::filesystem::path path =
+      make_folder("export_weights_to_safetensors", directory) / (prefix + ".safetensors");
+  io::save_weights(quantsim::folded_copy(impl_->graph), path);
+  return path.string();
+}
+
+io::ModuleEncodingsFile QuantizationSimModel::get_activation_param_encodings() const {
+  Collector collector(impl_->graph);
+  for (const QuantizerHandle& each : find_quantizers(impl_->graph))
+    if (is_exported(each) && each.initialized()) collector.add(each);
+  return {.version = {},
+          .activations = std::move(collector.modules),
+          .parameters = std::move(collector.parameters),
+          .excluded_layers = {},
+          .quantizer_args = {}};
+}
+
+std::string QuantizationSimModel::save_encodings_to_json(const std::string& directory,
+                                                         const std::string& prefix) const {
+  check_prefix("save_encodings_to_json", prefix);
+  Collector collector = collect(quantsim::folded_copy(impl_->graph));
+  const std::string text =
+      io::encodings_text(io::ModuleEncodingsFile{.version = {},
+                                                 .activations = std::move(collector.modules),
+                                                 .parameters = std::move(collector.parameters)});
+  const std::filesystem::path path =
+      make_folder("save_encodings_to_json", directory) / (prefix + ".json");
+  io::write_text_file(path, text);
+  return path.string();
 }
 
 }  // namespace rung

@@ -12,6 +12,7 @@
 #include "rung/core/export.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/io/encodings.h"
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/placement_reason.h"
 #include "rung/quantsim/quantizer_handle.h"
@@ -89,8 +90,18 @@ struct OriginalModelOptions {
   bool qdq_weights = false;  ///< parameters are quantize-dequantized, as their quantizers do it
 };
 
+/// What export_to writes. AIMET's arguments of the same names.
 struct ExportOptions {
-  std::string encodings_version = "1.0.0";  ///< of <prefix>.encodings: 1.0.0 or 0.6.1
+  std::string encodings_version = "1.0.0";  ///< of <prefix>.encodings: 0.6.1, 1.0.0 or 2.0.0
+  /// Prefix of the two encodings files; empty: that of the others.
+  std::string filename_prefix_encodings = {};
+  bool export_model = true;  ///< false: only the encodings are written
+  /// Also gives activations inside a fused group (a Conv's before its Relu) an entry, with the
+  /// bitwidth and the data type of the quantizer at the group's end.
+  bool propagate_encodings = false;
+  /// Adds int32 entries for biases of ops whose input and weight are quantized, see export_to.
+  /// None: from version 2.0.0 on.
+  std::optional<bool> export_int32_bias = {};
 };
 
 /// A model whose tensors go through quantizers: quantization simulation. Owns a copy of the graph
@@ -165,11 +176,29 @@ class RUNG_API QuantizationSimModel {
   // ---- files
 
   /// Writes <prefix>.safetensors (float master weights), <prefix>.encodings (by tensor name) and
-  /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Batch norms that
-  /// were folded in simulation are folded in what is written. Returns the paths. Throws Error for
-  /// an uncalibrated quantizer, an unknown version or a file that cannot be written. AIMET: export.
+  /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Returns their
+  /// paths. Every quantized tensor has an entry, and every name in the files is in the graph. Batch
+  /// norms that were folded in simulation are folded in what is written.
+  ///
+  /// A bias's int32 entry has scale_b[c] = scale_x * scale_w[c], where scale_x belongs to the
+  /// nearest quantizer before the op, behind layers that only move data. A bias that needs more
+  /// than 32 bits at that scale is an Error: AIMET would enlarge the weight's scale in the file,
+  /// which is then no longer the network that was simulated.
+  ///
+  /// Throws Error for an uncalibrated quantizer, an unknown version or what it cannot express, and
+  /// a file that cannot be written. AIMET: export.
   std::vector<std::string> export_to(const std::string& directory, const std::string& prefix,
                                      const ExportOptions& options = {}) const;
+  /// Writes <prefix>.safetensors alone, the float master weights, and returns its path. AIMET:
+  /// export_weights_to_safetensors.
+  std::string export_weights_to_safetensors(const std::string& directory,
+                                            const std::string& prefix) const;
+  /// Writes <prefix>.json: the encodings by module name. Returns its path; throws Error as
+  /// export_to. AIMET: save_encodings_to_json.
+  std::string save_encodings_to_json(const std::string& directory, const std::string& prefix) const;
+  /// Returns the encodings of the enabled quantizers that have one, by module name, without version
+  /// and arguments. AIMET: get_activation_param_encodings.
+  io::ModuleEncodingsFile get_activation_param_encodings() const;
 
   // ---- state
 
