@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,6 +23,11 @@ std::string text_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   REQUIRE_MESSAGE(file.is_open(), path);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::string folder_of(const golden::SimRun& run, const std::string& version) {
+  return std::string("export/export_") + (run.folded ? "folded_" : "bn_") + run.config + "_" +
+         version;
 }
 
 void check_entry(const io::TensorEncoding& got, const io::TensorEncoding& expected,
@@ -66,8 +72,7 @@ void check_export(const golden::SimRun& run, const std::string& version,
                   const golden::Tensors& data, golden::Report& report) {
   CAPTURE(run.name);
   CAPTURE(version);
-  const std::string folder =
-      std::string("export/export_") + (run.folded ? "folded_" : "bn_") + run.config + "_" + version;
+  const std::string folder = folder_of(run, version);
   QuantizationSimModel sim = golden::make_sim(run);
   golden::calibrate(sim, run, data);
   const TemporaryFolder out;
@@ -98,7 +103,97 @@ void check_export(const golden::SimRun& run, const std::string& version,
   check_entries(tensors.parameters, expected_tensors.parameters, report);
 }
 
+/// Compares two texts as JSON; every number must be the same double.
+void check_same_json(const std::string& got, const std::string& expected, golden::Report& report) {
+  const auto got_json = nlohmann::json::parse(got), want = nlohmann::json::parse(expected);
+  CHECK(got_json == want);
+  report.add(want.flatten().size());
+}
+
+void check_reload(const golden::SimRun& run, const std::string& version, golden::Report& report) {
+  const std::string folder = folder_of(run, version);
+  CAPTURE(folder);
+  const std::string text = golden::bytes(folder + "/net_torch.encodings");
+  QuantizationSimModel sim = golden::make_sim(run);
+  const LoadedEncodings loaded = sim.load_encodings(text, {.require_all = true});
+  CHECK(loaded.loaded.size() == run.quantizers.size());
+  CHECK(loaded.skipped.empty());
+  const TemporaryFolder out;
+  const std::vector<std::string> files =
+      sim.export_to(out.path(), "net", {.encodings_version = version, .export_model = false});
+  REQUIRE(files.size() == 2);
+  check_same_json(text_of(files[1]), text, report);
+
+  // The file by tensor: activations have other names in AIMET's ONNX graph, but the same numbers.
+  const auto got = io::parse_encodings(text_of(files[0]), "ours");
+  const auto expected = io::parse_encodings(golden::bytes(folder + "/net.encodings"), folder);
+  CHECK(got.excluded_layers == expected.excluded_layers);
+  CHECK(got.quantizer_args == expected.quantizer_args);
+  CHECK(got.parameters.size() == expected.parameters.size());
+  CHECK(got.activations.size() == expected.activations.size());
+  for (const io::TensorEncoding& entry : expected.parameters)
+    CHECK(std::ranges::any_of(got.parameters, [&](io::TensorEncoding each) {
+      each.axis.reset();  // not in these versions
+      each.is_signed = false;
+      return each == entry;
+    }));
+  for (io::TensorEncoding entry : expected.activations)
+    CHECK(std::ranges::any_of(got.activations, [&](const io::TensorEncoding& each) {
+      entry.name = each.name;
+      return each == entry;
+    }));
+}
+
 }  // namespace
+
+TEST_SUITE("golden network: sim files") {
+  TEST_CASE("AIMET's encodings files load without loss: written again they are the same JSON") {
+    golden::Report report("golden network: AIMET's files loaded and written");
+    std::size_t files = 0;
+    for (const golden::SimRun& run : golden::sim_runs()) {
+      if (run.scheme != "post_training_tf" || run.param_bw != 8 || run.output_bw != 8) continue;
+      for (const char* version : {"0.6.1", "1.0.0"}) {
+        check_reload(run, version, report);
+        ++files;
+      }
+    }
+    CHECK(files == golden::files("export", "").size());
+  }
+
+  TEST_CASE("what AIMET's save_encodings_to_json wrote loads without loss, in every run") {
+    golden::Report report("golden network: AIMET's json loaded and written");
+    for (golden::SimRun run : golden::sim_runs()) {
+      CAPTURE(run.name);
+      const std::string text = golden::bytes("network/sim_" + run.name + "_encodings.json");
+      run.param_bw = 8;  // the file says which bitwidth
+      QuantizationSimModel sim = golden::make_sim(run);
+      CHECK(load_encodings_to_sim(sim, text).missing.empty());
+      const TemporaryFolder out;
+      check_same_json(text_of(sim.save_encodings_to_json(out.path(), "net")), text, report);
+    }
+  }
+
+  TEST_CASE("a network with AIMET's encodings loaded answers as AIMET's did") {
+    golden::Report report("golden network: logits with AIMET's json loaded");
+    golden::Floors floors;
+    const golden::Tensors data = golden::tensors("network/data.safetensors");
+    for (const golden::SimRun& run : golden::sim_runs()) {
+      if (run.learns()) continue;  // its file is from after the training
+      CAPTURE(run.name);
+      QuantizationSimModel sim = golden::make_sim(run);
+      load_encodings_to_sim(sim, golden::bytes("network/sim_" + run.name + "_encodings.json"));
+      const golden::Tensors results = golden::tensors("network/sim_" + run.name + ".safetensors");
+      const golden::Tensor& expected = results.at("eval_logits");
+      const Tensor logits = sim.executor().forward(golden::tensor(data.at("x3")));
+      const auto d =
+          golden::difference(golden::doubles(logits.data()), golden::doubles(expected.floats));
+      floors.check("logits (mean)", d.mean, 1e-3);
+      floors.check("logits (largest)", d.largest, 5e-3);
+      report.add(expected.floats.size());
+    }
+    floors.note(report);
+  }
+}
 
 TEST_SUITE("golden network: sim export") {
   TEST_CASE("exported encodings are AIMET's, in both versions") {
@@ -109,8 +204,7 @@ TEST_SUITE("golden network: sim export") {
       if (run.scheme != "post_training_tf" || run.param_bw != 8 || run.output_bw != 8) continue;
       for (const char* version : {"0.6.1", "1.0.0"}) {
         check_export(run, version, data, report);
-        folders.insert(std::string("export_") + (run.folded ? "folded_" : "bn_") + run.config +
-                       "_" + version);
+        folders.insert(folder_of(run, version).substr(std::string("export/").size()));
       }
     }
     for (const std::string& folder : golden::files("export", ""))

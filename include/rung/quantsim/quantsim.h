@@ -104,6 +104,35 @@ struct ExportOptions {
   std::optional<bool> export_int32_bias = {};
 };
 
+/// How load_encodings deals with what does not fit. AIMET's arguments of the same names.
+struct LoadEncodingsOptions {
+  /// Entries that belong to no enabled quantizer are an Error; false: they are skipped.
+  bool strict = true;
+  /// Enabled quantizers without an entry stay as they are; false: they are disabled.
+  bool partial = true;
+  /// Enabled quantizers without an entry are an Error. Not in AIMET.
+  bool require_all = false;
+  /// Whether what was loaded is trained. None: as it was; a quantizer that had no range before is
+  /// trained if the scheme is range learning, as after compute_encodings.
+  std::optional<bool> requires_grad = {};
+  /// false freezes what was loaded, true and none do not.
+  std::optional<bool> allow_overwrite = {};
+};
+
+/// What load_encodings did with the quantizers and the entries, by name.
+struct LoadedEncodings {
+  std::vector<std::string> loaded;   ///< quantizers that have an encoding from the file now
+  std::vector<std::string> frozen;   ///< quantizers with an entry that were left alone
+  std::vector<std::string> missing;  ///< enabled quantizers without an entry
+  /// Entries that belong to no enabled quantizer, or have no numbers: int32 biases, which follow
+  /// from their op's scales, and what propagate_encodings added.
+  std::vector<std::string> skipped;
+};
+
+struct LoadAndFreezeOptions {
+  bool ignore_when_quantizer_disabled = false;  ///< skip such entries instead of an Error
+};
+
 /// A model whose tensors go through quantizers: quantization simulation. Owns a copy of the graph
 /// with QuantizeDequantize nodes, and an executor for it. All methods that throw Error leave the
 /// sim as it was. AIMET: QuantizationSimModel.
@@ -200,6 +229,23 @@ class RUNG_API QuantizationSimModel {
   /// and arguments. AIMET: get_activation_param_encodings.
   io::ModuleEncodingsFile get_activation_param_encodings() const;
 
+  /// Sets quantizers to the encodings of a file: its path, or its text (which begins with "{").
+  /// Reads all versions, by module name (<prefix>_torch.encodings, <prefix>.json, a plain table of
+  /// parameters) and by tensor name (<prefix>.encodings). Bitwidth and symmetry come from the file,
+  /// too; min and max become such that scale and offset are the file's exactly. Frozen quantizers
+  /// are left alone. Throws Error naming the file and every entry at fault: unknown or disabled
+  /// ones (unless not strict), another number of channels, contradicting numbers. AIMET:
+  /// load_encodings.
+  LoadedEncodings load_encodings(const std::string& path_or_text,
+                                 const LoadEncodingsOptions& options = {});
+  /// Loads and freezes: requires_grad = false, allow_overwrite = false. AIMET, deprecated there:
+  /// load_and_freeze_encodings.
+  LoadedEncodings load_and_freeze_encodings(const std::string& path_or_text,
+                                            LoadAndFreezeOptions options = {});
+  /// Loads and freezes the entries of parameters only (what AdaRound or SeqMSE found), strictly.
+  /// Throws Error if there are none. AIMET: set_and_freeze_param_encodings.
+  LoadedEncodings set_and_freeze_param_encodings(const std::string& path_or_text);
+
   // ---- state
 
   /// Takes a graph that has its quantizers and what state() said about it: restores a sim from a
@@ -212,6 +258,8 @@ class RUNG_API QuantizationSimModel {
 
  private:
   struct Impl;
+  LoadedEncodings load(const std::string& path_or_text, const LoadEncodingsOptions& options,
+                       bool parameters_only);
   explicit QuantizationSimModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
@@ -223,6 +271,11 @@ using SimsCallback = std::function<void(std::span<Executor* const>)>;
 RUNG_API void compute_encodings_for_sims(std::span<QuantizationSimModel* const> sims,
                                          const SimsCallback& callback,
                                          CalibrationOptions options = {});
+
+/// Loads strictly and disables the quantizers that have no entry: load_encodings with partial =
+/// false. AIMET: load_encodings_to_sim.
+RUNG_API LoadedEncodings load_encodings_to_sim(QuantizationSimModel& sim,
+                                               const std::string& path_or_text);
 
 /// Lets the inputs of every op of this ONNX type share the quantizer behind its output, so that all
 /// have the same scale and offset (all inputs of a Concat). Sharing walks up: the quantizer behind

@@ -1,0 +1,248 @@
+// Encodings files into quantizers: everything is looked up and checked before the first change.
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/closest.h"
+#include "core/format.h"
+#include "io/names.h"
+#include "quantsim/file_content.h"
+#include "quantsim/file_entries.h"
+#include "quantsim/impl.h"
+#include "quantsim/rollback.h"
+#include "quantsim/sharing.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung {
+
+namespace {
+
+using quantsim::EntrySettings;
+using quantsim::FileContent;
+using quantsim::FileEntry;
+
+constexpr std::size_t kListed = 8;  // names that a message shows
+
+std::string listed(const std::vector<std::string>& names) {
+  const std::size_t shown = std::min(names.size(), kListed);
+  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + shown, ", "));
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+bool is_parameter_name(const std::string& name, const Graph& graph) {
+  const Value* value = graph.find_value(name);
+  return value != nullptr && value->parameter() != nullptr;
+}
+
+/// Matches entries with quantizers, then sets them.
+class Loader {
+ public:
+  Loader(Graph& graph, QuantScheme scheme, const LoadEncodingsOptions& options, std::string source)
+      : graph_(graph),
+        scheme_(scheme),
+        options_(options),
+        source_(std::move(source)),
+        quantizers_(find_quantizers(graph)),
+        matched_(quantizers_.size()) {}
+
+  void plan(const FileContent& content) {
+    index(content.by_module);
+    for (const FileEntry& entry : content.entries) match(entry);
+    require(!options_.strict || leftover_.empty(),
+            "{}: {} entries belong to no enabled quantizer: {}", source_, leftover_.size(),
+            listed(leftover_));
+    for (std::size_t i = 0; i < quantizers_.size(); ++i) plan_quantizer(i, content);
+    require(!options_.require_all || report_.missing.empty(),
+            "{}: has no entry for {} quantizers: {}", source_, report_.missing.size(),
+            listed(report_.missing));
+    check_sharing();
+  }
+
+  LoadedEncodings apply() {
+    quantsim::Rollback rollback(quantizers_);
+    for (auto& [index, settings] : settings_) set(quantizers_[index], settings);
+    if (!options_.partial)
+      for (const std::size_t index : missing_) quantizers_[index].disable();
+    rollback.keep();
+    return std::move(report_);
+  }
+
+ private:
+  void index(bool by_module) {
+    for (std::size_t i = 0; i < quantizers_.size(); ++i) {
+      const QuantizerHandle& each = quantizers_[i];
+      if (!by_module || each.place() == QuantizerPlace::parameter) {
+        const std::vector<std::string> keys = quantsim::tensor_keys(each);
+        for (std::size_t rank = 0; rank < keys.size(); ++rank)
+          targets_.emplace(keys[rank], Target{i, rank});
+      } else {
+        for (const quantsim::ModuleKey& key : quantsim::module_keys(each))
+          targets_.emplace(key.to_string(), Target{i, 0});
+      }
+    }
+  }
+
+  void match(const FileEntry& entry) {
+    const auto [begin, end] = targets_.equal_range(entry.key);
+    const bool is_enabled = std::any_of(
+        begin, end, [&](const auto& each) { return quantizers_[each.second.index].enabled(); });
+    if (!is_enabled || entry.has_no_numbers()) {
+      report_.skipped.push_back(entry.key);
+      // An int32 bias needs no quantizer: it follows from its op's scales.
+      const bool is_bias = entry.encoding.bitwidth == 32 && is_parameter_name(entry.key, graph_);
+      if (!is_enabled && !entry.has_no_numbers() && !is_bias)
+        leftover_.push_back(describe(entry.key, begin != end));
+      return;
+    }
+    for (auto each = begin; each != end; ++each) {
+      if (!quantizers_[each->second.index].enabled()) continue;
+      Match& match = matched_[each->second.index];
+      if (match.entry == nullptr || each->second.rank > match.rank) {
+        match = {&entry, each->second.rank};
+      } else if (each->second.rank == match.rank) {
+        io::TensorEncoding same = entry.encoding;
+        same.name = match.entry->encoding.name;
+        require(same == match.entry->encoding, "{}: {} and {} are one quantizer, but differ",
+                source_, match.entry->key, entry.key);
+      }
+    }
+  }
+
+  std::string describe(const std::string& key, bool is_disabled) const {
+    const std::string shown = io::shown_name(key);
+    if (is_disabled) return shown + " (disabled)";
+    // A module's entry is <module>.output_quantizers.0: is there such a module?
+    const std::string::size_type end =
+        std::min(key.find(".input_quantizers."), key.find(".output_quantizers."));
+    const std::string owner = key.substr(0, end);
+    if (graph_.find_node(owner) != nullptr || graph_.find_value(owner) != nullptr)
+      return shown + " (no quantizer there)";
+    std::vector<std::string> names;
+    for (const auto& [name, unused] : targets_) names.push_back(name);
+    return names.empty()
+               ? shown
+               : fmt::format("{} (unknown; similar: {})", shown, closest_names(shown, names));
+  }
+
+  void plan_quantizer(std::size_t i, const FileContent& content) {
+    const QuantizerHandle& quantizer = quantizers_[i];
+    if (!quantizer.enabled()) return;
+    if (matched_[i].entry == nullptr) {
+      if (quantizer.frozen() || quantizer.op().quantizer().pass_through()) return;
+      report_.missing.push_back(quantizer.name());
+      missing_.push_back(i);
+      return;
+    }
+    if (quantizer.frozen()) {
+      report_.frozen.push_back(quantizer.name());
+      return;
+    }
+    const FileEntry& entry = *matched_[i].entry;
+    try {
+      settings_.emplace_back(i, quantsim::entry_settings(entry.encoding, quantizer.op().quantizer(),
+                                                         content.states_symmetry));
+    } catch (const Error& error) {
+      fail("{}: the entry {} {}", source_, io::shown_name(entry.key), error.what());
+    }
+    report_.loaded.push_back(quantizer.name());
+  }
+
+  /// Places that share one quantizer must be told the same.
+  void check_sharing() const {
+    std::map<const Node*, std::size_t> planned;
+    for (std::size_t k = 0; k < settings_.size(); ++k)
+      planned[&quantizers_[settings_[k].first].node()] = k;
+    for (const auto& [i, settings] : settings_)
+      for (const Node* other : quantsim::sharing_nodes(quantizers_[i].node())) {
+        const auto found = planned.find(other);
+        if (found == planned.end()) continue;
+        require(settings_[found->second].second == settings,
+                "{}: {} and {} share one quantizer, but their entries differ", source_,
+                quantizers_[i].name(), other->name());
+      }
+  }
+
+  void set(QuantizerHandle& quantizer, const EntrySettings& settings) const {
+    QuantizeDequantize& op = quantizer.op();
+    const bool was_learned = quantizer.learned(), was_initialized = quantizer.initialized();
+    std::unique_ptr<Quantizer> changed = op.quantizer().clone();
+    changed->set_bitwidth(settings.bitwidth);
+    changed->set_symmetry(settings.symmetry);
+    op.set_quantizer(std::move(changed));
+    if (!op.quantizer().pass_through()) op.set_ranges(settings.ranges, quantizer.parameters());
+    quantsim::share_settings(quantizer.node());
+    const bool becomes_learned = was_initialized ? was_learned : is_range_learning(scheme_);
+    const bool freezes = options_.allow_overwrite && !*options_.allow_overwrite;
+    quantizer.set_learned(options_.requires_grad.value_or(becomes_learned && !freezes));
+    if (freezes && quantizer.initialized()) quantizer.freeze();
+  }
+
+  struct Target {
+    std::size_t index;  // into quantizers_
+    std::size_t rank;   // a larger one is meant more precisely
+  };
+  struct Match {
+    const FileEntry* entry = nullptr;
+    std::size_t rank = 0;
+  };
+
+  Graph& graph_;
+  QuantScheme scheme_;
+  const LoadEncodingsOptions& options_;
+  std::string source_;
+  std::vector<QuantizerHandle> quantizers_;
+  std::multimap<std::string, Target> targets_;
+  std::vector<Match> matched_;
+  std::vector<std::string> leftover_;
+  std::vector<std::size_t> missing_;
+  std::vector<std::pair<std::size_t, EntrySettings>> settings_;
+  LoadedEncodings report_;
+};
+
+}  // namespace
+
+LoadedEncodings QuantizationSimModel::load(const std::string& path_or_text,
+                                           const LoadEncodingsOptions& options,
+                                           bool parameters_only) {
+  require(!(options.requires_grad.value_or(false) && !options.allow_overwrite.value_or(true)),
+          "load_encodings: requires_grad = true trains what allow_overwrite = false freezes");
+  FileContent content = quantsim::read_content(path_or_text);
+  if (parameters_only)
+    std::erase_if(content.entries, [&](const FileEntry& entry) {
+      return !entry.is_parameter && !is_parameter_name(entry.key, impl_->graph);
+    });
+  require(!content.entries.empty(), "{}: has no encodings{}", content.source,
+          parameters_only ? " of parameters" : "");
+  Loader loader(impl_->graph, impl_->options.quant_scheme, options, content.source);
+  loader.plan(content);
+  return loader.apply();
+}
+
+LoadedEncodings QuantizationSimModel::load_encodings(const std::string& path_or_text,
+                                                     const LoadEncodingsOptions& options) {
+  return load(path_or_text, options, /*parameters_only=*/false);
+}
+
+LoadedEncodings QuantizationSimModel::load_and_freeze_encodings(const std::string& path_or_text,
+                                                                LoadAndFreezeOptions options) {
+  return load_encodings(path_or_text, {.strict = !options.ignore_when_quantizer_disabled,
+                                       .requires_grad = false,
+                                       .allow_overwrite = false});
+}
+
+LoadedEncodings QuantizationSimModel::set_and_freeze_param_encodings(
+    const std::string& path_or_text) {
+  return load(path_or_text, {.requires_grad = false, .allow_overwrite = false},
+              /*parameters_only=*/true);
+}
+
+LoadedEncodings load_encodings_to_sim(QuantizationSimModel& sim, const std::string& path_or_text) {
+  return sim.load_encodings(path_or_text, {.partial = false});
+}
+
+}  // namespace rung
