@@ -6,6 +6,7 @@
 #include "options.h"
 #include "report.h"
 #include "rung/io/model_file.h"
+#include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
 #include "task.h"
 #include "training.h"
@@ -38,7 +39,7 @@ void run(const Options& options) {
   const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
   console.line(
       fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {:.4f}  {:.0f} images/s",
-                  is_sim(file) ? "quantized model" : "float model", metrics.images,
+                  has_checkpoint(file) ? "quantized model" : "float model", metrics.images,
                   data.task().dataset, percent(metrics.top1), metrics.loss, images_per_s));
   Report report;
   report.set("top1", percent(metrics.top1));

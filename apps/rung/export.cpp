@@ -38,8 +38,8 @@ The figures of --json: {"files": [...]})";
 
 std::vector<std::string> export_files(const Options& options) {
   io::ModelFile file = io::load_model(options.model);
-  if (is_sim(file))
-    return QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection))
+  if (has_checkpoint(file))
+    return load_checkpoint(std::move(file), options.model)
         .export_to(options.out, options.prefix, {.encodings_version = options.version});
   std::error_code error;
   fs::create_directories(options.out, error);
@@ -81,8 +81,8 @@ void add_export(Program& program) {
   command.argument("MODEL", options->model, "a model file, *.rung");
   command.required("--out DIR", options->out, "the folder to write to");
   command.option("--prefix NAME", options->prefix, "how the files' names begin", check_prefix);
-  command.option("--encodings-version V", options->version, "of PREFIX.encodings: 1.0.0 or 0.6.1",
-                 check_version);
+  command.option("--encodings-version V", options->version,
+                 "of PREFIX.encodings: 0.6.1, 1.0.0 or 2.0.0", check_version);
   command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

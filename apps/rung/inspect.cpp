@@ -117,9 +117,8 @@ void run_model(const Options& options, const Console& console, Report& report) {
   report.set("quantizers", std::vector<std::string>{});
   for (const QuantizerHandle& quantizer : find_quantizers(file.graph))
     report.append("quantizers", describe(quantizer));
-  if (!is_sim(file) || options.plan) return;
-  const auto sim =
-      QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection));
+  if (!has_checkpoint(file) || options.plan) return;
+  const QuantizationSimModel sim = load_checkpoint(std::move(file), options.file);
   if (options.why) {
     print_why(sim, console, report);
     return;

@@ -62,13 +62,12 @@ void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   io::ModelFile file = io::load_model(options.model);
-  if (!is_sim(file))
+  if (!has_checkpoint(file))
     throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
   const Task task = task_of(file, options.model);
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
-  QuantizationSimModel sim =
-      QuantizationSimModel::from_state(std::move(file.graph), file.sections.at(kSimSection));
+  QuantizationSimModel sim = load_checkpoint(std::move(file), options.model);
 
   const double lr =
       options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
@@ -92,9 +91,7 @@ void run(const Options& options) {
     if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
   };
   run_epochs({sim.executor(), train, test, *optimizer, options.recipe, freeze_bn}, console, report);
-  io::save_model(
-      options.out, sim.graph(),
-      {.sections = {{kTaskSection, to_json(task)}, {kSimSection, sim.state()}}, .tensors = {}});
+  save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   console.line("wrote " + options.out);
   report.write(options.run.json);
 }

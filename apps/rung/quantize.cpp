@@ -101,7 +101,7 @@ void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   io::ModelFile file = io::load_model(options.model);
-  if (is_sim(file))
+  if (has_checkpoint(file))
     throw Error(options.model + ": is quantized already; give the float model it was made of");
   const Task task = task_of(file, options.model);
   const Data data(task, options.data, options.run);
@@ -124,9 +124,7 @@ void run(const Options& options) {
       [&](Executor& executor) { test_model(executor, calibration, "calibration"); });
   const double top1 = percent(test_model(sim.executor(), test, "quantized").top1);
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
-  io::save_model(
-      options.out, sim.graph(),
-      {.sections = {{kTaskSection, to_json(task)}, {kSimSection, sim.state()}}, .tensors = {}});
+  save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   console.line(fmt::format(
       "{} quantizers, calibrated with {} images: top1 {:.2f} % float, {:.2f} % quantized",
       quantizers, calibration.dataset().size(), top1_float, top1));

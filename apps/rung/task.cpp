@@ -62,6 +62,4 @@ Task task_of(const io::ModelFile& file, const std::string& path) {
   }
 }
 
-bool is_sim(const io::ModelFile& file) { return file.sections.contains(kSimSection); }
-
 }  // namespace rung::cli

@@ -24,15 +24,12 @@ struct Task {
 /// Returns the task of a new model on a dataset.
 Task make_task(const std::string& model, const datasets::DatasetInfo& dataset);
 
-/// Sections of a model file that the command line writes.
+/// The section of a model file that the command line writes.
 inline constexpr const char* kTaskSection = "task";
-inline constexpr const char* kSimSection = "quantsim";  ///< QuantizationSimModel::state()
 
 std::string to_json(const Task& task);
 /// Returns the task of a model file; throws Error beginning with `path` if it has none or it is
 /// damaged.
 Task task_of(const io::ModelFile& file, const std::string& path);
-/// True if the file holds a quantization simulation.
-bool is_sim(const io::ModelFile& file);
 
 }  // namespace rung::cli

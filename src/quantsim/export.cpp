@@ -189,7 +189,8 @@ io::ModuleEncodingsFile QuantizationSimModel::get_activation_param_encodings() c
 std::string QuantizationSimModel::save_encodings_to_json(const std::string& directory,
                                                          const std::string& prefix) const {
   check_prefix("save_encodings_to_json", prefix);
-  Collector collector = collect(quantsim::folded_copy(impl_->graph));
+  Graph graph = quantsim::folded_copy(impl_->graph);
+  Collector collector = collect(graph);
   const std::string text =
       io::encodings_text(io::ModuleEncodingsFile{.version = {},
                                                  .activations = std::move(collector.modules),

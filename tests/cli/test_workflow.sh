@@ -92,6 +92,9 @@ check "export: encodings have version 1.0.0" grep -qF '"1.0.0"' exported/net.enc
 check "export: encodings are JSON" is_json exported/net.encodings
 works "export 0.6.1" export qat.rung --out exported061 --prefix net --encodings-version 0.6.1
 check "export 0.6.1: encodings have it" grep -qF '"0.6.1"' exported061/net.encodings
+works "export 2.0.0" export qat.rung --out exported200 --prefix net --encodings-version 2.0.0
+check "export 2.0.0: encodings have it" grep -qF '"2.0.0"' exported200/net.encodings
+check "export 2.0.0: biases are int32" grep -qF '"int32"' exported200/net.encodings
 works "export of a float model" export model.rung --out plain --prefix net
 check "export of a float model: weights only" only_file_in plain net.safetensors
 works "train from exported weights" train --model resnet8 --init plain/net.safetensors --epochs 1 \

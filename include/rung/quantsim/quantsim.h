@@ -13,6 +13,7 @@
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
 #include "rung/io/encodings.h"
+#include "rung/io/model_file.h"
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/placement_reason.h"
 #include "rung/quantsim/quantizer_handle.h"
@@ -246,7 +247,7 @@ class RUNG_API QuantizationSimModel {
   /// Throws Error if there are none. AIMET: set_and_freeze_param_encodings.
   LoadedEncodings set_and_freeze_param_encodings(const std::string& path_or_text);
 
-  // ---- state
+  // ---- state; save_checkpoint() below writes it with the graph
 
   /// Takes a graph that has its quantizers and what state() said about it: restores a sim from a
   /// model file. Throws Error if the state cannot be read or the graph has no quantizers.
@@ -288,6 +289,22 @@ RUNG_API void propagate_output_encodings(QuantizationSimModel& sim, std::string_
 /// The same for the ops that `condition` accepts.
 RUNG_API void propagate_output_encodings(QuantizationSimModel& sim,
                                          const std::function<bool(const Node&)>& condition);
+
+/// The section of a model file that holds QuantizationSimModel::state().
+inline constexpr std::string_view kQuantSimSection = "quantsim";
+
+/// Writes a model file (*.rung) that holds the whole sim, weights and encodings included, and the
+/// extras: training goes on from it bit for bit. Throws Error as io::save_model does, and for a
+/// section named kQuantSimSection. AIMET: save_checkpoint, which pickles.
+RUNG_API void save_checkpoint(const QuantizationSimModel& sim, const std::string& path,
+                              io::ModelExtras extras = {});
+/// Reads such a file, trusting nothing in it. Throws Error beginning with the path, also if it
+/// holds a float model. AIMET: load_checkpoint.
+RUNG_API QuantizationSimModel load_checkpoint(const std::string& path);
+/// True if the model file holds a sim.
+RUNG_API bool has_checkpoint(const io::ModelFile& file);
+/// The same from a model file read already, whose graph is moved from; `path` begins every Error.
+RUNG_API QuantizationSimModel load_checkpoint(io::ModelFile&& file, std::string_view path);
 
 /// Prints a table with one row per quantizer.
 RUNG_API std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim);
