@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "doctest/doctest.h"
-#include "quantsim/file_entries.h"
+#include "quantsim/entry_settings.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
@@ -273,7 +273,8 @@ TEST_SUITE("quantsim: load_encodings") {
       return std::string("no Error");
     };
     CHECK(message(kWeight) ==
-          "encodings: the entry \"conv1.weight\" has 1 channels, the quantizer has 3");
+          "encodings: the entry \"conv1.weight\" has 1 scales, the quantizer has 3 "
+          "(per-channel(axis 0, 3))");
     const auto thrice = [](const std::string& entry) {
       return entry + ", " + entry + ", " + entry;
     };

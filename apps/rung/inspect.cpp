@@ -96,7 +96,7 @@ std::string sizes(const Graph& graph) {
 
 void run_model(const Options& options, const Console& console, Report& report) {
   io::ModelFile file = io::load_model(options.file);
-  if (options.why && !is_sim(file))
+  if (options.why && !has_checkpoint(file))
     throw Error(options.file + ": has no quantizers to explain; --why needs a quantized model");
   const auto found = file.sections.find(kTaskSection);
   if (options.plan) {

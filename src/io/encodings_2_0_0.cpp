@@ -190,9 +190,13 @@ void add_lpbq(Json& entry, const TensorEncoding& encoding, std::vector<std::int6
   if (axis < 0) axis += rank;
   require(axis >= 0 && axis < rank, "encodings: {} has no axis of its blocks",
           shown_name(encoding.name));
-  shape[static_cast<std::size_t>(axis)] = 1;  // one float scale for all blocks of a channel
-  require(count(shape) == encoding.scale.size(), "encodings: {} has {} float scales, expected {}",
-          shown_name(encoding.name), encoding.scale.size(), count(shape));
+  // One float scale for all blocks of a channel, or one per group of them.
+  std::int64_t& groups = shape[static_cast<std::size_t>(axis)];
+  groups = 1;
+  const std::size_t channels = count(shape);
+  require(encoding.scale.size() % channels == 0, "encodings: {} has {} float scales, {} channels",
+          shown_name(encoding.name), encoding.scale.size(), channels);
+  groups = static_cast<std::int64_t>(encoding.scale.size() / channels);
   entry["per_channel_float_scale"] = nested(encoding.scale, shape);
 }
 

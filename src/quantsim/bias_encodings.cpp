@@ -36,15 +36,33 @@ std::optional<Encoding> encoding_of(const Value* value, Graph& graph) {
   return std::nullopt;
 }
 
-/// Returns scale_x * scale_w, one per output channel, or one in all if the weight has one scale;
-/// empty if the weight's channels are not the bias's.
+/// Returns one scale per output channel, or one in all; of blocks the largest, of grouped blocks
+/// the float scale that they share. Empty if the weight has its scales along another axis.
+std::vector<float> weight_scales(const Encoding& weight, const Node& node, std::int64_t channels) {
+  const Granularity cut = weight.granularity();
+  if (!cut.axis) return weight.scale;
+  const std::int64_t output_axis = node.type() == "ConvTranspose" ? 1 : 0;
+  if (*cut.axis != output_axis || cut.channels != channels) return {};
+  if (!cut.blocks) return weight.scale;
+  if (weight.grouped &&
+      weight.grouped->per_channel_scale.size() == static_cast<std::size_t>(channels))
+    return weight.grouped->per_channel_scale;
+  std::vector<float> largest(static_cast<std::size_t>(channels), 0.0f);
+  const auto blocks = static_cast<std::size_t>(cut.blocks->count);
+  for (std::size_t i = 0; i < weight.scale.size(); ++i) {
+    float& scale =
+        largest[*cut.axis < cut.blocks->axis ? i / blocks : i % static_cast<std::size_t>(channels)];
+    scale = std::max(scale, weight.scale[i]);
+  }
+  return largest;
+}
+
+/// Returns scale_x * scale_w; empty if the op has no such scales.
 std::vector<float> bias_scales(const Encoding& x, const Encoding& weight, const Node& node,
                                std::int64_t channels) {
-  std::vector<float> scales;
-  const std::int64_t output_axis = node.type() == "ConvTranspose" ? 1 : 0;
-  const bool fits = !weight.axis || (weight.axis == output_axis && weight.channels() == channels);
-  if (x.channels() != 1 || !fits) return scales;
-  for (const float scale : weight.scale) scales.push_back(x.scale[0] * scale);
+  if (x.is_float() || weight.is_float() || x.channels() != 1) return {};
+  std::vector<float> scales = weight_scales(weight, node, channels);
+  for (float& scale : scales) scale *= x.scale[0];
   return scales;
 }
 
@@ -78,14 +96,14 @@ std::vector<io::TensorEncoding> bias_encodings(Graph& graph) {
     if (scales.empty()) continue;
     check_range(*node, *bias, scales);
 
-    const Symmetry symmetry = Symmetry::symmetric;
-    const std::optional<std::int64_t> axis =
-        scales.size() > 1 ? std::optional<std::int64_t>(0) : std::nullopt;
-    io::TensorEncoding entry =
-        file_entry(bias->name(),
-                   Encoding{kBits, symmetry, make_grid(kBits, symmetry), axis, scales,
-                            std::vector<std::int64_t>(scales.size(), 0)},
-                   /*is_parameter=*/true);
+    Encoding encoding;
+    encoding.bitwidth = kBits;
+    encoding.symmetry = Symmetry::symmetric;
+    encoding.grid = make_grid(kBits, Symmetry::symmetric);
+    if (scales.size() > 1) encoding.axis = 0;
+    encoding.scale = scales;
+    encoding.offset.assign(scales.size(), 0);
+    io::TensorEncoding entry = file_entry(*node->inputs()[2], encoding);
     const auto [first, is_new] = known.try_emplace(bias, entries.size());
     require(is_new || entries[first->second] == entry,
             "[{} {}] the bias {} is read by another op with other scales: it has no int32 encoding",

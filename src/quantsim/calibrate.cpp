@@ -22,8 +22,10 @@ namespace rung {
 namespace {
 
 bool is_calibrated(const QuantizerHandle& quantizer) {
-  return quantizer.enabled() && !quantizer.frozen() && !quantizer.parameters().empty() &&
-         !quantizer.op().quantizer().pass_through();
+  const Quantizer& settings = quantizer.op().quantizer();
+  // A floating-point format has no range.
+  return quantizer.enabled() && !quantizer.frozen() && !settings.pass_through() &&
+         !settings.parameters().empty();
 }
 
 void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view caller) {

@@ -30,11 +30,13 @@ class Collector {
   void add(const QuantizerHandle& quantizer) {
     const std::vector<std::string> keys = quantsim::tensor_keys(quantizer);
     const bool is_parameter = quantizer.place() == QuantizerPlace::parameter;
-    io::TensorEncoding entry =
-        quantsim::file_entry(keys.front(), quantizer.encoding(), is_parameter);
+    const Encoding encoding = quantizer.encoding();
+    io::TensorEncoding entry = quantsim::file_entry(quantizer.source(), encoding);
+    const io::TensorEncoding flat = quantsim::flat_file_entry(quantizer.source(), encoding);
+    if (is_parameter) module_parameters.push_back(flat);
     if (!is_parameter)
       for (const quantsim::ModuleKey& key : quantsim::module_keys(quantizer))
-        modules.push_back({key.module, key.side, key.index, entry});
+        modules.push_back({key.module, key.side, key.index, flat});
     // Several edges of one value usually have equal quantizers: one entry says it. If somebody made
     // them differ, the others go under the name of the quantized tensor.
     const auto [known, is_new] = by_name_.try_emplace(entry.name, entry);
@@ -62,8 +64,9 @@ class Collector {
     }
   }
 
-  std::vector<io::TensorEncoding> activations, parameters;
-  std::vector<io::ModuleEncoding> modules;
+  std::vector<io::TensorEncoding> activations, parameters;  // keyed by tensor
+  std::vector<io::ModuleEncoding> modules;                  // keyed by module
+  std::vector<io::TensorEncoding> module_parameters;
 
  private:
   Graph& graph_;
@@ -128,7 +131,6 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   const bool is_2_0_0 = version == io::EncodingsVersion::v2_0_0;
   Collector collector = collect(graph);
   if (options.propagate_encodings) collector.propagate();
-  std::vector<io::TensorEncoding> parameters = collector.parameters;
   if (options.export_int32_bias.value_or(is_2_0_0))
     for (io::TensorEncoding& bias : quantsim::bias_encodings(graph))
       collector.parameters.push_back(std::move(bias));
@@ -143,7 +145,7 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   if (is_2_0_0) tensors.quantizer_args.reset();  // AIMET's has none
   const io::ModuleEncodingsFile modules{.version = version,
                                         .activations = std::move(collector.modules),
-                                        .parameters = std::move(parameters),
+                                        .parameters = std::move(collector.module_parameters),
                                         .excluded_layers = impl_->excluded_layers,
                                         .quantizer_args = args};
   // Both texts are made before the first file is touched.
@@ -181,7 +183,7 @@ io::ModuleEncodingsFile QuantizationSimModel::get_activation_param_encodings() c
     if (is_exported(each) && each.initialized()) collector.add(each);
   return {.version = {},
           .activations = std::move(collector.modules),
-          .parameters = std::move(collector.parameters),
+          .parameters = std::move(collector.module_parameters),
           .excluded_layers = {},
           .quantizer_args = {}};
 }
@@ -191,10 +193,10 @@ std::string QuantizationSimModel::save_encodings_to_json(const std::string& dire
   check_prefix("save_encodings_to_json", prefix);
   Graph graph = quantsim::folded_copy(impl_->graph);
   Collector collector = collect(graph);
-  const std::string text =
-      io::encodings_text(io::ModuleEncodingsFile{.version = {},
-                                                 .activations = std::move(collector.modules),
-                                                 .parameters = std::move(collector.parameters)});
+  const std::string text = io::encodings_text(
+      io::ModuleEncodingsFile{.version = {},
+                              .activations = std::move(collector.modules),
+                              .parameters = std::move(collector.module_parameters)});
   const std::filesystem::path path =
       make_folder("save_encodings_to_json", directory) / (prefix + ".json");
   io::write_text_file(path, text);

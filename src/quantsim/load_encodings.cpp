@@ -10,6 +10,7 @@
 #include "core/closest.h"
 #include "core/format.h"
 #include "io/names.h"
+#include "quantsim/entry_settings.h"
 #include "quantsim/file_content.h"
 #include "quantsim/file_entries.h"
 #include "quantsim/impl.h"
@@ -144,8 +145,8 @@ class Loader {
     }
     const FileEntry& entry = *matched_[i].entry;
     try {
-      settings_.emplace_back(i, quantsim::entry_settings(entry.encoding, quantizer.op().quantizer(),
-                                                         content.states_symmetry));
+      settings_.emplace_back(
+          i, quantsim::entry_settings(entry.encoding, quantizer, content.states_symmetry));
     } catch (const Error& error) {
       fail("{}: the entry {} {}", source_, io::shown_name(entry.key), error.what());
     }
@@ -174,7 +175,8 @@ class Loader {
     changed->set_bitwidth(settings.bitwidth);
     changed->set_symmetry(settings.symmetry);
     op.set_quantizer(std::move(changed));
-    if (!op.quantizer().pass_through()) op.set_ranges(settings.ranges, quantizer.parameters());
+    if (!op.quantizer().pass_through() && !settings.ranges.empty())
+      op.set_ranges(settings.ranges, quantizer.parameters());
     quantsim::share_settings(quantizer.node());
     const bool becomes_learned = was_initialized ? was_learned : is_range_learning(scheme_);
     const bool freezes = options_.allow_overwrite && !*options_.allow_overwrite;
