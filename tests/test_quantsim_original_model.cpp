@@ -11,10 +11,6 @@ using namespace rung;
 
 namespace {
 
-std::vector<float> values(const Tensor& tensor) {
-  return {tensor.data().begin(), tensor.data().end()};
-}
-
 std::vector<float> run(const Graph& graph) {
   Graph copy = graph.clone();
   return values(Executor(copy).forward(random_tensor({4, 2, 6, 6}, 3)));

@@ -153,8 +153,9 @@ void add_inspect(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command = program.command("inspect", "Show what is in a file", kDetails);
   command.argument("FILE", options->file, "*.rung or *.safetensors");
-  command.exclusive_flags("--plan", options->plan, "print the compiled plan", "--why", options->why,
-                          "print why each tensor has a quantizer, or none");
+  command.exclusive_flags(
+      {{"--plan", options->plan, "print the compiled plan"},
+       {"--why", options->why, "print why each tensor has a quantizer, or none"}});
   command.option("--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));

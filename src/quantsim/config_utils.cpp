@@ -113,7 +113,7 @@ std::int64_t set_blockwise_quantization_for_weights(QuantizationSimModel& sim,
                                                     const BlockwiseOptions& options) {
   const Symmetry symmetry = options.symmetric ? Symmetry::symmetric : Symmetry::asymmetric;
   return replace_weights(
-      sim, nodes, "set_blockwise_quantization_for_weights", [&](const Shape& shape) {
+      sim, nodes, "set_blockwise_quantization_for_weights", [&](const Shape& shape, int now) {
         return std::make_unique<AffineQuantizer>(blockwise(
             shape, options.bitwidth == 0 ? now : options.bitwidth, symmetry, options.block_size));
       });
