@@ -20,6 +20,12 @@ std::vector<FoldablePair> prepare_folding(Graph& graph);
 /// Replaces the batch norms of the pairs by folding in simulation, around the quantizers there are.
 void simulate_folding(Graph& graph, const std::vector<FoldablePair>& pairs);
 
+/// The nodes of one batch norm folded in simulation.
+struct FoldedNodes {
+  Node *layer, *weight, *bias, *norm;
+};
+/// Finds them, in network order; throws Error if a FoldedBatchNormalization stands alone.
+std::vector<FoldedNodes> find_folded(const Graph& graph);
 /// Copies the graph with every simulated batch norm folded: what is exported.
 Graph folded_copy(const Graph& graph);
 

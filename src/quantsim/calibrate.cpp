@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/format.h"
-#include "quantsim/fixed_sides.h"
 #include "quantsim/batch_norm_fold.h"
+#include "quantsim/fixed_sides.h"
 #include "quantsim/impl.h"
 #include "quantsim/rollback.h"
 #include "quantsim/sharing.h"
