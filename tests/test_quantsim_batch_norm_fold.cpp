@@ -18,7 +18,7 @@
 #include "rung/nn/optim.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
-#include "rung/ptq/ptq.h"
+#include "rung/ptq/batch_norm.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/quantsim.h"
 #include "temporary_folder.h"
@@ -71,7 +71,7 @@ QuantizationSimModel in_simulation(const std::string& config = "default",
 QuantizationSimModel folded_before(const std::string& config = "default",
                                    QuantScheme scheme = QuantScheme::post_training_tf) {
   Graph graph = block_net();
-  CHECK(ptq::fold_all_batch_norms(graph).size() == 3);
+  CHECK(ptq::fold_all_batch_norms(graph, {.convert_standalone = false}).size() == 3);
   return QuantizationSimModel(graph, options(config, scheme, BatchNormMode::keep));
 }
 
@@ -332,6 +332,39 @@ TEST_SUITE("quantsim: batch norms folded in simulation") {
       CHECK_FALSE(file.empty());
       CHECK(file == bytes(folder.path("folded/" + std::string(name))));
     }
+  }
+
+  TEST_CASE("the float model has its batch norms again, and no quantizer is said to be by hand") {
+    QuantizationSimModel sim = in_simulation("per_channel");
+    calibrate(sim);
+    train(sim, 2);
+    Graph original = sim.get_original_model(), expected = block_net();
+    original.check();
+    const auto shape_of = [](const Graph& graph) {
+      std::string text;
+      for (const Node* node : graph.nodes())
+        text.append(node->type()).append(" ").append(node->name()).append("\n");
+      return text;
+    };
+    CHECK(shape_of(original) == shape_of(expected));
+    CHECK(original.node("bn2").as<BatchNormalization>()->momentum == 0.3f);
+    CHECK(original.node("bn2").as<BatchNormalization>()->epsilon == 1e-2f);
+    for (Parameter* parameter : expected.parameters())
+      parameter->edit().copy_from(sim.graph().parameter(parameter->name()).value());
+    const Tensor x = random_tensor(kInput, 7);
+    CHECK(numbers(Executor(original).forward(x)) == numbers(Executor(expected).forward(x)));
+    for (const PlacementReason& reason : sim.placement_reasons()) {
+      CAPTURE(reason.quantizer);
+      CHECK(reason.by_hand.empty());
+    }
+
+    Graph baked = sim.get_original_model({.qdq_weights = true});
+    CHECK(baked.find_node("bn1") == nullptr);
+    QuantizerHandle weight = sim.quantizer("conv1.weight");
+    const Encoding encoding = weight.encoding();
+    fold_simulated_batch_norms(sim.graph());
+    CHECK(numbers(baked.parameter("conv1.weight").value()) ==
+          numbers(quantize_dequantize(sim.graph().parameter("conv1.weight").value(), encoding)));
   }
 
   TEST_CASE("a model file brings the simulation back, and training goes on as before") {

@@ -26,6 +26,9 @@ struct FoldedNodes {
 };
 /// Finds them, in network order; throws Error if a FoldedBatchNormalization stands alone.
 std::vector<FoldedNodes> find_folded(const Graph& graph);
+/// Puts the batch norms back; layers that had no bias keep one of zeros.
+void undo_simulated_folding(Graph& graph);
+
 /// Copies the graph with every simulated batch norm folded: what is exported.
 Graph folded_copy(const Graph& graph);
 

@@ -1,6 +1,7 @@
 #include <utility>
 #include <vector>
 
+#include "quantsim/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -23,13 +24,15 @@ void bake(const QuantizerHandle& quantizer) {
 }  // namespace
 
 Graph QuantizationSimModel::get_original_model(const OriginalModelOptions& options) const {
-  Graph graph = impl_->graph.clone();
+  // What is baked are folded weights; else batch norms that are only simulated to be folded stay.
+  Graph graph = options.qdq_weights ? quantsim::folded_copy(impl_->graph) : impl_->graph.clone();
   for (QuantizerHandle each : find_quantizers(graph)) {
     const bool bakes = options.qdq_weights && each.place() == QuantizerPlace::parameter &&
                        each.enabled() && !each.op().quantizer().pass_through();
     if (bakes) bake(each);
     graph.bypass_node(each.node());
   }
+  quantsim::undo_simulated_folding(graph);
   return graph;
 }
 

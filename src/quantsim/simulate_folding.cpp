@@ -102,4 +102,22 @@ std::vector<FoldedNodes> find_folded(const Graph& graph) {
   return found;
 }
 
+void undo_simulated_folding(Graph& graph) {
+  for (const auto& [layer, weight, bias, norm] : find_folded(graph)) {
+    const auto* folded = norm->as<FoldedBatchNormalization>();
+    auto op = std::make_unique<BatchNormalization>();
+    op->epsilon = folded->epsilon;
+    op->momentum = folded->momentum;
+    op->frozen = folded->frozen;
+    const std::span<Value* const> inputs = norm->inputs();
+    const std::vector<Value*> extra(inputs.begin() + 1, inputs.begin() + 5);
+    const std::string name = norm->name();
+    Value& output = layer->output();
+    graph.bypass_node(*norm);  // FoldedBias still reads its parameters
+    insert(graph, output, std::move(op), extra, name);
+    graph.bypass_node(*weight);
+    graph.bypass_node(*bias);
+  }
+}
+
 }  // namespace rung::quantsim

@@ -163,8 +163,9 @@ class RUNG_API QuantizationSimModel {
   /// which settings of the configuration decided that.
   std::vector<PlacementReason> placement_reasons() const;
 
-  /// Returns a float copy of the graph without any quantizer. Throws Error if parameters are to be
-  /// quantize-dequantized and an enabled quantizer of one has no range yet. AIMET:
+  /// Returns a float copy of the graph without any quantizer. Batch norms folded in simulation are
+  /// there again, or are folded if parameters are quantize-dequantized. Throws Error if parameters
+  /// are to be quantize-dequantized and an enabled quantizer of one has no range yet. AIMET:
   /// get_original_model.
   Graph get_original_model(const OriginalModelOptions& options = {}) const;
 
