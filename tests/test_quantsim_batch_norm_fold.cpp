@@ -14,6 +14,7 @@
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
 #include "rung/io/weights.h"
+#include "rung/nn/data.h"
 #include "rung/nn/loss.h"
 #include "rung/nn/optim.h"
 #include "rung/ops/folded_batch_norm.h"
@@ -365,6 +366,55 @@ TEST_SUITE("quantsim: batch norms folded in simulation") {
     fold_simulated_batch_norms(sim.graph());
     CHECK(numbers(baked.parameter("conv1.weight").value()) ==
           numbers(quantize_dequantize(sim.graph().parameter("conv1.weight").value(), encoding)));
+  }
+
+  TEST_CASE("encodings of the folded network can be loaded into the simulation, by either keying") {
+    const TemporaryFolder folder;
+    QuantizationSimModel sim = in_simulation("per_channel");
+    calibrate(sim);
+    sim.export_to(folder.path(), "net");
+    for (const char* file : {"net.encodings", "net_torch.encodings"}) {
+      CAPTURE(file);
+      QuantizationSimModel loaded = in_simulation("per_channel");
+      const LoadedEncodings report =
+          loaded.load_encodings(folder.path(file), {.require_all = true});
+      CHECK(report.missing.empty());
+      for (const QuantizerHandle& each : sim.quantizers()) {
+        CAPTURE(each.name());
+        CHECK(loaded.quantizer(each.name()).encoding().scale == each.encoding().scale);
+      }
+    }
+    QuantizationSimModel frozen = in_simulation("per_channel");
+    frozen.set_and_freeze_param_encodings(folder.path("net_torch.encodings"));
+    CHECK(frozen.quantizer("conv1.weight").frozen());
+    CHECK_FALSE(frozen.quantizer("bn2").initialized());
+  }
+
+  TEST_CASE(
+      "a layer is excluded with the batch norm that is folded into it, weights by their key") {
+    QuantizationSimModel sim = in_simulation();
+    REQUIRE(sim.quantizer("bn2").enabled());
+    sim.exclude_layers_from_quantization({"conv2"});
+    CHECK_THROWS_AS(sim.quantizer("bn2"), Error);
+    CHECK_THROWS_AS(sim.quantizer("conv2.weight"), Error);
+    CHECK(sim.quantizer("conv1.weight").enabled());
+    sim.exclude_param_from_quantization("weight");
+    CHECK_FALSE(sim.quantizer("conv1.weight").enabled());
+    calibrate(sim);
+    const auto before = run_all(sim);
+    CHECK(fold_simulated_batch_norms(sim.graph()) == 3);
+    CHECK(run_all(sim) == before);
+  }
+
+  TEST_CASE("statistics that are part of a quantized weight cannot be re-estimated") {
+    QuantizationSimModel sim = in_simulation();
+    calibrate(sim);
+    nn::DataLoader loader({.dataset = std::make_shared<nn::InMemoryDataset>(
+                               Shape{3, 8, 8}, 4, std::vector<std::uint8_t>(4 * 3 * 8 * 8, 7),
+                               std::vector<std::uint8_t>{0, 1, 2, 3}),
+                           .workers = 0});
+    CHECK_THROWS_WITH_AS(ptq::reestimate_bn_stats(sim.executor(), loader), doctest::Contains("bn1"),
+                         Error);
   }
 
   TEST_CASE("a model file brings the simulation back, and training goes on as before") {

@@ -7,6 +7,7 @@
 
 #include "core/format.h"
 #include "ptq/fold.h"
+#include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
 #include "rung/ptq/batch_norm.h"
 
@@ -29,6 +30,12 @@ class Reestimation {
  public:
   explicit Reestimation(Graph& graph) {
     handle_.graph_ = &graph;
+    for (const Node* node : graph.nodes())
+      require(
+          node->as<FoldedBatchNormalization>() == nullptr,
+          "reestimate_bn_stats: [{} {}] is folded in simulation, so that its statistics are part "
+          "of the quantized weight; freeze_bn_stats keeps them",
+          node->type(), node->name());
     for (Node* norm : batch_norms(graph)) {
       if (has_trivial_statistics(*norm)) continue;
       norms_.push_back(norm->as<BatchNormalization>());

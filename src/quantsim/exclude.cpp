@@ -6,7 +6,7 @@
 #include "core/closest.h"
 #include "core/format.h"
 #include "quantsim/impl.h"
-#include "quantsim/placement.h"
+#include "rung/ops/folded_batch_norm.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {
@@ -15,8 +15,8 @@ namespace {
 
 bool is_quantizer(const Node& node) { return node.as<QuantizeDequantize>() != nullptr; }
 
-/// Returns the nodes of a layer: the one of this name, and those whose names begin with it and a
-/// dot. Throws Error with close names if there is none.
+/// Returns the nodes of a layer: the one of this name, those whose names begin with it and a dot,
+/// and batch norms folded into them in simulation. Throws Error with close names if there is none.
 std::vector<Node*> nodes_of(const Graph& graph, const std::string& layer) {
   std::vector<Node*> nodes;
   std::vector<std::string> names;
@@ -28,6 +28,11 @@ std::vector<Node*> nodes_of(const Graph& graph, const std::string& layer) {
   require(!nodes.empty(),
           "exclude_layers_from_quantization: there is no layer '{}'; similar ones: {}", layer,
           closest_names(layer, names));
+  // A batch norm folded in simulation passes the layer's output on.
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    for (const Use& use : nodes[i]->output().uses())
+      if (use.node->as<FoldedBatchNormalization>() != nullptr && use.index == 0)
+        nodes.push_back(use.node);
   return nodes;
 }
 
@@ -79,8 +84,9 @@ void QuantizationSimModel::exclude_param_from_quantization(std::string_view name
   std::vector<QuantizerHandle> chosen;
   for (const QuantizerHandle& each : quantizers()) {
     if (each.place() != QuantizerPlace::parameter) continue;
-    const std::string_view key = quantsim::parameter_key(each.source());
-    known.emplace(key);
+    const std::string parameter = each.name();  // the source may be the folded one
+    const std::string key = parameter.substr(parameter.rfind('.') + 1);
+    known.insert(key);
     if (key == name) chosen.push_back(each);
   }
   require(!chosen.empty(),

@@ -178,8 +178,9 @@ std::string QuantizationSimModel::export_weights_to_safetensors(const std::strin
 }
 
 io::ModuleEncodingsFile QuantizationSimModel::get_activation_param_encodings() const {
-  Collector collector(impl_->graph);
-  for (const QuantizerHandle& each : find_quantizers(impl_->graph))
+  Graph graph = quantsim::folded_copy(impl_->graph);
+  Collector collector(graph);
+  for (const QuantizerHandle& each : find_quantizers(graph))
     if (is_exported(each) && each.initialized()) collector.add(each);
   return {.version = {},
           .activations = std::move(collector.modules),

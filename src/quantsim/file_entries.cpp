@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/format.h"
+#include "rung/ops/folded_batch_norm.h"
 
 namespace rung::quantsim {
 
@@ -81,9 +82,26 @@ io::TensorEncoding file_entry(const Value& tensor, const Encoding& encoding) {
   return entry;
 }
 
+namespace {
+
+/// Returns the layer whose output is passed on by a batch norm that is folded in simulation: files
+/// know the folded network. nullptr for any other value.
+const Node* simulated_layer(const Value& value) {
+  const Node* producer = value.producer();
+  const bool is_simulated =
+      producer != nullptr && producer->as<FoldedBatchNormalization>() != nullptr;
+  return is_simulated ? producer->inputs()[0]->producer() : nullptr;
+}
+
+}  // namespace
+
 std::vector<std::string> tensor_keys(const QuantizerHandle& quantizer) {
-  if (quantizer.place() != QuantizerPlace::edge) return {quantizer.source().name()};
-  return {quantizer.source().name(), quantizer.node().output().name()};
+  const Value& source = quantizer.source();
+  if (quantizer.place() == QuantizerPlace::parameter) return {quantizer.name()};
+  if (quantizer.place() == QuantizerPlace::edge)
+    return {source.name(), quantizer.node().output().name()};
+  if (const Node* layer = simulated_layer(source)) return {source.name(), layer->output().name()};
+  return {source.name()};
 }
 
 std::string ModuleKey::to_string() const {
@@ -93,10 +111,14 @@ std::string ModuleKey::to_string() const {
 
 std::vector<ModuleKey> module_keys(const QuantizerHandle& quantizer) {
   const Node* producer = quantizer.source().producer();
-  if (quantizer.place() == QuantizerPlace::value && producer != nullptr)
-    return {{producer->name(), io::ModuleEncoding::Side::output,
-             static_cast<std::int64_t>(quantizer.source().output_index())}};
   std::vector<ModuleKey> keys;
+  if (quantizer.place() == QuantizerPlace::value && producer != nullptr) {
+    keys.push_back({producer->name(), io::ModuleEncoding::Side::output,
+                    static_cast<std::int64_t>(quantizer.source().output_index())});
+    if (const Node* layer = simulated_layer(quantizer.source()))
+      keys.push_back({layer->name(), io::ModuleEncoding::Side::output, 0});
+    return keys;
+  }
   for (const Use& use : quantizer.node().output().uses())
     keys.push_back(
         {use.node->name(), io::ModuleEncoding::Side::input, static_cast<std::int64_t>(use.index)});

@@ -23,7 +23,8 @@ io::TensorEncoding flat_file_entry(const Value& tensor, const Encoding& encoding
 std::string float_type(const FloatFormat& format);
 
 /// Returns the names that the entry of a quantizer may have in a file keyed by tensor, best first:
-/// its tensor, and for one of several edges the output of its own node.
+/// its tensor, for one of several edges the output of its own node, and behind a batch norm that is
+/// folded in simulation the layer's output.
 std::vector<std::string> tensor_keys(const QuantizerHandle& quantizer);
 
 /// A place in a file keyed by module.
@@ -35,8 +36,9 @@ struct ModuleKey {
   std::string to_string() const;
 };
 
-/// Returns where an activation quantizer stands in a file keyed by module: one place, or one per
-/// reader for the quantizer of a graph input.
+/// Returns where an activation quantizer stands in a file keyed by module: one place, one per
+/// reader for the quantizer of a graph input, or batch norm and layer if the one is folded in
+/// simulation.
 std::vector<ModuleKey> module_keys(const QuantizerHandle& quantizer);
 
 }  // namespace rung::quantsim

@@ -102,7 +102,8 @@ class RUNG_API ReestimationHandle {
 /// over batches of each batch's mean and unbiased variance. Batch norms normalize by the batch
 /// meanwhile, everything else (dropout, quantizers) runs as in Mode::eval. Works on the graph of a
 /// sim: statistics then fit the quantized weights. Batch norms that folding has made trivial stay.
-/// Throws Error if there is no batch norm, no batch, or a statistic is not finite; then, and if
+/// Throws Error if there is no batch norm, one is folded in simulation (its statistics are in the
+/// quantized weight), there is no batch, or a statistic is not finite; then, and if
 /// anything else throws, the old statistics are back. AIMET: reestimate_bn_stats.
 RUNG_API ReestimationHandle reestimate_bn_stats(Executor& executor, nn::DataLoader& loader,
                                                 const ReestimateOptions& options = {});
