@@ -4,6 +4,7 @@
 #include "doctest/doctest.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
+#include "rung/ptq/ptq.h"
 #include "rung/quant/fake_quantize.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -47,6 +48,42 @@ TEST_SUITE("quantsim: original model") {
     CHECK(run(sim.get_original_model()) == run(small_net()));
     CHECK_THROWS_WITH_AS(sim.get_original_model({.qdq_weights = true}), doctest::Contains("weight"),
                          Error);
+  }
+
+  TEST_CASE("batch norms that are folded in simulation are batch norms again, or folded") {
+    Graph graph;
+    Var x = graph.input("x", {1, 2, 6, 6});
+    x = nn::conv2d(x, {.out_channels = 3, .kernel = 3, .bias = false}, "conv");
+    graph.set_outputs({nn::relu(nn::batch_norm2d(x, {}, "bn"), "relu")});
+    Rng rng(5);
+    for (Parameter* parameter : graph.parameters())
+      for (float& v : parameter->edit().data()) v = static_cast<float>(rng.uniform(0.2, 1.0));
+    QuantizationSimModel sim(
+        graph, {.default_param_bw = 4, .batch_norms = BatchNormMode::fold_in_simulation});
+    calibrate(sim);
+    const Graph original = sim.get_original_model();
+    original.check();
+    CHECK(original.node("bn").type() == "BatchNormalization");
+    CHECK(original.node("conv").inputs()[1]->name() == "conv.weight");
+    const std::vector<float> expected = run(graph), got = run(original);
+    REQUIRE(got.size() == expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i)  // a bias of zeros has been added
+      CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+
+    const Graph baked = sim.get_original_model({.qdq_weights = true});
+    baked.check();
+    CHECK(baked.find_node("bn") == nullptr);
+    Graph folded = graph.clone();
+    ptq::fold_all_batch_norms(folded);
+    const Encoding encoding = sim.quantizer("conv.weight").encoding();
+    CHECK(values(baked.parameter("conv.weight").value()) ==
+          values(quantize_dequantize(folded.parameter("conv.weight").value(), encoding)));
+    for (const PlacementReason& reason : sim.placement_reasons()) {
+      CHECK_MESSAGE(reason.by_hand.empty(), reason.quantizer);
+      CHECK_MESSAGE(!reason.is_present == reason.state().starts_with("none"), reason.quantizer);
+    }
+    CHECK(sim.placement_reasons().size() ==
+          QuantizationSimModel(graph, {}).placement_reasons().size() + 1);  // the bias of zeros
   }
 
   TEST_CASE("baked weights are what the quantizers make of them") {
