@@ -189,6 +189,18 @@ TEST_SUITE("ptq: validator") {
     check_finding(report, Severity::warning, "derived", "no input of the graph reaches");
   }
 
+  TEST_CASE("folding in simulation shares nothing and leaves no quantizer without data") {
+    QuantizationSimModel sim(
+        golden::network("network/trained.safetensors"),
+        {.config_file = "per_channel", .batch_norms = BatchNormMode::fold_in_simulation});
+    const golden::Tensors data = golden::tensors("network/data.safetensors");
+    sim.compute_encodings(
+        [&](Executor& executor) { executor.forward(golden::tensor(data.at("x0"))); });
+    CHECK(ptq::validate_model(sim.graph()).findings.empty());
+    sim.graph().parameter("bn1.running_var").edit().data()[2] = 0;
+    check_finding(ptq::validate_model(sim.graph()), Severity::warning, "bn1", "is 0: 2");
+  }
+
   TEST_CASE("dead nodes, unread inputs, missing outputs") {
     Small small;
     nn::relu(nn::conv2d(small.x, {.out_channels = 2, .kernel = 1}, "dead"), "deader");

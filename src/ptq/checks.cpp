@@ -12,6 +12,8 @@
 
 #include "core/format.h"
 #include "ptq/fold.h"
+#include "quantsim/batch_norm_fold.h"
+#include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
 
@@ -38,6 +40,22 @@ bool is_read(const Graph& graph, const Node& node) {
   return std::ranges::any_of(node.outputs(), [&](const Value* value) {
     return !value->uses().empty() || graph.is_output(*value);
   });
+}
+
+/// Adds the layer that a use of a parameter is for: quantizers and the nodes of a folding in
+/// simulation only pass it on.
+void add_readers(const Use& use, std::set<std::string>& readers) {
+  const Node& node = *use.node;
+  if (node.as<FoldedBatchNormalization>() != nullptr && use.index > 0) {
+    readers.insert(node.inputs()[0]->producer()->name());
+    return;
+  }
+  const bool passes_on = quantizer_of(node) != nullptr || node.as<FoldedWeight>() != nullptr ||
+                         node.as<FoldedBias>() != nullptr;
+  if (!passes_on)
+    readers.insert(node.name());
+  else
+    for (const Use& behind : node.output().uses()) add_readers(behind, readers);
 }
 
 bool has_quantizers(const Graph& graph) {
@@ -131,13 +149,7 @@ std::vector<Finding> check_shared_parameters(const Graph& graph) {
     // Quantizers that see the same numbers may share their ranges.
     if (value->parameter() == nullptr || value->parameter()->role() == Role::encoding) continue;
     std::set<std::string> readers;
-    for (const Use& use : value->uses()) {
-      if (quantizer_of(*use.node) == nullptr) {
-        readers.insert(use.node->name());
-        continue;
-      }
-      for (const Use& behind : use.node->output().uses()) readers.insert(behind.node->name());
-    }
+    for (const Use& use : value->uses()) add_readers(use, readers);
     if (readers.size() < 2) continue;
     found.push_back({Severity::warning, value->name(),
                      fmt::format("{} nodes read this parameter: {}; no batch norm is folded into "
@@ -150,7 +162,8 @@ std::vector<Finding> check_shared_parameters(const Graph& graph) {
 
 std::vector<Finding> check_batch_norm_values(const Graph& graph) {
   std::vector<Finding> found;
-  for (const Node* norm : batch_norms(graph)) {
+  for (const Node* norm : graph.nodes()) {
+    if (!is_batch_norm(*norm) && norm->as<FoldedBatchNormalization>() == nullptr) continue;
     const Parameter* variance = norm->inputs()[4]->parameter();
     if (variance == nullptr) continue;
     std::vector<std::size_t> negative, zero;
@@ -210,7 +223,7 @@ std::vector<Finding> check_quantizers(const Graph& graph) {
     if (!is_read(graph, *node))
       found.push_back({Severity::warning, node->name(), "nobody reads what this quantizer writes",
                        "remove it with Graph::remove_node, or make its reader read it"});
-    else if (node->inputs()[0]->parameter() == nullptr && !reached.contains(node))
+    else if (!quantsim::is_parameter(*node->inputs()[0]) && !reached.contains(node))
       found.push_back({Severity::warning, node->name(),
                        fmt::format("no input of the graph reaches this quantizer: {} depends on "
                                    "parameters only",
