@@ -21,7 +21,7 @@ namespace {
 constexpr double kUsualLr = 1e-3;
 // Folded layers have lost the batch norms that made them bear larger rates.
 constexpr double kLargestDefaultLr = 5e-3;
-constexpr double kEncodingsShare = 0.1;  // of --lr
+constexpr double kEncodingsShare = 0.1;  // of --lr; LSQ scales its gradients itself
 
 struct Options {
   RunOptions run;
@@ -48,12 +48,14 @@ Example: two epochs
 The figures of --json: as of rung train, and "top1_before")";
 
 /// Returns the groups of a sim's parameters; batch norm statistics are left out by the optimizer.
-std::vector<OptimizerGroup> groups_of(const Graph& graph, const Options& options, double lr) {
+std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Options& options,
+                                      double lr) {
   std::vector<OptimizerGroup> groups(2);
   groups[0].lr = lr;
   groups[0].weight_decay = options.recipe.weight_decay;
-  groups[1].lr = options.lr_encodings.value_or(lr * kEncodingsShare);
-  for (Parameter* parameter : graph.parameters())
+  const double share = is_lsq(sim.options().quant_scheme) ? 1.0 : kEncodingsShare;
+  groups[1].lr = options.lr_encodings.value_or(lr * share);
+  for (Parameter* parameter : sim.graph().parameters())
     groups[parameter->role() == Role::encoding ? 1 : 0].parameters.push_back(parameter);
   return groups;
 }
@@ -68,10 +70,11 @@ void run(const Options& options) {
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   QuantizationSimModel sim = load_checkpoint(std::move(file), options.model);
+  sim.executor().set_seed(options.run.seed);
 
   const double lr =
       options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
-  const auto optimizer = make_optimizer(options.recipe, groups_of(sim.graph(), options, lr));
+  const auto optimizer = make_optimizer(options.recipe, groups_of(sim, options, lr));
   Augmentation augmentation = options.recipe.augmentation;
   augmentation.on = !options.recipe.no_augment;
   nn::DataLoader train = data.train(augmentation);
@@ -108,7 +111,8 @@ void add_qat(Program& program) {
                  "initial learning rate; default: that of the last float epoch, at most 0.005",
                  at_least(0));
   command.option("--lr-encodings X", options->lr_encodings,
-                 "learning rate of the ranges; default: a tenth of --lr", at_least(0));
+                 "learning rate of the ranges; default: a tenth of --lr, with LSQ as --lr",
+                 at_least(0));
   command.option("--freeze-bn-after N", options->freeze_bn_after,
                  "batch norms keep their statistics after N epochs; default: never",
                  between(0, 1e6));

@@ -135,6 +135,7 @@ const Plan& Executor::plan() const {
   return *impl_->last;
 }
 
+void Executor::set_seed(std::uint64_t seed) { impl_->options.seed = seed; }
 std::uint64_t Executor::step_count() const { return impl_->steps; }
 void Executor::set_step_count(std::uint64_t steps) { impl_->steps = steps; }
 

@@ -20,6 +20,22 @@ std::string spread(const std::vector<float>& values) {
   return low == high ? fmt::format("{:.5g}", low) : fmt::format("{:.5g}..{:.5g}", low, high);
 }
 
+std::string granularity_of(const Quantizer& quantizer) {
+  const Granularity cut = quantizer.granularity();
+  if (!cut.axis) return "per tensor";
+  if (!cut.blocks) return fmt::format("per channel ({})", cut.channels);
+  const auto* grouped = dynamic_cast<const GroupedBlockQuantizer*>(&quantizer);
+  return fmt::format("per block ({} x {}){}", cut.channels, cut.blocks->count,
+                     grouped == nullptr
+                         ? ""
+                         : fmt::format(" grouped to {} bits", grouped->grouping().decompressed_bw));
+}
+
+std::string kind_of(const Quantizer& quantizer) {
+  const auto* floating = dynamic_cast<const FloatQuantizer*>(&quantizer);
+  return std::string(floating == nullptr ? quantizer.kind() : floating->format().name);
+}
+
 Row row_of(const QuantizerHandle& quantizer) {
   const Quantizer& settings = quantizer.op().quantizer();
   constexpr std::array<std::string_view, 3> kPlaces = {"parameter", "value", "edge"};
@@ -42,9 +58,10 @@ Row row_of(const QuantizerHandle& quantizer) {
   if (quantizer.frozen()) state += ", frozen";
   return {quantizer.name(),
           std::string(kPlaces[static_cast<std::size_t>(quantizer.place())]),
+          kind_of(settings),
           std::to_string(quantizer.bitwidth()),
           std::string(to_string(settings.resolved_symmetry())),
-          settings.axis() ? fmt::format("per channel ({})", settings.channels()) : "per tensor",
+          granularity_of(settings),
           quantizer.op().estimator().name(),
           range,
           scale,
@@ -55,8 +72,8 @@ Row row_of(const QuantizerHandle& quantizer) {
 
 std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim) {
   // Handles are for changing, so they want a graph that may change; nothing is changed here.
-  std::vector<Row> rows = {{"quantizer", "on", "bits", "symmetry", "granularity", "estimator",
-                            "range", "scale", "state"}};
+  std::vector<Row> rows = {{"quantizer", "on", "kind", "bits", "symmetry", "granularity",
+                            "estimator", "range", "scale", "state"}};
   for (const QuantizerHandle& each : find_quantizers(const_cast<Graph&>(sim.graph())))
     rows.push_back(row_of(each));
   std::vector<std::size_t> widths(rows[0].size(), 0);

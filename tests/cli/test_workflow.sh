@@ -46,6 +46,37 @@ check "eval of a qat model is what qat said" \
 works "qat goes on from its own file" qat qat.rung --epochs 1 --out qat2.rung "${small[@]}"
 check "qat: says that ranges are learned" stdout_has "ranges learned"
 
+works "quantize for LSQ" quantize model.rung --scheme lsq_tf_enhanced --config per_channel \
+  --param-bw 3 --output-bw 3 --edge-bw 8 --calibration-images 256 --test-images 500 --out lsq.rung \
+  --json lsq.json
+works "qat with LSQ and a seed" qat lsq.rung --epochs 2 --lr 0.01 --batch-size 32 --seed 5 \
+  --out lsq_qat.rung --json lsq_qat.json "${small[@]}"
+check "qat with LSQ: scales learn at the rate of the weights" stdout_has "ranges learned at 0.01"
+check "qat with LSQ: is no worse than before" between "$(number lsq_qat.json top1)" \
+  "$(awk -v v="$(number lsq.json top1_quantized)" 'BEGIN { print v - 5 }')" 100
+works "quantize with recomputed weight ranges and stochastic rounding" quantize model.rung \
+  --weight-ranges recomputed --rounding stochastic --param-bw 4 --calibration-images 256 \
+  --test-images 500 --out recomputed.rung
+works "qat with recomputed weight ranges" qat recomputed.rung --epochs 1 --lr 0.01 --batch-size 32 \
+  --out recomputed_qat.rung "${small[@]}"
+run inspect recomputed.rung --json recomputed.json
+run inspect recomputed_qat.rung --json recomputed_qat.json
+check "qat with recomputed weight ranges: they have moved" \
+  test "$(grep -c . recomputed.json)" -eq "$(grep -c . recomputed_qat.json)" -a \
+  "$(cat recomputed.json)" != "$(cat recomputed_qat.json)"
+refuses "recomputed and learned at once" "cannot be recomputed as well" quantize model.rung \
+  --weight-ranges recomputed --scheme range_learning_tf --out no.rung
+works "quantize in grouped blocks" quantize model.rung --param-bw 4 --block-size 8 \
+  --decompressed-bw 8 --calibration-images 256 --test-images 500 --out lpbq.rung
+run inspect lpbq.rung
+check "quantize in grouped blocks: inspect shows them" stdout_has "grouped to 8 bits"
+works "export in grouped blocks" export lpbq.rung --out exported_lpbq --prefix net
+check "export in grouped blocks: encodings say LPBQ" grep -qF '"LPBQ"' exported_lpbq/net.encodings
+works "quantize to float16" quantize model.rung --data-type float --param-bw 16 --output-bw 16 \
+  --calibration-images 256 --test-images 500 --out half.rung --json half.json
+check "quantize to float16: loses next to nothing" between "$(number half.json top1_quantized)" \
+  "$(awk -v v="$(number eval.json top1)" 'BEGIN { print v - 1 }')" 100
+
 works "quantize for htp" quantize model.rung --config htp --calibration-images 256 \
   --test-images 500 --out htp.rung
 run inspect htp.rung --why

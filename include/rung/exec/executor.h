@@ -25,7 +25,7 @@ struct ExecutorOptions {
   bool fuse = true;        ///< run Conv/BatchNormalization/Add + Relu as one kernel
   /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
   bool exact = true;
-  std::uint64_t seed = 0;  ///< of dropout
+  std::uint64_t seed = 0;  ///< of dropout and stochastic rounding
 };
 
 class Plan;
@@ -58,6 +58,8 @@ class RUNG_API Executor {
   const Plan& plan(std::span<const Shape> input_shapes, Mode mode);
   /// Returns the plan of the last forward; throws Error before the first.
   const Plan& plan() const;
+  /// Sets ExecutorOptions::seed, from the next forward on.
+  void set_seed(std::uint64_t seed);
   /// The state of the random generator behind dropout: for bit-identical resumption.
   std::uint64_t step_count() const;
   void set_step_count(std::uint64_t steps);
