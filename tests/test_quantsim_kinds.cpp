@@ -12,6 +12,7 @@
 #include "doctest/doctest.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
+#include "rung/quantsim/config_utils.h"
 #include "rung/quantsim/quantsim.h"
 #include "temporary_folder.h"
 
@@ -20,18 +21,9 @@ using Json = nlohmann::json;
 
 namespace {
 
-/// Puts another quantizer in the place of the named one.
 void replace(QuantizationSimModel& sim, std::string_view name,
              std::unique_ptr<Quantizer> quantizer) {
-  Node& old = sim.quantizer(name).node();
-  const std::string node_name = old.name();
-  Value& source = *old.inputs()[0];
-  auto estimator = old.as<QuantizeDequantize>()->estimator().clone();
-  sim.graph().bypass_node(old);
-  auto extra = add_quantizer_parameters(sim.graph(), *quantizer, node_name);
-  sim.graph().insert_after(
-      source, std::make_unique<QuantizeDequantize>(std::move(quantizer), std::move(estimator)),
-      extra, node_name);
+  replace_quantizer(sim.graph(), sim.quantizer(name), std::move(quantizer));
 }
 
 constexpr Blocks kFcBlocks{.axis = 1, .size = 16, .count = 3};  // of 48 features
