@@ -233,6 +233,19 @@ TEST_SUITE("quantsim: export") {
     }
   }
 
+  TEST_CASE("a sim of floats says so, and has entries without numbers") {
+    QuantizationSimModel sim(small_net(), {.default_output_bw = 16,
+                                           .default_param_bw = 16,
+                                           .default_data_type = QuantizationDataType::floating});
+    const Json file = exported(sim, {});  // nothing to calibrate
+    CHECK(file.at("quantizer_args").at("dtype") == "float");
+    CHECK(
+        entry_of(file, "fc.weight") ==
+        Json({{"name", "fc.weight"}, {"bw", 16}, {"dtype", "FLOAT"}, {"enc_type", "PER_TENSOR"}}));
+    CHECK(entry_of(exported(sim, {.encodings_version = "2.0.0"}), "relu1") ==
+          Json({{"name", "relu1"}, {"output_dtype", "float16"}}));
+  }
+
   TEST_CASE("save_encodings_to_json writes what get_activation_param_encodings returns") {
     QuantizationSimModel sim(small_net());
     CHECK(sim.get_activation_param_encodings().activations.empty());

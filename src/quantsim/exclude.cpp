@@ -22,6 +22,8 @@ std::vector<Node*> nodes_of(const Graph& graph, const std::string& layer) {
   std::vector<std::string> names;
   for (Node* node : graph.nodes()) {
     if (is_quantizer(*node)) continue;
+    // Weights that are folded in simulation are no layers.
+    if (node->as<FoldedWeight>() != nullptr || node->as<FoldedBias>() != nullptr) continue;
     names.push_back(node->name());
     if (node->name() == layer || node->name().starts_with(layer + ".")) nodes.push_back(node);
   }

@@ -100,6 +100,7 @@ Collector collect(Graph& graph) {
 io::QuantizerArgs quantizer_args(const QuantSimOptions& options, const QuantSimConfig& config) {
   return {.activation_bitwidth = options.default_output_bw,
           .param_bitwidth = options.default_param_bw,
+          .dtype = options.default_data_type == QuantizationDataType::floating ? "float" : "int",
           .is_symmetric = config.default_params.is_symmetric.value_or(false),
           .per_channel_quantization = config.per_channel_quantization,
           .quant_scheme = std::string(to_string(options.quant_scheme))};
