@@ -166,6 +166,17 @@ TEST_SUITE("quantsim: reasons of placement") {
     CHECK(back.placement_reasons().size() == sim.placement_reasons().size());
   }
 
+  TEST_CASE("batch norms that are folded in simulation are explained as those that stay") {
+    QuantizationSimModel kept(norm_net());
+    QuantizationSimModel sim(norm_net(), {.batch_norms = BatchNormMode::fold_in_simulation});
+    for (const PlacementReason& each : kept.placement_reasons()) {
+      CAPTURE(each.quantizer);
+      CHECK(explain(sim, each.quantizer) == explain(kept, each.quantizer));
+    }
+    for (const PlacementReason& each : sim.placement_reasons())
+      CHECK_MESSAGE(each.by_hand.empty(), each.quantizer);
+  }
+
   TEST_CASE("a quantizer of another kind is told") {
     QuantizationSimModel sim(small_net(), {.config_file = "per_channel"});
     set_activation_quantizers_to_float(sim, nodes_named(sim.graph(), {"relu1"}));
