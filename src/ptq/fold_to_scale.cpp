@@ -11,6 +11,7 @@
 #include "core/format.h"
 #include "ptq/fold.h"
 #include "ptq/weight_codes.h"
+#include "quantsim/rename_quantizer.h"
 #include "rung/ptq/batch_norm.h"
 
 namespace rung::ptq {
@@ -85,36 +86,10 @@ std::string forward_remark(const Node& norm) {
   return {};
 }
 
-/// Returns the quantizer of the value itself, not of one of its edges.
-Node* value_quantizer(const Value& value) {
-  for (const Use& use : value.uses())
-    if (use.index == 0 && quantizer_of(use.node) != nullptr &&
-        use.node->name() == value.name() + ".qdq")
-      return use.node;
-  return nullptr;
-}
-
-/// Replaces a quantizer behind `value` by one that is called after it.
-void rename_quantizer(Graph& graph, Value& value, Node& old) {
-  const std::string name = value.name() + ".qdq";
-  auto op = std::make_unique<QuantizeDequantize>(*old.as<QuantizeDequantize>());
-  const auto own = old.inputs().subspan(1);
-  std::vector<Value*> parameters(own.begin(), own.end());
-  if (parameter_obstacle(old).empty()) {  // ranges that other quantizers share stay shared
-    parameters = add_quantizer_parameters(graph, op->quantizer(), name);
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      parameters[i]->parameter()->edit().copy_from(own[i]->parameter()->value());
-      parameters[i]->parameter()->set_requires_grad(own[i]->parameter()->requires_grad());
-    }
-  }
-  graph.insert_on_edge({&old, 0}, std::move(op), parameters, name);
-  graph.bypass_node(old);
-}
-
 void fold(Graph& graph, Node& layer, Node& norm) {
   while (norm.inputs()[0]->producer() != &layer)  // disabled quantizers in between
     graph.bypass_node(*norm.inputs()[0]->producer());
-  Node* output_quantizer = value_quantizer(norm.output());
+  Node* output_quantizer = quantsim::value_quantizer(norm.output());
   Node* weight_quantizer = layer.inputs()[1]->producer();
   if (weight_quantizer != nullptr && weight_quantizer->as<QuantizeDequantize>()->initialized()) {
     const WeightCodes codes(QuantizerHandle(graph, *weight_quantizer), gamma_over_sigma(norm));
@@ -123,7 +98,8 @@ void fold(Graph& graph, Node& layer, Node& norm) {
   } else {
     fold_backward(graph, layer, norm);
   }
-  if (output_quantizer != nullptr) rename_quantizer(graph, layer.output(), *output_quantizer);
+  if (output_quantizer != nullptr)
+    quantsim::rename_quantizer(graph, *output_quantizer, layer.output());
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "core/format.h"
+#include "quantsim/rename_quantizer.h"
 #include "rung/exec/executor.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
@@ -25,8 +26,6 @@
 namespace rung {
 
 namespace {
-
-std::string quantizer_name(const Value& value) { return value.name() + ".qdq"; }
 
 Tensor finite_numbers(const Node& fold, const Node& norm) {
   Tensor numbers = quantsim::parameter_numbers(fold.output());
@@ -48,28 +47,6 @@ Folding compute(const quantsim::FoldedNodes& nodes) {
           finite_numbers(*nodes.bias, *nodes.norm)};
 }
 
-/// Returns new min and max for a copy of a quantizer; the same ones if others share them.
-std::vector<Value*> copy_parameters(Graph& graph, const Node& quantizer, std::string_view name) {
-  const std::vector<Value*> old(quantizer.inputs().begin() + 1, quantizer.inputs().end());
-  if (std::ranges::any_of(old, [](const Value* v) { return v->uses().size() > 1; })) return old;
-  std::vector<Value*> copies =
-      add_quantizer_parameters(graph, quantizer.as<QuantizeDequantize>()->quantizer(), name);
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    copies[i]->parameter()->edit().copy_from(old[i]->parameter()->value());
-    copies[i]->parameter()->set_requires_grad(old[i]->parameter()->requires_grad());
-  }
-  return copies;
-}
-
-/// Makes a copy of the quantizer behind `value` that is called after it, and removes the old one.
-void rename_quantizer(Graph& graph, Node& old, Value& value) {
-  const std::string name = quantizer_name(value);
-  const std::vector<Value*> extra = copy_parameters(graph, old, name);
-  graph.insert_after(value, std::make_unique<QuantizeDequantize>(*old.as<QuantizeDequantize>()),
-                     extra, name);
-  graph.bypass_node(old);
-}
-
 void fold(Graph& graph, const Folding& folding) {
   const auto [layer, weight, bias, norm] = folding.nodes;
   Parameter& layer_bias = *bias->inputs()[0]->parameter();
@@ -78,13 +55,10 @@ void fold(Graph& graph, const Folding& folding) {
   // It now does the work of beta.
   if (norm->inputs()[2]->parameter()->requires_grad()) layer_bias.set_requires_grad(true);
 
-  Node* quantizer = nullptr;
-  for (const Use& use : norm->output().uses())
-    if (use.index == 0 && use.node->name() == quantizer_name(norm->output())) quantizer = use.node;
+  Node* quantizer = quantsim::value_quantizer(norm->output());
   Value& output = layer->output();
   for (Node* node : {weight, bias, norm}) graph.bypass_node(*node);
-  if (quantizer != nullptr && quantizer->as<QuantizeDequantize>() != nullptr)
-    rename_quantizer(graph, *quantizer, output);
+  if (quantizer != nullptr) quantsim::rename_quantizer(graph, *quantizer, output);
 }
 
 void set_frozen(Graph& graph, bool frozen) {
