@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "doctest/doctest.h"
-#include "quantsim/entry_settings.h"
+#include "quantsim/files/entry_settings.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"

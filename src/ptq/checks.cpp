@@ -12,7 +12,7 @@
 
 #include "core/format.h"
 #include "ptq/fold.h"
-#include "quantsim/batch_norm_fold.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"

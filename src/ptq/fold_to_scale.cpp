@@ -11,7 +11,7 @@
 #include "core/format.h"
 #include "ptq/fold.h"
 #include "ptq/weight_codes.h"
-#include "quantsim/rename_quantizer.h"
+#include "quantsim/batch_norms/rename_quantizer.h"
 #include "rung/ptq/batch_norm.h"
 
 namespace rung::ptq {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "core/format.h"
-#include "quantsim/batch_norm_fold.h"
-#include "quantsim/fixed_sides.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/impl.h"
+#include "quantsim/placement/fixed_sides.h"
 #include "quantsim/rollback.h"
 #include "quantsim/sharing.h"
 #include "rung/quantsim/quantsim.h"

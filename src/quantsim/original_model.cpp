@@ -1,7 +1,7 @@
 #include <utility>
 #include <vector>
 
-#include "quantsim/batch_norm_fold.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "rung/quantsim/quantsim.h"
 

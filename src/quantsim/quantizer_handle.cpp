@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/format.h"
-#include "quantsim/batch_norm_fold.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/sharing.h"
 
 namespace rung {

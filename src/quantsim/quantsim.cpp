@@ -7,9 +7,9 @@
 #include "core/closest.h"
 #include "core/format.h"
 #include "io/json.h"
-#include "quantsim/batch_norm_fold.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/impl.h"
-#include "quantsim/insert_quantizers.h"
+#include "quantsim/placement/insert_quantizers.h"
 
 namespace rung {
 

@@ -11,7 +11,7 @@
 namespace rung {
 
 /// Where AIMET's JSON configuration says which tensors get a quantizer. A setting that is absent
-/// leaves what an earlier level said (see src/quantsim/placement.cpp for the levels).
+/// leaves what an earlier level said (see src/quantsim/placement/placement.cpp for the levels).
 
 /// Settings of parameters ("weight", "bias").
 struct ParamConfig {
@@ -62,7 +62,7 @@ struct QuantSimConfig {
   bool per_channel_quantization = false;
   std::vector<SupportedKernel> supported_kernels;
   /// The target machine ("V73"), empty if absent: has rules of its own about some op types (see
-  /// src/quantsim/hardware_rules.cpp). Not compared with AIMET's results.
+  /// src/quantsim/placement/hardware_rules.cpp). Not compared with AIMET's results.
   std::string hw_version;
   std::map<std::string, ParamConfig> params;
   std::map<std::string, OpConfig> op_type;

@@ -1,8 +1,8 @@
-#include "quantsim/fixed_sides.h"
+#include "quantsim/placement/fixed_sides.h"
 
 #include <algorithm>
 
-#include "quantsim/placement.h"
+#include "quantsim/placement/placement.h"
 
 namespace rung::quantsim {
 

@@ -1,4 +1,4 @@
-#include "quantsim/bias_encodings.h"
+#include "quantsim/files/bias_encodings.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "core/format.h"
-#include "quantsim/file_entries.h"
+#include "quantsim/files/file_entries.h"
 #include "quantsim/op_classes.h"
 
 namespace rung::quantsim {

@@ -1,4 +1,4 @@
-#include "quantsim/placement.h"
+#include "quantsim/placement/placement.h"
 
 #include <algorithm>
 #include <functional>
@@ -6,9 +6,9 @@
 #include <set>
 
 #include "core/format.h"
-#include "quantsim/config_warnings.h"
-#include "quantsim/neighbourhood.h"
-#include "quantsim/target.h"
+#include "quantsim/placement/config_warnings.h"
+#include "quantsim/placement/neighbourhood.h"
+#include "quantsim/placement/target.h"
 #include "rung/graph/pattern.h"
 
 // AIMET's order of precedence; a later level overrides an earlier one:

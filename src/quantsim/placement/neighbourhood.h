@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "quantsim/placement.h"
+#include "quantsim/placement/placement.h"
 
 namespace rung::quantsim {
 

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "core/format.h"
-#include "quantsim/target.h"
+#include "quantsim/placement/target.h"
 
 // Bitwidths come from the options. A target machine lists in supported_kernels which pairs of
 // (activation, parameter) it runs; with enforce_supported_kernels the first pair of a list replaces

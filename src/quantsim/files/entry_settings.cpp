@@ -1,4 +1,4 @@
-#include "quantsim/entry_settings.h"
+#include "quantsim/files/entry_settings.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "core/format.h"
-#include "quantsim/file_entries.h"
+#include "quantsim/files/file_entries.h"
 
 namespace rung::quantsim {
 

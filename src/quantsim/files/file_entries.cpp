@@ -1,4 +1,4 @@
-#include "quantsim/file_entries.h"
+#include "quantsim/files/file_entries.h"
 
 #include <array>
 #include <string_view>

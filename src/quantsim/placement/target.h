@@ -1,6 +1,6 @@
 #pragma once
 
-#include "quantsim/neighbourhood.h"
+#include "quantsim/placement/neighbourhood.h"
 
 // What the target machine has to say, after everything else. Rebuilt from AIMET's description; no
 // results of AIMET's were at hand to compare with.

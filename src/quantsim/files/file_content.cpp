@@ -1,9 +1,9 @@
-#include "quantsim/file_content.h"
+#include "quantsim/files/file_content.h"
 
 #include <variant>
 
 #include "io/file.h"
-#include "quantsim/file_entries.h"
+#include "quantsim/files/file_entries.h"
 
 namespace rung::quantsim {
 

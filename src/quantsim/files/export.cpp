@@ -7,9 +7,9 @@
 
 #include "core/format.h"
 #include "io/atomic_file.h"
-#include "quantsim/batch_norm_fold.h"
-#include "quantsim/bias_encodings.h"
-#include "quantsim/file_entries.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
+#include "quantsim/files/bias_encodings.h"
+#include "quantsim/files/file_entries.h"
 #include "quantsim/impl.h"
 #include "rung/io/weights.h"
 #include "rung/quantsim/quantsim.h"

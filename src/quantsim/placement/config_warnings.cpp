@@ -1,4 +1,4 @@
-#include "quantsim/config_warnings.h"
+#include "quantsim/placement/config_warnings.h"
 
 #include <algorithm>
 #include <cctype>
@@ -9,7 +9,7 @@
 #include "core/closest.h"
 #include "core/format.h"
 #include "io/names.h"
-#include "quantsim/target.h"
+#include "quantsim/placement/target.h"
 
 namespace rung::quantsim {
 

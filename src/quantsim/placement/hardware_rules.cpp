@@ -2,7 +2,7 @@
 #include <array>
 
 #include "core/format.h"
-#include "quantsim/target.h"
+#include "quantsim/placement/target.h"
 
 // HTP versions treat some op types in their own way, whatever the configuration says about them.
 

@@ -4,7 +4,7 @@
 
 #include "core/format.h"
 #include "quantsim/impl.h"
-#include "quantsim/placement.h"
+#include "quantsim/placement/placement.h"
 #include "rung/quantsim/quantsim.h"
 
 // The configuration decides again, on the float network inside the sim, and is compared with the

@@ -1,4 +1,4 @@
-#include "quantsim/rename_quantizer.h"
+#include "quantsim/batch_norms/rename_quantizer.h"
 
 #include <algorithm>
 #include <memory>

@@ -7,7 +7,7 @@
 // fold_simulated_batch_norms() writes what FoldedWeight and FoldedBias compute into weight and
 // bias, and takes the three nodes out.
 
-#include "quantsim/batch_norm_fold.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "core/format.h"
-#include "quantsim/rename_quantizer.h"
+#include "quantsim/batch_norms/rename_quantizer.h"
 #include "rung/exec/executor.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"

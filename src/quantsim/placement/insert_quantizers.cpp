@@ -1,4 +1,4 @@
-#include "quantsim/insert_quantizers.h"
+#include "quantsim/placement/insert_quantizers.h"
 
 #include <map>
 #include <memory>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/format.h"
-#include "quantsim/placement.h"
+#include "quantsim/placement/placement.h"
 #include "rung/ops/quantize_dequantize.h"
 
 // Where they go is decided in placement.cpp; here the decided ones become nodes.

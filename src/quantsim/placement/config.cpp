@@ -9,7 +9,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "io/names.h"
-#include "quantsim/default_configs.h"
+#include "quantsim/placement/default_configs.h"
 
 namespace rung {
 
