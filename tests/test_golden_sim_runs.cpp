@@ -199,7 +199,9 @@ std::vector<double> gradients(const SimRun& run, const golden::Tensors& data, bo
 }
 
 const SimRun& learning_run(const std::vector<SimRun>& runs) {
-  return *std::ranges::find_if(runs, [](const SimRun& run) { return run.learns(); });
+  const auto found = std::ranges::find_if(runs, [](const SimRun& run) { return run.learns(); });
+  REQUIRE(found != runs.end());
+  return *found;
 }
 
 }  // namespace
