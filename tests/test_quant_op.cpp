@@ -129,6 +129,35 @@ TEST_SUITE("quant: QuantizeDequantize") {
     CHECK(net.op().observed_count() == 0);
   }
 
+  TEST_CASE("whichever axis the channels lie on, each finds what it would find alone") {
+    const Shape shape{3, 4, 5};  // AIMET's histograms mix channels up unless they lie on axis 0
+    for (const std::int64_t axis : {0, 1, 2})
+      for (const char* name : {"min_max", "sqnr", "percentile"}) {
+        const std::int64_t channels = shape[axis];
+        QuantizeDequantize op(std::make_unique<AffineQuantizer>(QuantizerOptions{
+                                  .bitwidth = 4, .axis = axis, .channels = channels}),
+                              make_range_estimator(name, 90.0));
+        std::vector<std::unique_ptr<RangeEstimator>> alone;
+        for (std::int64_t c = 0; c < channels; ++c)
+          alone.push_back(make_range_estimator(name, 90.0));
+        op.begin_observing();
+        for (const double size : {1.0, 3.0}) {  // the second batch makes the ranges grow
+          const Tensor x = normal(shape, 7, size);
+          op.observe(x.data(), shape);
+          const std::int64_t inner = axis == 0 ? 20 : axis == 1 ? 5 : 1;
+          for (std::int64_t c = 0; c < channels; ++c) {
+            std::vector<float> own;
+            for (std::int64_t i = 0; i < shape.numel(); ++i)
+              if (i / inner % channels == c) own.push_back(x.data()[static_cast<std::size_t>(i)]);
+            observe(*alone[static_cast<std::size_t>(c)], own);
+          }
+        }
+        const std::vector<Range> ranges = op.estimate();
+        for (std::size_t c = 0; c < alone.size(); ++c)
+          CHECK(ranges[c] == alone[c]->estimate(op.quantizer().grid(), Symmetry::asymmetric));
+      }
+  }
+
   TEST_CASE("padding of blocked formats never reaches an estimator") {
     for (const Format format : {Format::blocked8, Format::blocked16})
       for (const std::int64_t channels : {3, 8, 13, 16, 21}) {
