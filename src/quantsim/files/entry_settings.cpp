@@ -80,9 +80,9 @@ Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry sy
   if (symmetry == Symmetry::strict_symmetric && offset == -half(bitwidth)) offset = grid.qmin;
   require(offset <= 0 && offset + grid.steps() >= 0,
           "has the offset {}, with which zero has no code of {} bits", offset, bitwidth);
-  require(entry.min.empty() || offset != entry.offset[channel] || agrees(entry, channel, grid),
-          "has min {} and max {}, but scale {} and offset {}", entry.min[channel],
-          entry.max[channel], entry.scale[channel], entry.offset[channel]);
+  if (!entry.min.empty() && offset == entry.offset[channel] && !agrees(entry, channel, grid))
+    fail("has min {} and max {}, but scale {} and offset {}", entry.min[channel],
+         entry.max[channel], entry.scale[channel], entry.offset[channel]);
   const auto scale = static_cast<float>(entry.scale[channel]);
   require(std::isfinite(scale) && scale >= kMinimumScale,
           "has the scale {}, expected a float32 number of at least {}", entry.scale[channel],
