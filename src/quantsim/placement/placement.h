@@ -21,15 +21,16 @@ struct Setting {
   struct Step {
     T value;
     std::string rule;
-    friend bool operator==(const Step&, const Step&) = default;
   };
   T value;
   std::vector<Step> steps = {};
 
   void set(T wanted, std::string_view rule) {
     value = wanted;
-    Step step{wanted, std::string(rule)};
-    if (steps.empty() || steps.back() != step) steps.push_back(std::move(step));
+    if (!steps.empty() && steps.back().value == wanted && steps.back().rule == rule) return;
+    Step& step = steps.emplace_back();
+    step.value = wanted;
+    step.rule = rule;
   }
   /// Returns the rule that counts; empty if nothing set it.
   std::string_view rule() const {
