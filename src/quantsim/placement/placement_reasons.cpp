@@ -63,9 +63,14 @@ class Reasons {
 
   void add(const Value& tensor, const std::string& name, QuantizerPlace place, const Site& site) {
     PlacementReason reason{.tensor = tensor.name(), .quantizer = name, .place = place};
-    for (const auto& [value, rule] : site.enabled.steps) reason.rules.push_back({rule, value});
+    const auto add_rule = [&](std::string_view setting, bool is_quantized) {
+      PlacementRule& rule = reason.rules.emplace_back();
+      rule.setting = setting;
+      rule.is_quantized = is_quantized;
+    };
+    for (const auto& [value, rule] : site.enabled.steps) add_rule(rule, value);
     if (tensor.parameter() != nullptr && !quantsim::is_quantizable_parameter(tensor))
-      reason.rules.push_back({"statistics have no quantizer", false});
+      add_rule("statistics have no quantizer", false);
     const auto found = left_.find(name);
     if (found != left_.end()) {
       describe(found->second, site, tensor, reason);
