@@ -21,7 +21,8 @@ namespace {
 constexpr double kUsualLr = 1e-3;
 // Folded layers have lost the batch norms that made them bear larger rates.
 constexpr double kLargestDefaultLr = 5e-3;
-constexpr double kEncodingsShare = 0.1;  // of --lr; LSQ scales its gradients itself
+// Of --lr. Scales (LSQ) are smaller numbers than ranges and reach every code at once.
+constexpr double kEncodingsShare = 0.1, kLsqShare = 0.05;
 
 struct Options {
   RunOptions run;
@@ -53,7 +54,7 @@ std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Opt
   std::vector<OptimizerGroup> groups(2);
   groups[0].lr = lr;
   groups[0].weight_decay = options.recipe.weight_decay;
-  const double share = is_lsq(sim.options().quant_scheme) ? 1.0 : kEncodingsShare;
+  const double share = is_lsq(sim.options().quant_scheme) ? kLsqShare : kEncodingsShare;
   groups[1].lr = options.lr_encodings.value_or(lr * share);
   for (Parameter* parameter : sim.graph().parameters())
     groups[parameter->role() == Role::encoding ? 1 : 0].parameters.push_back(parameter);
@@ -111,7 +112,7 @@ void add_qat(Program& program) {
                  "initial learning rate; default: that of the last float epoch, at most 0.005",
                  at_least(0));
   command.option("--lr-encodings X", options->lr_encodings,
-                 "learning rate of the ranges; default: a tenth of --lr, with LSQ as --lr",
+                 "learning rate of the ranges; default: a tenth of --lr, with LSQ a twentieth",
                  at_least(0));
   command.option("--freeze-bn-after N", options->freeze_bn_after,
                  "batch norms keep their statistics after N epochs; default: never",

@@ -51,7 +51,7 @@ works "quantize for LSQ" quantize model.rung --scheme lsq_tf_enhanced --config p
   --json lsq.json
 works "qat with LSQ and a seed" qat lsq.rung --epochs 2 --lr 0.01 --batch-size 32 --seed 5 \
   --out lsq_qat.rung --json lsq_qat.json "${small[@]}"
-check "qat with LSQ: scales learn at the rate of the weights" stdout_has "ranges learned at 0.01"
+check "qat with LSQ: scales learn at a rate of their own" stdout_has "ranges learned at 0.0005"
 check "qat with LSQ: is no worse than before" between "$(number lsq_qat.json top1)" \
   "$(awk -v v="$(number lsq.json top1_quantized)" 'BEGIN { print v - 5 }')" 100
 works "quantize with recomputed weight ranges and stochastic rounding" quantize model.rung \
