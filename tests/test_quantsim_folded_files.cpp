@@ -7,6 +7,7 @@
 #include <string>
 
 #include "doctest/doctest.h"
+#include "quantsim_files.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/ptq/ptq.h"
@@ -46,14 +47,6 @@ QuantizationSimModel folded_sim() {
   Graph graph = norm_net();
   ptq::fold_all_batch_norms(graph);
   return QuantizationSimModel(graph, {.config_file = "per_channel"});
-}
-
-std::string exported(QuantizationSimModel& sim, const std::string& version, bool by_module) {
-  const TemporaryFolder folder;
-  const auto files =
-      sim.export_to(folder.path(), "net", {.encodings_version = version, .export_model = false});
-  std::ifstream file(files.at(by_module ? 1 : 0), std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 }  // namespace

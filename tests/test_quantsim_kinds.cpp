@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "doctest/doctest.h"
+#include "quantsim_files.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/quantsim/config_utils.h"
@@ -52,14 +53,6 @@ QuantizationSimModel mixed_sim() {
               QuantizerOptions{.symmetry = Symmetry::symmetric, .axis = 0, .channels = 3}));
   replace(sim, "relu1", std::make_unique<FloatQuantizer>(kFloat16));
   return sim;
-}
-
-std::string exported(QuantizationSimModel& sim, const std::string& version, bool by_module) {
-  const TemporaryFolder folder;
-  const auto files =
-      sim.export_to(folder.path(), "net", {.encodings_version = version, .export_model = false});
-  std::ifstream file(files.at(by_module ? 1 : 0), std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 Json entry_of(const std::string& text, const std::string& name) {

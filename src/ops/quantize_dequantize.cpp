@@ -9,16 +9,6 @@
 
 namespace rung {
 
-namespace {
-
-bool is_known(const Quantizer& quantizer) {
-  const std::string_view kind = quantizer.kind();
-  return kind == AffineQuantizer::kKind || kind == LsqQuantizer::kKind ||
-         kind == GroupedBlockQuantizer::kKind || kind == FloatQuantizer::kKind;
-}
-
-}  // namespace
-
 /// One estimator per channel; the kernels of a plan feed them.
 struct QuantizeDequantize::Observation {
   std::vector<std::unique_ptr<RangeEstimator>> estimators;
@@ -51,7 +41,7 @@ QuantizeDequantize::~QuantizeDequantize() = default;
 
 std::uint64_t QuantizeDequantize::state_version() const {
   // What a user's quantizer depends on is unknown: it always counts as changed.
-  if (!is_known(*quantizer_)) ++changes_;
+  if (!is_describable(*quantizer_)) ++changes_;
   std::uint64_t hash = changes_;
   for (const std::uint64_t part :
        {std::uint64_t{enabled_}, std::uint64_t{initialized_}, std::uint64_t{recomputed_},
@@ -199,7 +189,7 @@ Encoding QuantizeDequantize::encoding(std::span<Parameter* const> parameters) co
 // ---- Op
 
 void QuantizeDequantize::check_savable() const {
-  require(is_known(*quantizer_),
+  require(is_describable(*quantizer_),
           "cannot save: the quantizer is of kind \"{}\", which no file can bring back",
           quantizer_->kind());
   const std::string name = prototype_->name();
@@ -244,7 +234,7 @@ void visit_quantizer(AttributeVisitor& visitor, QuantizerSpec& spec) {
 
 void QuantizeDequantize::visit(AttributeVisitor& visitor) {
   QuantizerSpec spec{.kind = std::string(quantizer_->kind()), .options = quantizer_->options()};
-  if (is_known(*quantizer_)) spec = describe(*quantizer_);
+  if (is_describable(*quantizer_)) spec = describe(*quantizer_);
   std::string estimator = prototype_->name();
   bool saw_negative = quantizer_->saw_negative();
   double percentile = percentile_of(*prototype_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/format.h"
+#include "kernels/reorder.h"
 #include "ops/observation.h"
 #include "rung/core/parallel.h"
 
@@ -10,13 +11,6 @@ namespace rung {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 14;  // numbers per piece of work: 64 KiB, inside the L2 cache
-
-std::int64_t padded_count(const Shape& shape, Format format) {
-  if (format == Format::plain) return shape.numel();
-  const auto block = static_cast<std::int64_t>(format);
-  const std::int64_t padded = (shape[1] + block - 1) / block * block;
-  return shape[1] == 0 ? 0 : shape.numel() / shape[1] * padded;
-}
 
 void copy(std::span<const float> from, std::span<float> to) {
   parallel_for(static_cast<std::int64_t>(from.size()), kGrain,
@@ -42,7 +36,8 @@ QuantizeDequantizeKernel::QuantizeDequantizeKernel(const QuantizeDequantize& op,
   needs = op.backward_needs();
   const bool learns =
       std::any_of(context.wants.begin(), context.wants.end(), [](bool w) { return w; });
-  if (learns && !context.wants[0]) scratch_backward = padded_count(context.inputs[0], format);
+  if (learns && !context.wants[0])
+    scratch_backward = kernels::padded_count(context.inputs[0], format);
 }
 
 std::string QuantizeDequantizeKernel::name() const {
@@ -226,7 +221,6 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
     });
     gradient.scale.assign(encoding_.scale.size(), 0.0);
     gradient.offset.assign(encoding_.scale.size(), 0.0);
-    gradient.count = x.shape->numel() / std::max<std::int64_t>(1, encoding_.channels());
     for (std::size_t i = 0; i < sums_.size(); ++i) {
       const auto channel = static_cast<std::size_t>(piece(x, static_cast<std::int64_t>(i)).channel);
       gradient.scale[channel] += sums_[i].scale;
@@ -235,8 +229,8 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
   } else {
     gradient =
         quantize_dequantize_backward(x.span(), dy.span(), shape_of(x), encoding_, dx, rounding_);
-    gradient.count = x.shape->numel() / std::max<std::int64_t>(1, encoding_.channels());
   }
+  gradient.count = x.shape->numel() / std::max<std::int64_t>(1, encoding_.channels());
   if (learns) op_.quantizer().chain(gradient, encoding_, parameters_, gradients);
 }
 

@@ -12,6 +12,7 @@
 #include "ptq/fold.h"
 #include "ptq/weight_codes.h"
 #include "quantsim/batch_norms/rename_quantizer.h"
+#include "quantsim/quantizer_nodes.h"
 #include "rung/ptq/batch_norm.h"
 
 namespace rung::ptq {

@@ -1,6 +1,7 @@
 #include "rung/quant/quantizer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/format.h"
 
@@ -52,16 +53,20 @@ void Quantizer::backward(const QuantizeGradIo& io) const {
         io.parameters, io.dparameters);
 }
 
+bool is_describable(const Quantizer& quantizer) {
+  constexpr std::array kKinds = {AffineQuantizer::kKind, LsqQuantizer::kKind,
+                                 GroupedBlockQuantizer::kKind, FloatQuantizer::kKind};
+  return std::ranges::find(kKinds, quantizer.kind()) != kKinds.end();
+}
+
 QuantizerSpec describe(const Quantizer& quantizer) {
+  require(is_describable(quantizer),
+          "the quantizer is of kind \"{}\", which no file can bring back", quantizer.kind());
   QuantizerSpec spec{.kind = std::string(quantizer.kind()), .options = quantizer.options()};
   if (const auto* grouped = dynamic_cast<const GroupedBlockQuantizer*>(&quantizer))
     spec.grouping = grouped->grouping();
-  else if (const auto* floating = dynamic_cast<const FloatQuantizer*>(&quantizer))
+  if (const auto* floating = dynamic_cast<const FloatQuantizer*>(&quantizer))
     spec.format = floating->format().name;
-  else
-    require(dynamic_cast<const AffineQuantizer*>(&quantizer) != nullptr ||
-                dynamic_cast<const LsqQuantizer*>(&quantizer) != nullptr,
-            "the quantizer is of kind \"{}\", which no file can bring back", quantizer.kind());
   return spec;
 }
 

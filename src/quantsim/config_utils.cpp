@@ -5,16 +5,10 @@
 #include <utility>
 
 #include "core/format.h"
+#include "quantsim/quantizer_nodes.h"
 
 namespace rung {
 namespace {
-
-/// Returns the op that a parameter's quantizer serves.
-const Node& reader_of(const QuantizerHandle& quantizer) {
-  const auto uses = quantizer.node().output().uses();
-  require(!uses.empty(), "quantizer {}: nobody reads it", quantizer.name());
-  return *uses[0].node;
-}
 
 /// Finds the quantizers of the chosen nodes' weights.
 std::vector<QuantizerHandle> weight_quantizers(QuantizationSimModel& sim,
@@ -22,7 +16,7 @@ std::vector<QuantizerHandle> weight_quantizers(QuantizationSimModel& sim,
   std::vector<QuantizerHandle> found;
   for (const QuantizerHandle& each : sim.quantizers())
     if (each.place() == QuantizerPlace::parameter && each.name().ends_with("weight") &&
-        nodes(reader_of(each)))
+        nodes(quantsim::reader_of(each.node())))
       found.push_back(each);
   return found;
 }
@@ -82,11 +76,8 @@ NodePredicate nodes_named(const Graph& graph, std::vector<std::string> names) {
 QuantizerHandle replace_quantizer(Graph& graph, QuantizerHandle old,
                                   std::unique_ptr<Quantizer> quantizer) {
   require(quantizer != nullptr, "replace_quantizer: there is no quantizer");
-  Node& node = old.node();
-  Value& source = *node.inputs()[0];
-  const std::string name = node.name();
   try {
-    quantizer->granularity().check(source.shape());
+    quantizer->granularity().check(old.source().shape());
   } catch (const Error& error) {
     fail("replace_quantizer: {}: {}", old.name(), error.what());
   }
@@ -94,18 +85,14 @@ QuantizerHandle replace_quantizer(Graph& graph, QuantizerHandle old,
       std::make_unique<QuantizeDequantize>(std::move(quantizer), old.op().estimator().clone());
   op->set_enabled(old.enabled());
   op->set_recomputed(old.op().recomputed());
-  const bool on_edge = old.place() == QuantizerPlace::edge;
-  const Use use = on_edge ? node.output().uses()[0] : Use{};
-  graph.bypass_node(node);
+  const quantsim::QuantizerPlaceholder place = quantsim::take_out(graph, old.node());
   // Edges of one value may share parameters, which then still carry the name.
-  std::string parameters = name;
+  std::string parameters = place.name;
   while (graph.find_value(parameters + ".min") || graph.find_value(parameters + ".scale"))
     parameters += ".own";
   const std::vector<Value*> extra = add_quantizer_parameters(graph, op->quantizer(), parameters);
   for (Value* value : extra) value->parameter()->set_requires_grad(false);
-  Node& made = on_edge ? graph.insert_on_edge(use, std::move(op), extra, name)
-                       : graph.insert_after(source, std::move(op), extra, name);
-  return {graph, made};
+  return {graph, quantsim::put_in(graph, place, std::move(op), extra)};
 }
 
 std::int64_t set_blockwise_quantization_for_weights(QuantizationSimModel& sim,
@@ -137,9 +124,10 @@ std::int64_t set_activation_quantizers_to_float(QuantizationSimModel& sim,
   std::vector<QuantizerHandle> found;
   for (const QuantizerHandle& each : sim.quantizers()) {
     const Node* producer = each.source().producer();
-    const bool chosen = each.place() == QuantizerPlace::value
-                            ? producer != nullptr && nodes(*producer)
-                            : each.place() == QuantizerPlace::edge && nodes(reader_of(each));
+    const bool chosen =
+        each.place() == QuantizerPlace::value
+            ? producer != nullptr && nodes(*producer)
+            : each.place() == QuantizerPlace::edge && nodes(quantsim::reader_of(each.node()));
     if (chosen) found.push_back(each);
   }
   require(!found.empty(),

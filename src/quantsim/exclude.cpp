@@ -6,6 +6,7 @@
 #include "core/closest.h"
 #include "core/format.h"
 #include "quantsim/impl.h"
+#include "quantsim/quantizer_nodes.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -57,10 +58,7 @@ std::set<Node*> quantizers_of(const Node& node, const std::set<const Node*>& exc
     }
   }
   for (const Value* output : node.outputs())
-    for (const Use& use : output->uses())
-      if (is_quantizer(*use.node) && use.index == 0 &&
-          QuantizerHandle(graph, *use.node).place() == QuantizerPlace::value)
-        found.insert(use.node);
+    if (Node* behind = quantsim::value_quantizer(*output)) found.insert(behind);
   return found;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "quantsim/op_classes.h"
+#include "quantsim/quantizer_nodes.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {
@@ -14,15 +15,6 @@ namespace {
 
 bool is_quantizer(const Node* node) {
   return node != nullptr && node->as<QuantizeDequantize>() != nullptr;
-}
-
-/// Returns the quantizer behind a value, or nullptr.
-Node* quantizer_behind(const Value& value, Graph& graph) {
-  for (const Use& use : value.uses())
-    if (is_quantizer(use.node) && use.index == 0 &&
-        QuantizerHandle(graph, *use.node).place() == QuantizerPlace::value)
-      return use.node;
-  return nullptr;
 }
 
 /// Finds what an op's inputs come from and lets it share the quantizer behind the op's output.
@@ -66,17 +58,9 @@ class Propagation {
   void replace(Node& old) {
     const auto have = old.inputs().subspan(1), wanted = shared_.inputs().subspan(1);
     if (!wanted.empty() && std::ranges::equal(have, wanted)) return;
-    const QuantizerHandle quantizer(graph_, old);
-    const std::string name = old.name();
-    const bool is_edge = quantizer.place() == QuantizerPlace::edge;
-    Value& source = *old.inputs()[0];
-    const Use use = old.output().uses()[0];
     std::unique_ptr<Op> op = shared_.op().clone();
-    graph_.bypass_node(old);
-    if (is_edge)
-      graph_.insert_on_edge(use, std::move(op), parameters(), name);
-    else
-      graph_.insert_after(source, std::move(op), parameters(), name);
+    const quantsim::QuantizerPlaceholder place = quantsim::take_out(graph_, old);
+    quantsim::put_in(graph_, place, std::move(op), parameters());
   }
 
   void add_on_edge(Use use) {
@@ -93,7 +77,7 @@ Node& output_quantizer(const Node& node, Graph& graph) {
   require(node.outputs().size() == 1,
           "propagate_output_encodings: {} has {} outputs; only one can be shared", node.name(),
           node.outputs().size());
-  Node* found = quantizer_behind(node.output(), graph);
+  Node* found = quantsim::value_quantizer(node.output());
   require(found != nullptr && QuantizerHandle(graph, *found).enabled(),
           "propagate_output_encodings: there is no enabled quantizer behind {}", node.name());
   require(!found->as<QuantizeDequantize>()->quantizer().axis(),

@@ -8,6 +8,7 @@
 
 #include "core/format.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
+#include "quantsim/quantizer_nodes.h"
 #include "quantsim/sharing.h"
 
 namespace rung {
@@ -15,13 +16,6 @@ namespace rung {
 namespace {
 
 constexpr std::string_view kSuffix = ".qdq";
-
-/// Returns the module that AIMET would say owns a parameter: the op that reads it.
-const Node& reader_of(const Node& quantizer) {
-  const Value* value = &quantizer.output();
-  require(!value->uses().empty(), "quantizer {}: nobody reads it", quantizer.name());
-  return *value->uses()[0].node;
-}
 
 /// Returns legal ranges of the quantizer's grid that cover the given ones; throws Error for NaN and
 /// min > max.
@@ -61,7 +55,7 @@ std::string QuantizerHandle::aimet_name() const {
   switch (place()) {
     case QuantizerPlace::parameter: {
       const std::string parameter = name();  // the source may be the folded one
-      return fmt::format("{}.param_quantizers.{}", reader_of(*node_).name(),
+      return fmt::format("{}.param_quantizers.{}", quantsim::reader_of(*node_).name(),
                          parameter.substr(parameter.rfind('.') + 1));
     }
     case QuantizerPlace::edge: {
@@ -196,13 +190,7 @@ std::vector<QuantizerHandle> find_quantizers(Graph& graph) {
   for (Node* node : nodes) {
     if (node->as<QuantizeDequantize>() != nullptr) continue;
     for (const Value* input : node->inputs()) add(input->producer());
-    for (const Value* output : node->outputs())
-      for (const Use& use : output->uses()) {
-        // Behind the value itself, not on one of its edges.
-        const bool is_quantizer = use.node->as<QuantizeDequantize>() != nullptr && use.index == 0;
-        if (is_quantizer && use.node->name() == output->name() + std::string(kSuffix))
-          add(use.node);
-      }
+    for (const Value* output : node->outputs()) add(quantsim::value_quantizer(*output));
   }
   for (Node* node : nodes) add(node);  // one that no op reads
   return found;

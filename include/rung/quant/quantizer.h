@@ -225,6 +225,8 @@ struct QuantizerSpec {
   std::string format = std::string(kFloat16.name);  ///< of "float"
   friend bool operator==(const QuantizerSpec&, const QuantizerSpec&) = default;
 };
+/// True for the library's own quantizers, which files can bring back.
+RUNG_API bool is_describable(const Quantizer& quantizer);
 /// Describes one of the library's quantizers; throws Error for a kind of a user's own, which no
 /// file can bring back.
 RUNG_API QuantizerSpec describe(const Quantizer& quantizer);

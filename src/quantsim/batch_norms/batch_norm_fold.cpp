@@ -17,6 +17,7 @@
 
 #include "core/format.h"
 #include "quantsim/batch_norms/rename_quantizer.h"
+#include "quantsim/quantizer_nodes.h"
 #include "rung/exec/executor.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"

@@ -10,8 +10,6 @@
 namespace rung::quantsim {
 namespace {
 
-std::string quantizer_name(const Value& value) { return value.name() + ".qdq"; }
-
 /// Returns new parameters with the values of the old ones; the same ones if others share them.
 std::vector<Value*> copy_parameters(Graph& graph, const Node& quantizer, std::string_view name) {
   const std::vector<Value*> old(quantizer.inputs().begin() + 1, quantizer.inputs().end());
@@ -27,16 +25,8 @@ std::vector<Value*> copy_parameters(Graph& graph, const Node& quantizer, std::st
 
 }  // namespace
 
-Node* value_quantizer(const Value& value) {
-  for (const Use& use : value.uses())
-    if (use.index == 0 && use.node->as<QuantizeDequantize>() != nullptr &&
-        use.node->name() == quantizer_name(value))
-      return use.node;
-  return nullptr;
-}
-
 void rename_quantizer(Graph& graph, Node& old, Value& value) {
-  const std::string name = quantizer_name(value);
+  const std::string name = value.name() + ".qdq";
   const std::vector<Value*> extra = copy_parameters(graph, old, name);
   graph.insert_after(value, std::make_unique<QuantizeDequantize>(*old.as<QuantizeDequantize>()),
                      extra, name);
