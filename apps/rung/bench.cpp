@@ -1,19 +1,18 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <vector>
 
+#include "bench_subject.h"
 #include "options.h"
 #include "report.h"
-#include "rung/core/error.h"
 #include "rung/core/parallel.h"
-#include "rung/exec/executor.h"
-#include "rung/models.h"
-#include "rung/nn/loss.h"
-#include "rung/nn/optim.h"
 #include "subcommands.h"
 
 namespace rung::cli {
@@ -21,85 +20,155 @@ namespace {
 
 struct Options {
   RunOptions run;
-  std::string mode, model = "resnet20";
-  std::int64_t batch = 128, size = 32, channels = 3, classes = 10, steps = 9;
+  BenchOptions bench;
+  bool per_op = false, memory = false;
 };
 
 constexpr int kWarmUp = 3;  // compiles the plan, fills caches, touches memory
 
 constexpr const char* kDetails =
     R"(Runs on random images; the first 3 steps are not counted.
-  train  forward, cross entropy, backward, SGD with momentum 0.9 and weight decay 1e-4
-  infer  forward in evaluation
+  train      forward, cross entropy, backward, SGD with momentum 0.9 and weight decay 1e-4
+  qat        the same with every quantizer of the configuration at work, in turn with the float
+             step; "over_float" is the median of the ratios of the pairs
+  infer      forward in evaluation
+  calibrate  compute_encodings over 8 batches, the search for the best range included, in turn
+             with 8 plain forward passes of the same network; times are per batch
 
-Example:
+Peak memory is the process's: of qat, with --alone, else both networks' together. "others_cpu_s"
+is processor time that other processes took meanwhile: figures are worth little if it is not small.
+
+Examples:
   rung bench train --model resnet20 --batch 128 --size 32 --channels 3 --threads 2
+  rung bench qat --model resnet18 --batch 16 --size 224 --classes 1000 --scheme range_learning_tf
+  rung bench infer --fold-bn --per-op
 The figures of --json: {"model", "mode", "batch", "threads", "median_s", "min_s", "max_s",
-"images_per_s", "peak_rss_mib", "plan": {"steps", "reorders", "arena_mib"}})";
+"images_per_s", "peak_rss_mib", "others_cpu_s", "plan": {"steps", "reorders", "arena_mib"}},
+with qat also "float_median_s" and "over_float", with calibrate "forward_median_s" and
+"over_forward")";
+
+/// Processor time since boot that was not idle, of all processes, in seconds; 0 if unknown.
+double busy_seconds() {
+  std::ifstream stat("/proc/stat");
+  std::string cpu;
+  double user = 0, nice = 0, system = 0;
+  if (!(stat >> cpu >> user >> nice >> system)) return 0;
+  return (user + nice + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+rusage usage() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage;
+}
+
+double own_seconds() {
+  const rusage u = usage();
+  return static_cast<double>(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+         static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+double time(BenchSubject& subject) {
+  const auto begin = std::chrono::steady_clock::now();
+  subject.step();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  return took.count() / static_cast<double>(subject.batches());
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+/// One row per step of the plan, then one per kernel.
+void print_profile(const Console& console, const Plan& plan) {
+  struct Sum {
+    double seconds = 0, flops = 0, bytes = 0;
+    int steps = 0;
+  };
+  const std::vector<StepProfile> steps = profile(plan);
+  double total = 0;
+  for (const StepProfile& step : steps) total += step.seconds;
+  const auto line = [&](const std::string& name, const std::string& kernel, const Sum& sum) {
+    const bool computes = sum.flops > 0;
+    const double rate = (computes ? sum.flops : sum.bytes) / std::max(sum.seconds, 1e-9) * 1e-9;
+    console.line(fmt::format("{:<44} {:<30} {:9.3f} ms {:5.1f} %  {:7.1f} {}", name, kernel,
+                             sum.seconds * 1e3, 100 * sum.seconds / std::max(total, 1e-12), rate,
+                             computes ? "GFLOP/s" : "GB/s"));
+  };
+  std::map<std::string, Sum> kernels;
+  for (const StepProfile& step : steps) {
+    line(step.name, step.kernel, {step.seconds, step.flops, step.bytes, 1});
+    Sum& sum = kernels[step.kernel];
+    sum.seconds += step.seconds;
+    sum.flops += step.flops;
+    sum.bytes += step.bytes;
+    ++sum.steps;
+  }
+  console.line(fmt::format("by kernel, {:.3f} ms in all:", total * 1e3));
+  std::vector<std::pair<std::string, Sum>> sorted(kernels.begin(), kernels.end());
+  std::ranges::stable_sort(sorted, [](const auto& a, const auto& b) {
+    return a.second.seconds > b.second.seconds;
+  });
+  for (const auto& [kernel, sum] : sorted) line(fmt::format("{} steps", sum.steps), kernel, sum);
+}
 
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
-  const Rng rng(options.run.seed);
-  Graph graph = models::make(
-      options.model,
-      {.in_channels = options.channels, .num_classes = options.classes, .image_size = options.size},
-      rng.split("init"));
-  Executor executor(graph, {.seed = options.run.seed});
-  nn::Sgd sgd(graph.parameters(), {.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
-  Tensor images(Shape{options.batch, options.channels, options.size, options.size});
-  Rng draw = rng.split("images");
-  for (float& pixel : images.data()) pixel = static_cast<float>(draw.normal());
-  std::vector<std::int64_t> labels;
-  for (std::int64_t n = 0; n < options.batch; ++n)
-    labels.push_back(
-        static_cast<std::int64_t>(draw.below(static_cast<std::uint64_t>(options.classes))));
+  BenchOptions bench = options.bench;
+  bench.seed = options.run.seed;
+  bench.profile = options.per_op;
+  const BenchData data(bench);
+  const BenchPair pair = make_bench(bench, data);
 
-  const auto step = [&] {
-    if (options.mode == "infer") {
-      (void)executor.forward(images);
-      return;
-    }
-    const nn::Loss loss = nn::cross_entropy(executor.forward(images, Mode::train), labels);
-    sgd.zero_grad();
-    executor.backward(loss.gradient);
-    sgd.step();
-  };
-  std::vector<double> seconds;
-  for (std::int64_t i = -kWarmUp; i < options.steps; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    step();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    if (i >= 0) seconds.push_back(took.count());
+  std::vector<double> seconds, beside, ratios;
+  double others = 0;
+  for (std::int64_t i = -kWarmUp; i < bench.steps; ++i) {
+    if (i == 0) others = busy_seconds() - own_seconds();
+    const double other = pair.beside ? time(*pair.beside) : 0;
+    const double own = time(*pair.subject);
+    if (i < 0) continue;
+    seconds.push_back(own);
+    beside.push_back(other);
+    ratios.push_back(own / other);
   }
-  std::ranges::sort(seconds);
-  const double median = seconds[seconds.size() / 2];
-  const double images_per_s = static_cast<double>(options.batch) / median;
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const double peak_rss_mib = static_cast<double>(usage.ru_maxrss) / 1024;  // Linux: KiB
-  const PlanStats plan = stats(executor.plan());
+  others = std::max(0.0, busy_seconds() - own_seconds() - others);
+  const double images_per_s = static_cast<double>(bench.batch) / median(seconds);
+  const double peak_rss_mib = static_cast<double>(usage().ru_maxrss) / 1024;  // Linux: KiB
+  const auto [min, max] = std::ranges::minmax(seconds);
+  const Plan& plan = pair.subject->executor().plan();
+  if (options.per_op) print_profile(console, plan);
+  if (options.memory) console.line(memory_report(plan));
   console.line(fmt::format(
       "{} {} batch {} of {}x{}x{}, {} threads: median {:.1f} ms (min {:.1f}, max {:.1f}), {:.0f} "
       "images/s, peak memory {:.0f} MiB",
-      options.model, options.mode, options.batch, options.channels, options.size, options.size,
-      thread_count(), median * 1e3, seconds.front() * 1e3, seconds.back() * 1e3, images_per_s,
-      peak_rss_mib));
+      bench.model, bench.mode, bench.batch, bench.channels, bench.size, bench.size, thread_count(),
+      median(seconds) * 1e3, min * 1e3, max * 1e3, images_per_s, peak_rss_mib));
+  if (pair.beside)
+    console.line(fmt::format("beside it, {}: median {:.1f} ms; median of the ratios {:.3f}",
+                             pair.beside_name, median(beside) * 1e3, median(ratios)));
 
+  const PlanStats figures = stats(plan);
   Report figures_of_plan;
-  figures_of_plan.set("steps", plan.forward_steps + plan.backward_steps);
-  figures_of_plan.set("reorders", plan.reorders);
-  figures_of_plan.set("arena_mib", static_cast<double>(plan.arena_bytes) / (1 << 20));
+  figures_of_plan.set("steps", figures.forward_steps + figures.backward_steps);
+  figures_of_plan.set("reorders", figures.reorders);
+  figures_of_plan.set("arena_mib", static_cast<double>(figures.arena_bytes) / (1 << 20));
   Report report;
-  report.set("model", std::string_view(options.model));
-  report.set("mode", std::string_view(options.mode));
-  report.set("batch", options.batch);
+  report.set("model", std::string_view(bench.model));
+  report.set("mode", std::string_view(bench.mode));
+  report.set("batch", bench.batch);
   report.set("threads", std::int64_t{thread_count()});
-  report.set("median_s", median);
-  report.set("min_s", seconds.front());
-  report.set("max_s", seconds.back());
+  report.set("median_s", median(seconds));
+  report.set("min_s", min);
+  report.set("max_s", max);
   report.set("images_per_s", images_per_s);
+  if (pair.beside) {
+    report.set(pair.beside_name + "_median_s", median(beside));
+    report.set("over_" + pair.beside_name, median(ratios));
+  }
   report.set("peak_rss_mib", peak_rss_mib);
+  report.set("others_cpu_s", others);
   report.set("plan", figures_of_plan);
   report.write(options.run.json);
 }
@@ -108,20 +177,27 @@ void run(const Options& options) {
 
 void add_bench(Program& program) {
   const auto options = std::make_shared<Options>();
-  Command command = program.command("bench", "Time a step of training or inference", kDetails);
-  command.argument("MODE", options->mode, "train or infer");
-  command.option("--model NAME", options->model, "see rung models");
-  command.option("--batch N", options->batch, "images per step", at_least(1));
-  command.option("--size N", options->size, "height and width of the images", at_least(1));
-  command.option("--channels N", options->channels, "of the images", at_least(1));
-  command.option("--classes N", options->classes, "of the logits", at_least(1));
-  command.option("--steps N", options->steps, "timed steps", at_least(1));
+  BenchOptions& bench = options->bench;
+  Command command = program.command("bench", "Time a step of training, quantization or inference",
+                                    kDetails);
+  command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
+  command.option("--model NAME", bench.model, "see rung models");
+  command.option("--batch N", bench.batch, "images per step", at_least(1));
+  command.option("--size N", bench.size, "height and width of the images", at_least(1));
+  command.option("--channels N", bench.channels, "of the images", at_least(1));
+  command.option("--classes N", bench.classes, "of the logits", at_least(1));
+  command.option("--steps N", bench.steps, "timed steps", at_least(1));
+  command.option("--scheme NAME", bench.scheme, "qat, calibrate: as of rung quantize");
+  command.option("--config NAME", bench.config, "qat, calibrate: as of rung quantize");
+  command.option("--param-bw N", bench.param_bw, "qat, calibrate: bits of weights", between(2, 32));
+  command.option("--output-bw N", bench.output_bw, "qat, calibrate: bits of activations",
+                 between(2, 32));
+  command.flag("--fold-bn", bench.fold_bn, "qat, infer, calibrate: fold batch norms first");
+  command.flag("--alone", bench.alone, "qat: no float step in turn with it");
+  command.flag("--per-op", options->per_op, "also print time and rate of every step");
+  command.flag("--memory", options->memory, "also print the largest buffers and the peak step");
   add_run_options(command, options->run);
-  command.action([options] {
-    if (options->mode != "train" && options->mode != "infer")
-      throw Error("MODE must be train or infer, got " + options->mode);
-    run(*options);
-  });
+  command.action([options] { run(*options); });
 }
 
 }  // namespace rung::cli

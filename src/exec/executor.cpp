@@ -36,13 +36,13 @@ struct Executor::Impl {
   Plan& find(std::span<const Shape> shapes, Mode mode) {
     const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, thread_count()};
     const auto found = std::ranges::find(plans, key, &Entry::key);
-    if (found != plans.end()) {
+    if (found != plans.end() && found->plan.is_current()) {
       plans.splice(plans.begin(), plans, found);
       return plans.front().plan;
     }
     // Plans of an older structure point at nodes that may be gone.
     std::erase_if(plans, [&](Entry& entry) {
-      const bool stale = entry.key.version != graph->version();
+      const bool stale = entry.key.version != graph->version() || !entry.plan.is_current();
       if (stale && last == &entry.plan) last = nullptr, can_backward = false;
       return stale;
     });

@@ -12,13 +12,15 @@ namespace rung {
 struct FusedNode {
   const Node* node = nullptr;           ///< the first of the chain: the one that is compiled
   bool relu = false;                    ///< a Relu behind it is computed by the same kernel
+  const Node* quantizer = nullptr;      ///< the QuantizeDequantize behind that, if fused
   std::vector<Value*> inputs, outputs;  ///< outputs are those of the last of the chain
   std::string name() const;
 };
 
 /// Lists the graph's nodes in order, those that can (Conv, BatchNormalization, Add) joined with the
-/// Relu behind them where the value
-/// between them has no other reader, is not watched and no output. The graph is not changed.
-std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, bool enabled);
+/// Relu and, in training, the QuantizeDequantize behind them, where the value between them has no
+/// other reader, is not watched and no output. The graph is not changed.
+std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, Mode mode,
+                            bool enabled);
 
 }  // namespace rung

@@ -16,6 +16,7 @@ namespace rung {
 Plan::Plan(const Graph& graph, std::span<const Shape> input_shapes, Mode mode,
            const ExecutorOptions& options, std::span<const std::string> watched)
     : mode_(mode),
+      profiled_(options.profile),
       graph_version_(graph.version()),
       input_shapes_(input_shapes.begin(), input_shapes.end()) {
   infer_shapes(graph);
@@ -47,6 +48,7 @@ void Plan::infer_shapes(const Graph& graph) {
       fail("[{} {}] {}", node->type(), node->name(), error.what());
     }
     if (node->op().has_constraint()) constrained_.push_back(node);
+    fusable_.emplace_back(&node->op(), node->op().can_be_fused());
   }
   constrained_seen_.assign(constrained_.size(), 0);
 }
@@ -100,7 +102,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
     buffer_of_[value] = buffer;
     differentiable[value] = mode_ == Mode::train && value->parameter()->requires_grad();
   }
-  std::vector<FusedNode> nodes = fuse(graph, watched, options.fuse);
+  std::vector<FusedNode> nodes = fuse(graph, watched, mode_, options.fuse);
   const CodeFlow flow =
       mode_ == Mode::eval && options.exact ? find_code_flow(graph, nodes, watched) : CodeFlow{};
   for (FusedNode& node : nodes) {
@@ -135,6 +137,8 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
                                                .mode = mode_,
                                                .wants = {compiled.wants.get(), in.size()},
                                                .fused_relu = node.relu,
+                                               .fused_quantizer =
+                                                   node.quantizer ? &node.quantizer->op() : nullptr,
                                                .takes_codes = takes_codes,
                                                .gives_codes = gives_codes,
                                                .gives_real = gives_real});

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "exec/fuse.h"
@@ -51,6 +52,8 @@ struct Step {
   Parameter* target = nullptr;   ///< accumulate: whose gradient
   bool from_parameters = false;  ///< all inputs derive from parameters only
   std::uint64_t seen = 0;        ///< sum of input versions when it last ran in eval
+  double seconds = 0;            ///< of all runs, if profiled
+  std::int64_t runs = 0;
   std::vector<View> input_views = {}, output_views = {};
   std::vector<View> output_grad_views = {}, input_grad_views = {};
   float* workspace_data = nullptr;
@@ -65,6 +68,8 @@ class Plan {
        const ExecutorOptions& options, std::span<const std::string> watched);
 
   std::uint64_t graph_version() const { return graph_version_; }
+  /// False if an op can be fused now, or no longer: a quantizer of another bitwidth.
+  bool is_current() const;
   std::int64_t arena_floats() const { return arena_floats_; }
 
   /// Makes every pointer valid for an arena at `base`.
@@ -77,6 +82,8 @@ class Plan {
 
   PlanStats stats() const;
   std::string to_string() const;
+  std::vector<StepProfile> profile() const;
+  std::string memory_report(std::size_t count) const;
 
  private:
   struct Compiled {
@@ -100,12 +107,16 @@ class Plan {
   int joined_gradient(const Value* value, int buffer);
   void contribute(const Value* value, int gradient);
   View view(int buffer) const;
+  std::string kernel_name(const Step& step) const;
+  double bytes_of(const Step& step) const;
   void run(Step& step, std::uint64_t step_count, std::uint64_t seed);
+  void execute(Step& step, std::uint64_t step_count, std::uint64_t seed);
   void refresh(const std::vector<int>& list, std::vector<View>& views);
   void constrain();
   Tensor copy_out(int index) const;
 
   Mode mode_;
+  bool profiled_;
   std::uint64_t graph_version_;
   std::vector<Shape> input_shapes_;
   std::map<const Value*, Shape> shapes_;
@@ -120,6 +131,7 @@ class Plan {
   std::vector<const Value*> output_values_;
   std::map<std::string, int, std::less<>> watched_;
   std::vector<const Node*> constrained_;
+  std::vector<std::pair<const Op*, bool>> fusable_;  ///< Op::can_be_fused() of all ops
   std::vector<std::uint64_t> constrained_seen_;
   std::uint64_t derived_version_ = 0;
   std::int64_t arena_floats_ = 0, unplanned_floats_ = 0;

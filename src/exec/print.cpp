@@ -30,27 +30,25 @@ PlanStats Plan::stats() const {
   return stats;
 }
 
+std::string Plan::kernel_name(const Step& step) const {
+  switch (step.kind) {
+    case StepKind::forward:
+      return compiled_[step.node].kernel->name();
+    case StepKind::backward:
+      return compiled_[step.node].kernel->name() + " backward";
+    case StepKind::reorder:
+      return "reorder";
+    case StepKind::sum:
+      return "sum";
+    case StepKind::accumulate:
+      return "add to gradient";
+  }
+  return {};
+}
+
 std::string Plan::to_string() const {
   std::string text;
   const auto line = [&](const Step& step) {
-    std::string kernel;
-    switch (step.kind) {
-      case StepKind::forward:
-        kernel = compiled_[step.node].kernel->name();
-        break;
-      case StepKind::backward:
-        kernel = compiled_[step.node].kernel->name() + " backward";
-        break;
-      case StepKind::reorder:
-        kernel = "reorder";
-        break;
-      case StepKind::sum:
-        kernel = "sum";
-        break;
-      case StepKind::accumulate:
-        kernel = "add to gradient";
-        break;
-    }
     const std::vector<int>& writes =
         step.kind == StepKind::backward ? step.input_grads : step.outputs;
     std::string result;
@@ -66,7 +64,7 @@ std::string Plan::to_string() const {
       else
         result += " (kept)";
     }
-    text += fmt::format("  {:<44} {:<26} {}\n", step.name, kernel, result);
+    text += fmt::format("  {:<44} {:<26} {}\n", step.name, kernel_name(step), result);
   };
   text += "forward\n";
   for (const Step& step : forward_) line(step);

@@ -1,6 +1,7 @@
 // Runs a plan: two loops over lists of steps.
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "core/format.h"
@@ -55,6 +56,12 @@ void Plan::bind(float* base) {
   base_ = base;
 }
 
+bool Plan::is_current() const {
+  return std::ranges::all_of(fusable_, [](const auto& op_and_fusable) {
+    return op_and_fusable.first->can_be_fused() == op_and_fusable.second;
+  });
+}
+
 // A parameter's tensor may have been replaced, and its version tells what is stale.
 void Plan::refresh(const std::vector<int>& list, std::vector<View>& views) {
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -70,6 +77,15 @@ void Plan::refresh(const std::vector<int>& list, std::vector<View>& views) {
 }
 
 void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
+  if (!profiled_) return execute(step, step_count, seed);
+  const auto begin = std::chrono::steady_clock::now();
+  execute(step, step_count, seed);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  step.seconds += took.count();
+  ++step.runs;
+}
+
+void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
   refresh(step.inputs, step.input_views);
   if (step.from_parameters) {
     std::uint64_t seen = 1;

@@ -1,5 +1,10 @@
 #include "kernels/batch_norm.h"
 
+#include "kernels/epilogue_inline.h"
+
+// See quantize.cpp: lets selections become vector instructions.
+#pragma GCC optimize("no-trapping-math")
+
 namespace rung::kernels::RUNG_ISA {
 namespace {
 
@@ -45,40 +50,50 @@ void statistics(const float* x, std::int64_t area, std::int64_t lanes, float* su
       square);
 }
 
-void apply(const float* __restrict x, float* __restrict y, std::int64_t area, std::int64_t lanes,
-           const float* scale, const float* shift, bool relu) {
+template <bool kQuantizes>
+[[gnu::always_inline]] inline void apply_loop(const float* __restrict x, float* __restrict y,
+                                              std::int64_t area, std::int64_t lanes,
+                                              const float* scale, const float* shift,
+                                              const Epilogue& epilogue) {
   const std::int64_t count = area * lanes, whole = count / kAccumulators * kAccumulators;
   float s[kAccumulators], t[kAccumulators];
   spread(scale, lanes, s);
   spread(shift, lanes, t);
-  const float floor = relu ? 0.0f : -__builtin_inff();
+  const float floor = floor_of(epilogue);
+  const AffineParams p = epilogue.affine;
   const auto one = [&](std::int64_t i, std::int64_t j) {
-    const float v = x[i] * s[j] + t[j];
-    y[i] = v < floor ? floor : v;
+    y[i] = finish_one<kQuantizes>(x[i] * s[j] + t[j], floor, p);
   };
   for (std::int64_t i = 0; i < whole; i += kAccumulators)
     for (std::int64_t j = 0; j < kAccumulators; ++j) one(i + j, j);
   for (std::int64_t i = whole; i < count; ++i) one(i, i - whole);
 }
 
-// The gradient behind the fused relu. The output's sign is computed exactly as apply() computed it.
+void apply(const float* x, float* y, std::int64_t area, std::int64_t lanes, const float* scale,
+           const float* shift, const Epilogue& epilogue) {
+  if (epilogue.quantizes)
+    apply_loop<true>(x, y, area, lanes, scale, shift, epilogue);
+  else
+    apply_loop<false>(x, y, area, lanes, scale, shift, epilogue);
+}
+
+// The gradient behind the epilogue. What was written is computed again exactly as apply() did.
 inline __attribute__((always_inline)) float gate(float x, float dy, float scale, float shift,
-                                                 float floor) {
-  return x * scale + shift > floor ? dy : 0.0f;
+                                                 Interval passes) {
+  return passes_one(x * scale + shift, passes) ? dy : 0.0f;
 }
 
 void gradient_sums(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
-                   const float* mean, const float* scale, const float* shift, bool relu, float* sum,
-                   float* product) {
+                   const float* mean, const float* scale, const float* shift, Interval passes,
+                   float* sum, float* product) {
   const std::int64_t count = area * lanes, whole = count / kAccumulators * kAccumulators;
   float m[kAccumulators], s[kAccumulators], t[kAccumulators];
   spread(mean, lanes, m);
   spread(scale, lanes, s);
   spread(shift, lanes, t);
-  const float floor = relu ? 0.0f : -__builtin_inff();
   float sums[kAccumulators] = {}, products[kAccumulators] = {};
   const auto one = [&](std::int64_t i, std::int64_t j) {
-    const float g = gate(x[i], dy[i], s[j], t[j], floor);
+    const float g = gate(x[i], dy[i], s[j], t[j], passes);
     sums[j] += g;
     products[j] += g * (x[i] - m[j]);
   };
@@ -96,9 +111,30 @@ void gradient_sums(const float* x, const float* dy, std::int64_t area, std::int6
   }
 }
 
+AffineSums range_sums(const float* __restrict x, const float* __restrict dy, std::int64_t area,
+                      std::int64_t lanes, const float* scale, const float* shift,
+                      const Epilogue& epilogue) {
+  constexpr std::int64_t kBlock = 4 * kAccumulators;
+  const std::int64_t count = area * lanes;
+  float s[kBlock], t[kBlock], v[kBlock];
+  for (std::int64_t j = 0; j < kBlock; j += kAccumulators) {
+    spread(scale, lanes, s + j);
+    spread(shift, lanes, t + j);
+  }
+  const float floor = floor_of(epilogue);
+  const AffineParams p = epilogue.affine;
+  SumLanes sums;
+  for (std::int64_t i = 0; i < count; i += kBlock) {
+    const std::int64_t n = count - i < kBlock ? count - i : kBlock;
+    for (std::int64_t j = 0; j < n; ++j) v[j] = finish_one<false>(x[i + j] * s[j] + t[j], floor, p);
+    add_to_lanes(v, dy + i, n, p, sums);
+  }
+  return total(sums, p);
+}
+
 void gradient(const float* __restrict x, const float* __restrict dy, float* __restrict dx,
               std::int64_t area, std::int64_t lanes, const float* a, const float* b, const float* c,
-              const float* scale, const float* shift, bool relu) {
+              const float* scale, const float* shift, Interval passes) {
   const std::int64_t count = area * lanes, whole = count / kAccumulators * kAccumulators;
   float wa[kAccumulators], wb[kAccumulators], wc[kAccumulators], s[kAccumulators], t[kAccumulators];
   spread(a, lanes, wa);
@@ -106,9 +142,8 @@ void gradient(const float* __restrict x, const float* __restrict dy, float* __re
   spread(c, lanes, wc);
   spread(scale, lanes, s);
   spread(shift, lanes, t);
-  const float floor = relu ? 0.0f : -__builtin_inff();
   const auto one = [&](std::int64_t i, std::int64_t j) {
-    dx[i] = wa[j] * gate(x[i], dy[i], s[j], t[j], floor) + wb[j] * x[i] + wc[j];
+    dx[i] = wa[j] * gate(x[i], dy[i], s[j], t[j], passes) + wb[j] * x[i] + wc[j];
   };
   for (std::int64_t i = 0; i < whole; i += kAccumulators)
     for (std::int64_t j = 0; j < kAccumulators; ++j) one(i + j, j);
@@ -117,6 +152,6 @@ void gradient(const float* __restrict x, const float* __restrict dy, float* __re
 
 }  // namespace
 
-const BatchNormKernels batch_norm = {statistics, apply, gradient_sums, gradient};
+const BatchNormKernels batch_norm = {statistics, apply, gradient_sums, range_sums, gradient};
 
 }  // namespace rung::kernels::RUNG_ISA

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/dispatch.h"
+#include "kernels/epilogue.h"
 
 namespace rung::kernels {
 
@@ -17,13 +18,15 @@ struct BatchNormKernels {
   void (*statistics)(const float* x, std::int64_t area, std::int64_t lanes, float* sum,
                      float* square);
   void (*apply)(const float* x, float* y, std::int64_t area, std::int64_t lanes, const float* scale,
-                const float* shift, bool relu);
+                const float* shift, const Epilogue& epilogue);
   void (*gradient_sums)(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
-                        const float* mean, const float* scale, const float* shift, bool relu,
+                        const float* mean, const float* scale, const float* shift, Interval passes,
                         float* sum, float* product);
+  AffineSums (*range_sums)(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
+                           const float* scale, const float* shift, const Epilogue& epilogue);
   void (*gradient)(const float* x, const float* dy, float* dx, std::int64_t area,
                    std::int64_t lanes, const float* a, const float* b, const float* c,
-                   const float* scale, const float* shift, bool relu);
+                   const float* scale, const float* shift, Interval passes);
 };
 RUNG_DECLARE_KERNELS(BatchNormKernels, batch_norm);
 
@@ -31,17 +34,20 @@ RUNG_DECLARE_KERNELS(BatchNormKernels, batch_norm);
 /// squared distances from that image's mean.
 void batch_norm_statistics(const float* x, const BatchNormExtents& extents, float* sums,
                            float* squares);
-/// y = x * scale + shift, then max(y, 0) if `relu`; scale and shift are [blocks * lanes].
+/// y = epilogue(v), v = x * scale + shift; scale and shift are [blocks * lanes].
 void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents, const float* scale,
-                      const float* shift, bool relu);
+                      const float* shift, const Epilogue& epilogue);
 /// Writes for every image and channel the sums of g and of g * (x - mean), where g is dy, or 0
-/// where relu cut the output off.
+/// where v is not in `passes`. Writes d loss / d scale and offset of the epilogue's quantizer for
+/// every image and block, unless range_sums is nullptr.
 void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormExtents& extents,
-                              const float* mean, const float* scale, const float* shift, bool relu,
-                              float* sums, float* products);
+                              const float* mean, const float* scale, const float* shift,
+                              const Epilogue& epilogue, float* sums, float* products,
+                              AffineSums* range_sums);
 /// dx = a * g + b * x + c with g as above.
 void batch_norm_gradient(const float* x, const float* dy, float* dx,
                          const BatchNormExtents& extents, const float* a, const float* b,
-                         const float* c, const float* scale, const float* shift, bool relu);
+                         const float* c, const float* scale, const float* shift,
+                         const Epilogue& epilogue);
 
 }  // namespace rung::kernels

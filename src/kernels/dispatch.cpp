@@ -5,6 +5,7 @@
 
 #include "kernels/batch_norm.h"
 #include "kernels/elementwise.h"
+#include "kernels/epilogue.h"
 #include "kernels/pool.h"
 #include "kernels/quantize.h"
 #include "kernels/relu.h"
@@ -48,6 +49,9 @@ std::string_view isa_name() {
 const ReluKernels& relu_kernels() { return select(baseline::relu, avx2::relu, avx512::relu); }
 const BatchNormKernels& batch_norm_kernels() {
   return select(baseline::batch_norm, avx2::batch_norm, avx512::batch_norm);
+}
+const EpilogueKernels& epilogue_kernels() {
+  return select(baseline::epilogue, avx2::epilogue, avx512::epilogue);
 }
 const ElementwiseKernels& elementwise_kernels() {
   return select(baseline::elementwise, avx2::elementwise, avx512::elementwise);

@@ -1,8 +1,10 @@
 // Runs the loops of this folder on all threads. The chunks never depend on the number of threads.
 
 #include <cassert>
+#include <vector>
 
 #include "kernels/batch_norm.h"
+#include "kernels/epilogue.h"
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
 #include "rung/core/parallel.h"
@@ -32,10 +34,46 @@ void add(const float* a, const float* c, float* y, std::int64_t count) {
                [&](std::int64_t b, std::int64_t e) { k.add(a + b, c + b, y + b, e - b); });
 }
 
-void add_relu(const float* a, const float* c, float* y, std::int64_t count) {
-  const auto& k = relu_kernels();
-  parallel_for(count, kChunk,
-               [&](std::int64_t b, std::int64_t e) { k.add_relu(a + b, c + b, y + b, e - b); });
+void finish(const float* v, float* y, std::int64_t count, const Epilogue& epilogue,
+            std::uint8_t* mask) {
+  const auto& k = epilogue_kernels();
+  const Interval interval = passes(epilogue);
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
+    k.finish(v + b, y + b, e - b, epilogue, interval, mask == nullptr ? mask : mask + b / 8);
+  });
+}
+
+void add(const float* a, const float* c, float* y, std::int64_t count, const Epilogue& epilogue,
+         std::uint8_t* mask) {
+  const auto& k = epilogue_kernels();
+  const Interval interval = passes(epilogue);
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
+    k.add(a + b, c + b, y + b, e - b, epilogue, interval, mask == nullptr ? mask : mask + b / 8);
+  });
+}
+
+void masked(const float* dy, const std::uint8_t* mask, float* dx, std::int64_t count) {
+  const auto& k = epilogue_kernels();
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
+    k.masked(dy + b, mask + b / 8, dx + b, e - b);
+  });
+}
+
+AffineSums add_backward(const float* a, const float* c, const float* dy, float* dx,
+                        std::int64_t count, const Epilogue& epilogue) {
+  const auto& k = epilogue_kernels();
+  const Interval interval = passes(epilogue);
+  std::vector<AffineSums> parts(static_cast<std::size_t>((count + kChunk - 1) / kChunk));
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
+    parts[static_cast<std::size_t>(b / kChunk)] =
+        k.add_backward(a + b, c + b, dy + b, dx + b, e - b, epilogue, interval);
+  });
+  AffineSums sums;
+  for (const AffineSums& part : parts) {
+    sums.scale += part.scale;
+    sums.offset += part.offset;
+  }
+  return sums;
 }
 
 namespace {
@@ -63,30 +101,37 @@ void batch_norm_statistics(const float* x, const BatchNormExtents& extents, floa
 }
 
 void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents, const float* scale,
-                      const float* shift, bool relu) {
+                      const float* shift, const Epilogue& epilogue) {
   const auto& k = batch_norm_kernels();
   for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t) {
-    k.apply(x + at, y + at, extents.area, extents.lanes, scale + c, shift + c, relu);
+    k.apply(x + at, y + at, extents.area, extents.lanes, scale + c, shift + c, epilogue);
   });
 }
 
 void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormExtents& extents,
-                              const float* mean, const float* scale, const float* shift, bool relu,
-                              float* sums, float* products) {
+                              const float* mean, const float* scale, const float* shift,
+                              const Epilogue& epilogue, float* sums, float* products,
+                              AffineSums* range_sums) {
   const auto& k = batch_norm_kernels();
+  const Interval interval = passes(epilogue);
   for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t image) {
     k.gradient_sums(x + at, dy + at, extents.area, extents.lanes, mean + c, scale + c, shift + c,
-                    relu, sums + image + c, products + image + c);
+                    interval, sums + image + c, products + image + c);
+    if (range_sums != nullptr)  // the plane is still in the cache
+      range_sums[at / (extents.area * extents.lanes)] = k.range_sums(
+          x + at, dy + at, extents.area, extents.lanes, scale + c, shift + c, epilogue);
   });
 }
 
 void batch_norm_gradient(const float* x, const float* dy, float* dx,
                          const BatchNormExtents& extents, const float* a, const float* b,
-                         const float* c, const float* scale, const float* shift, bool relu) {
+                         const float* c, const float* scale, const float* shift,
+                         const Epilogue& epilogue) {
   const auto& k = batch_norm_kernels();
+  const Interval interval = passes(epilogue);
   for_each_plane(extents, [&](std::int64_t at, std::int64_t ch, std::int64_t) {
     k.gradient(x + at, dy + at, dx + at, extents.area, extents.lanes, a + ch, b + ch, c + ch,
-               scale + ch, shift + ch, relu);
+               scale + ch, shift + ch, interval);
   });
 }
 

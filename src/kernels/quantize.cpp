@@ -1,5 +1,6 @@
 #include "kernels/quantize.h"
 
+#include "kernels/epilogue_inline.h"
 #include "quant/affine.h"
 
 // Nobody looks at floating-point exception flags; that they might is all that keeps GCC from
@@ -12,7 +13,7 @@
 namespace rung::kernels::RUNG_ISA {
 namespace {
 
-constexpr int kLanes = 16;
+constexpr int kLanes = kSumLanes;
 constexpr float kInfinity = __builtin_inff();
 constexpr float kLargest = __FLT_MAX__;
 
@@ -40,48 +41,19 @@ void codes(const float* __restrict x, float* __restrict q, std::int64_t count, A
 }
 
 void backward_data(const float* __restrict x, const float* __restrict dy, float* __restrict dx,
-                   std::int64_t count, AffineParams p) {
+                   std::int64_t count, Interval passes) {
   for (std::int64_t i = 0; i < count; ++i) {
-    const float q = affine_unclamped(affine_round(affine_steps(x[i], p)), p), gradient = dy[i];
-    dx[i] = (p.qmin <= q) & (q <= p.qmax) ? gradient : 0.0f;
-  }
-}
-
-struct Lanes {
-  double scale[kLanes] = {}, offset[kLanes] = {};
-};
-
-[[gnu::always_inline]] inline void backward_lanes(const float* __restrict x,
-                                                  const float* __restrict dy, float* __restrict dx,
-                                                  int n, AffineParams p, Lanes& lanes) {
-  float by_scale[kLanes], outside[kLanes];
-  for (int j = 0; j < n; ++j) {
-    const float steps = affine_steps(x[j], p), gradient = dy[j];
-    const float q = affine_unclamped(affine_round(steps), p);
-    const bool inside = (p.qmin <= q) & (q <= p.qmax);
-    dx[j] = inside ? gradient : 0.0f;
-    outside[j] = inside ? 0.0f : gradient;
-    by_scale[j] = (affine_clamp(q, p) + p.offset) - (inside ? steps : 0.0f);
-  }
-  for (int j = 0; j < n; ++j) {
-    lanes.scale[j] += static_cast<double>(dy[j]) * static_cast<double>(by_scale[j]);
-    lanes.offset[j] += static_cast<double>(outside[j]);
+    const float gradient = dy[i];
+    dx[i] = passes_one(x[i], passes) ? gradient : 0.0f;
   }
 }
 
 AffineSums backward(const float* __restrict x, const float* __restrict dy, float* __restrict dx,
-                    std::int64_t count, AffineParams p) {
-  Lanes lanes;
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) backward_lanes(x + i, dy + i, dx + i, kLanes, p, lanes);
-  backward_lanes(x + i, dy + i, dx + i, static_cast<int>(count - i), p, lanes);
-  AffineSums sums;
-  for (int j = 0; j < kLanes; ++j) {
-    sums.scale += lanes.scale[j];
-    sums.offset += lanes.offset[j];
-  }
-  sums.offset *= static_cast<double>(p.scale);
-  return sums;
+                    std::int64_t count, AffineParams p, Interval passes) {
+  SumLanes lanes;
+  backward_data(x, dy, dx, count, passes);
+  add_to_lanes(x, dy, count, p, lanes);
+  return total(lanes, p);
 }
 
 struct MinMaxLanes {

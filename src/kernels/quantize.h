@@ -15,6 +15,14 @@ struct RandomStream {
   std::uint64_t seed = 0, first = 0;
 };
 
+/// Numbers v with low < v <= high.
+struct Interval {
+  float low = -__builtin_inff(), high = __builtin_inff();
+};
+/// Returns the numbers that no end of the grid clamps: those whose gradient passes (the
+/// straight-through estimator). They are an interval, as division and rounding keep the order.
+Interval passes(const AffineParams& params);
+
 /// d loss / d scale and d loss / d offset of one stretch of numbers.
 struct AffineSums {
   double scale = 0.0, offset = 0.0;
@@ -39,10 +47,10 @@ struct QuantizeKernels {
   void (*codes)(const float* x, float* q, std::int64_t count, AffineParams params);
   /// Writes dx, and returns the sums.
   AffineSums (*backward)(const float* x, const float* dy, float* dx, std::int64_t count,
-                         AffineParams params);
-  /// Writes dx only.
+                         AffineParams params, Interval passes);
+  /// Writes dx only: dy where x is in the interval, else 0.
   void (*backward_data)(const float* x, const float* dy, float* dx, std::int64_t count,
-                        AffineParams params);
+                        Interval passes);
   MinMax (*min_max)(const float* x, std::int64_t count);
 };
 

@@ -17,15 +17,8 @@ void add_loop(const float* a, const float* b, float* y, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
 }
 
-void add_relu_loop(const float* a, const float* b, float* __restrict y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float sum = a[i] + b[i];
-    y[i] = sum < 0.0f ? 0.0f : sum;
-  }
-}
-
 }  // namespace
 
-const ReluKernels relu = {relu_loop, relu_backward_loop, add_loop, add_relu_loop};
+const ReluKernels relu = {relu_loop, relu_backward_loop, add_loop};
 
 }  // namespace rung::kernels::RUNG_ISA

@@ -11,7 +11,6 @@ struct ReluKernels {
   void (*relu)(const float* x, float* y, std::int64_t count);
   void (*relu_backward)(const float* dy, const float* y, float* dx, std::int64_t count);
   void (*add)(const float* a, const float* b, float* y, std::int64_t count);
-  void (*add_relu)(const float* a, const float* b, float* y, std::int64_t count);
 };
 RUNG_DECLARE_KERNELS(ReluKernels, relu);
 
@@ -20,6 +19,5 @@ void relu(const float* x, float* y, std::int64_t count);
 /// dx = dy where y > 0, else 0.
 void relu_backward(const float* dy, const float* y, float* dx, std::int64_t count);
 void add(const float* a, const float* b, float* y, std::int64_t count);
-void add_relu(const float* a, const float* b, float* y, std::int64_t count);
 
 }  // namespace rung::kernels

@@ -1,38 +1,67 @@
 #include "core/format.h"
 #include "kernels/relu.h"
+#include "kernels/reorder.h"
+#include "ops/epilogue.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
 namespace {
 
+// What backward knows the passing gradients from: a fused Relu by the output's sign; a fused
+// quantizer by a bit per number, or, as its range's gradient needs the sum itself, by adding again.
 class AddKernel final : public Kernel {
  public:
-  explicit AddKernel(const KernelContext& context) : relu_(context.fused_relu) {
+  explicit AddKernel(const KernelContext& context) : epilogue_(context) {
     // If only one side comes blocked, the other is reordered to it.
     const Format format = std::max(context.formats[0], context.formats[1]);
-    input_formats = {format, format};
+    input_formats.assign(context.inputs.size(), Format::plain);
+    input_formats[0] = input_formats[1] = format;
     output_formats = {format};
-    needs = relu_ ? Needs::outputs() : Needs::nothing();
-    first_wanted_ = context.wants[0];
+    const std::int64_t count = kernels::padded_count(context.outputs[0], format);
+    wanted_ = context.wants[0] ? 0 : context.wants[1] ? 1 : -1;
+    if (epilogue_.learns()) {
+      needs = Needs::inputs(0b11);
+      if (wanted_ < 0) scratch_backward = count;
+    } else if (epilogue_.has_quantizer()) {
+      has_mask_ = context.mode == Mode::train;
+      if (has_mask_) workspace = (kernels::mask_bytes(count) + 3) / 4;
+    } else if (!epilogue_.empty()) {
+      needs = Needs::outputs();
+    }
   }
-  std::string name() const override { return relu_ ? "add+relu" : "add"; }
+  std::string name() const override { return "add" + epilogue_.suffix(); }
 
   void forward(const Io& io) override {
-    (relu_ ? kernels::add_relu : kernels::add)(io.input(0).data, io.input(1).data,
-                                               io.output(0).data, io.output(0).count);
+    const View& y = io.output(0);
+    kernels::add(io.input(0).data, io.input(1).data, y.data, y.count, epilogue_.begin(io),
+                 has_mask_ ? reinterpret_cast<std::uint8_t*>(io.workspace()) : nullptr);
+    epilogue_.end(y);
   }
-  void backward(const GradIo& io) override {  // only with relu: else the gradient is dy itself
-    const std::size_t i = io.wants(0) ? 0 : 1;
-    kernels::relu_backward(io.output_grad(0).data, io.output(0).data, io.input_grad(i).data,
-                           io.output(0).count);
+
+  void backward(const GradIo& io) override {  // without an epilogue the gradient is dy itself
+    const View& dy = io.output_grad(0);
+    float* dx = wanted_ < 0 ? io.scratch() : io.input_grad(static_cast<std::size_t>(wanted_)).data;
+    if (epilogue_.learns()) {
+      const kernels::AffineSums sums = kernels::add_backward(
+          io.input(0).data, io.input(1).data, dy.data, dx, dy.count, epilogue_.last());
+      epilogue_.write_gradients(io, sums, dy.shape->numel());
+    } else if (has_mask_) {
+      kernels::masked(dy.data, reinterpret_cast<const std::uint8_t*>(io.workspace()), dx, dy.count);
+    } else {
+      kernels::relu_backward(dy.data, io.output(0).data, dx, dy.count);
+    }
   }
-  int gradient_is_output(std::size_t) const override { return relu_ ? -1 : 0; }
+  int gradient_is_output(std::size_t i) const override {
+    return epilogue_.empty() && i < 2 ? 0 : -1;
+  }
   int gradient_is_input(std::size_t i) const override {
-    return relu_ && i == 1 && first_wanted_ ? 0 : -1;
+    return !epilogue_.empty() && i == 1 && wanted_ == 0 ? 0 : -1;
   }
 
  private:
-  bool relu_, first_wanted_;
+  Epilogue epilogue_;
+  int wanted_;  // the input whose gradient is written; that of the other is the same
+  bool has_mask_ = false;
 };
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace rung {
 
 BatchNormKernelBase::BatchNormKernelBase(const KernelContext& context, bool batch_statistics,
                                          std::string_view op_type)
-    : relu_(context.fused_relu), batch_statistics_(batch_statistics) {
+    : batch_statistics_(batch_statistics), epilogue_(context) {
   const Shape& x = context.inputs[0];
   lanes_ = static_cast<std::int64_t>(context.formats[0]);
   images_ = x[0];
@@ -52,21 +52,34 @@ BatchNormKernelBase::Moments BatchNormKernelBase::moments(const Io& io,
   return {center, spread};
 }
 
-void BatchNormKernelBase::apply(const Io& io) const {
+std::string BatchNormKernelBase::name_with(std::string_view what) const {
+  return fmt::format("{}{}:{}", what, epilogue_.suffix(), kernels::isa_name());
+}
+
+void BatchNormKernelBase::apply(const Io& io) {
   const Vectors v = vectors(io.workspace());
   for (std::int64_t c = channels_; c < padded_; ++c)
     v.mean[c] = v.inverse[c] = v.scale[c] = v.shift[c] = v.gain[c] = 0.0f;
   kernels::batch_norm_apply(io.input(kX).data, io.output(0).data, extents(), v.scale, v.shift,
-                            relu_);
+                            epilogue_.begin(io));
+  epilogue_.end(io.output(0));
 }
 
-void BatchNormKernelBase::backward_of_inputs(const GradIo& io) const {
+void BatchNormKernelBase::backward_of_inputs(const GradIo& io) {
   const Vectors v = vectors(io.workspace());
   const float *x = io.input(kX).data, *dy = io.output_grad(0).data;
   float *sums = io.scratch(), *products = sums + images_ * padded_;
   float *a = products + images_ * padded_, *b = a + padded_, *c = b + padded_;
-  kernels::batch_norm_gradient_sums(x, dy, extents(), v.mean, v.scale, v.shift, relu_, sums,
-                                    products);
+  const bool learns = epilogue_.learns() && epilogue_.last().quantizes;
+  range_sums_.assign(static_cast<std::size_t>(learns ? images_ * blocks_ : 0), {});
+  kernels::batch_norm_gradient_sums(x, dy, extents(), v.mean, v.scale, v.shift, epilogue_.last(),
+                                    sums, products, learns ? range_sums_.data() : nullptr);
+  kernels::AffineSums range;
+  for (const kernels::AffineSums& one : range_sums_) {
+    range.scale += one.scale;
+    range.offset += one.offset;
+  }
+  epilogue_.write_gradients(io, range, images_ * channels_ * area_);
   for (std::int64_t k = 0; k < padded_; ++k) {
     double sum = 0, product = 0;  // of dy, and of dy * (x - mean)
     for (std::int64_t n = 0; n < images_; ++n) {
@@ -86,7 +99,7 @@ void BatchNormKernelBase::backward_of_inputs(const GradIo& io) const {
   }
   if (io.wants(kX))
     kernels::batch_norm_gradient(x, dy, io.input_grad(kX).data, extents(), a, b, c, v.scale,
-                                 v.shift, relu_);
+                                 v.shift, epilogue_.last());
 }
 
 }  // namespace rung

@@ -2,14 +2,19 @@
 
 #include <cstdint>
 
+#include <string>
+#include <vector>
+
 #include "kernels/batch_norm.h"
+#include "ops/epilogue.h"
 #include "rung/graph/op.h"
 
 namespace rung {
 
-/// What the kernels of batch normalizations share: y = x * scale + shift per channel, with a fused
-/// relu if the plan asks for it, and the gradient through statistics of the batch. Derived classes
-/// say what mean, inverse, scale and shift are. Inputs: x, weight, bias, then what they like.
+/// What the kernels of batch normalizations share: y = x * scale + shift per channel, with what
+/// the plan fused behind it, and the gradient through statistics of the batch. Derived classes
+/// say what mean, inverse, scale and shift are. Inputs: x, weight, bias, then what they like, then
+/// those of a fused quantizer.
 ///
 /// Runs on any format: a tensor is [images, blocks, area, lanes], lanes = 1 in row-major. Per
 /// channel vectors are padded to blocks * lanes.
@@ -39,17 +44,21 @@ class BatchNormKernelBase : public Kernel {
   double count() const { return static_cast<double>(images_ * area_); }  ///< values per channel
 
   /// Writes y; entries of padded channels are cleared, so that these stay zero.
-  void apply(const Io& io) const;
-  /// Writes the gradients of x, weight and bias that are wanted.
-  void backward_of_inputs(const GradIo& io) const;
+  void apply(const Io& io);
+  /// Writes the gradients of x, weight, bias and a fused quantizer's parameters that are wanted.
+  void backward_of_inputs(const GradIo& io);
+  /// Returns "bn+relu:avx2" and the like.
+  std::string name_with(std::string_view what) const;
 
   std::int64_t channels_;
-  bool relu_, batch_statistics_;
+  bool batch_statistics_;
 
  private:
   kernels::BatchNormExtents extents() const { return {images_, blocks_, area_, lanes_}; }
 
   std::int64_t images_, blocks_, area_, lanes_, padded_;
+  Epilogue epilogue_;
+  std::vector<kernels::AffineSums> range_sums_;  // one per image and block, added up in order
 };
 
 }  // namespace rung

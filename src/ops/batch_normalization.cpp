@@ -17,7 +17,7 @@ class BatchNormKernel final : public BatchNormKernelBase {
         op_(op) {}
 
   std::string name() const override {
-    return std::string(relu_ ? "bn+relu:" : "bn:").append(kernels::isa_name());
+    return name_with("bn");
   }
 
   void forward(const Io& io) override {

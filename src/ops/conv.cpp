@@ -3,7 +3,9 @@
 #include "backend/onednn.h"
 #include "core/format.h"
 #include "kernels/relu.h"
+#include "kernels/reorder.h"
 #include "ops/common.h"
+#include "ops/epilogue.h"
 #include "ops/exact.h"
 #include "rung/ops/ops.h"
 
@@ -21,7 +23,7 @@ bool blocks_fit(const Conv& op, std::int64_t inputs, std::int64_t outputs, Forma
 
 class ConvKernel final : public Kernel {
  public:
-  ConvKernel(const Conv& op, const KernelContext& context) : relu_(context.fused_relu) {
+  ConvKernel(const Conv& op, const KernelContext& context) : epilogue_(context) {
     const Shape &x = context.inputs[0], &w = context.inputs[1], &y = context.outputs[0];
     backend::ConvolutionSpec spec;
     spec.src = {x[0], x[1], x[2], x[3]};
@@ -31,8 +33,8 @@ class ConvKernel final : public Kernel {
     spec.padding = {op.padding_h, op.padding_w};
     spec.dilation = {op.dilation_h, op.dilation_w};
     spec.groups = op.groups;
-    spec.bias = context.inputs.size() > 2;
-    spec.relu = relu_;
+    spec.bias = epilogue_.own_inputs() > 2;
+    spec.relu = context.fused_relu && !epilogue_.has_quantizer();
     spec.backward_data = context.wants[0];
     spec.backward_weights = context.wants[1] || (spec.bias && context.wants[2]);
     // Few input channels (an image) stay row-major: first-layer kernels read that directly.
@@ -60,20 +62,30 @@ class ConvKernel final : public Kernel {
       if (!context.wants[1]) scratch_backward += weights_floats_;
       if (spec.bias && !context.wants[2]) scratch_backward += bias_floats_;
     }
-    if (relu_) {  // dy masked by y > 0, an extra tensor during backward
-      const auto block = static_cast<std::int64_t>(spec.dst_format);
-      masked_floats_ = y[0] * ((y[1] + block - 1) / block * block) * y[2] * y[3];
+    flops_forward = 2.0 * static_cast<double>(y.numel() * w[1] * w[2] * w[3]);
+    flops_backward = flops_forward * (context.wants[0] + wants_weights_);
+    if (!epilogue_.empty()) {  // dy masked, an extra tensor during backward
+      masked_floats_ = kernels::padded_count(y, spec.dst_format);
       scratch_backward += masked_floats_;
-      needs.output_bits = 0b1;
+      if (epilogue_.has_quantizer())  // by a bit per number
+        workspace = (kernels::mask_bytes(masked_floats_) + 3) / 4;
+      else  // by y > 0
+        needs.output_bits = 0b1;
     }
   }
 
-  std::string name() const override { return convolution_->implementation(); }
+  std::string name() const override {
+    return convolution_->implementation() + epilogue_.suffix();
+  }
 
   void forward(const Io& io) override {
     convolution_->forward(io.input(0).data, io.input(1).data, io.input(1).version,
                           bias_floats_ > 0 ? io.input(2).data : nullptr, io.output(0).data,
                           io.scratch());
+    if (!epilogue_.has_quantizer()) return;
+    const View& y = io.output(0);
+    kernels::finish(y.data, y.data, y.count, epilogue_.begin(io), mask(io.workspace()));
+    epilogue_.end(y);
   }
 
   void backward(const GradIo& io) override {
@@ -84,9 +96,12 @@ class ConvKernel final : public Kernel {
       return taken;
     };
     const float* dy = io.output_grad(0).data;
-    if (relu_) {
+    if (!epilogue_.empty()) {
       float* masked = take(masked_floats_);
-      kernels::relu_backward(dy, io.output(0).data, masked, masked_floats_);
+      if (epilogue_.has_quantizer())
+        kernels::masked(dy, mask(io.workspace()), masked, masked_floats_);
+      else
+        kernels::relu_backward(dy, io.output(0).data, masked, masked_floats_);
       dy = masked;
     }
     float* dw = nullptr;
@@ -102,9 +117,12 @@ class ConvKernel final : public Kernel {
   }
 
  private:
+  static std::uint8_t* mask(float* workspace) { return reinterpret_cast<std::uint8_t*>(workspace); }
+
   std::unique_ptr<backend::Convolution> convolution_;
+  Epilogue epilogue_;
   std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;
-  bool relu_, wants_weights_ = false;
+  bool wants_weights_ = false;
 };
 
 }  // namespace

@@ -54,6 +54,7 @@ class ExactKernel final : public Kernel {
     input_formats = real_->input_formats;
     output_formats = real_->output_formats;
     needs = Needs::nothing();  // evaluation only
+    flops_forward = real_->flops_forward;
     scratch_forward = std::max(real_->scratch_forward, whole_->scratch_forward);
     const auto block = static_cast<std::int64_t>(output_formats[0]);
     blocks_ = (channels_ + block - 1) / block;
@@ -159,7 +160,7 @@ class ExactKernel final : public Kernel {
     const std::int64_t images = (*y.shape)[0];
     const std::int64_t area = images == 0 ? 0 : y.count / (images * blocks_ * lanes);
     kernels::batch_norm_apply(y.data, y.data, {images, blocks_, area, lanes}, scale_.data(),
-                              shift_.data(), relu_);
+                              shift_.data(), {.relu = relu_});
   }
 
   std::unique_ptr<Kernel> real_, whole_;

@@ -31,7 +31,7 @@ class BatchKernel final : public BatchNormKernelBase {
       : BatchNormKernelBase(context, /*batch_statistics=*/true, op.type()), op_(op) {}
 
   std::string name() const override {
-    return std::string(relu_ ? "bn folded+relu:" : "bn folded:").append(kernels::isa_name());
+    return name_with("bn folded");
   }
 
   void forward(const Io& io) override {

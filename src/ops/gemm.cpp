@@ -15,6 +15,8 @@ class GemmKernel final : public Kernel {
     output_formats = {Format::plain};
     needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (context.wants[0] ? 0b10u : 0u),
              .output_bits = 0};
+    flops_forward = 2.0 * static_cast<double>(rows_ * in_ * out_);
+    flops_backward = flops_forward * (context.wants[0] + context.wants[1]);
   }
 
   std::string name() const override { return "sgemm"; }

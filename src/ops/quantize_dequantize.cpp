@@ -5,6 +5,7 @@
 #include "core/format.h"
 #include "ops/observation.h"
 #include "ops/quantize_dequantize_kernel.h"
+#include "ops/quantizer_reading.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -272,6 +273,13 @@ std::int64_t QuantizeDequantize::code_channels() const {
   if (!quantizer_->runs_fused() || granularity.blocks || granularity.axis.value_or(0) != 0)
     return 0;
   return granularity.channels;
+}
+
+bool QuantizeDequantize::can_be_fused() const {
+  return quantizer_->runs_fused() && quantizer_->channels() == 1 && !quantizer_->axis() &&
+         (quantizer_->pass_through() ||
+          quantizer_->bitwidth() < QuantizerReading::kExactBitwidths) &&
+         !quantizer_->stochastic_rounding() && !recomputed_;
 }
 
 std::unique_ptr<Kernel> QuantizeDequantize::compile(const KernelContext& context) const {

@@ -58,23 +58,12 @@ void QuantizeDequantizeKernel::forward(const Io& io) try {
   }
   if (!quantized_) return pass(io);
 
-  require(op_.initialized(),
-          "has no encoding yet: run compute_encodings(), set a range, or disable it");
-  if (op_.recomputed() && !op_.frozen()) recompute(io);
-  values_.clear();
-  for (std::size_t i = 1; i < io.input_count(); ++i) {
-    const auto value = io.input(i).span();
-    values_.emplace_back(value.begin(), value.end());
-  }
-  parameters_.assign(values_.begin(), values_.end());
+  if (op_.recomputed() && !op_.frozen() && op_.initialized()) recompute(io);
+  reading_.read_parameters(op_, io, 1);
   rounding_ = {quantizer.stochastic_rounding() && io.mode() == Mode::train, io.rng().next()};
   if (!quantizer.runs_fused())
-    return quantizer.forward({x.span(), shape_of(x), parameters_, io.output(0).span(), rounding_});
-  encoding_ = quantizer.encoding(parameters_);
-  for (const std::int64_t offset : encoding_.offset)  // else padded channels would not stay zero
-    require(encoding_.grid.qmin <= -offset && -offset <= encoding_.grid.qmax,
-            "a quantizer of kind {} must keep zero on its grid {} .. {}, got the offset {}",
-            quantizer.kind(), encoding_.grid.qmin, encoding_.grid.qmax, offset);
+    return quantizer.forward({x.span(), shape_of(x), reading_.parameters, io.output(0).span(), rounding_});
+  reading_.read_encoding(op_);
   if (io.output(0).data != nullptr) quantize(x, io.output(0));
   if (gives_codes_) write_codes(x, io.output(1));
 } catch (const Error& error) {
@@ -112,12 +101,6 @@ Shape QuantizeDequantizeKernel::shape_of(const View& x) const {
   return x.format == Format::plain ? *x.shape : Shape{x.count};
 }
 
-kernels::AffineParams QuantizeDequantizeKernel::params(std::int64_t channel) const {
-  const auto c = static_cast<std::size_t>(channel);
-  return {encoding_.scale[c], static_cast<float>(encoding_.offset[c]),
-          static_cast<float>(encoding_.grid.qmin), static_cast<float>(encoding_.grid.qmax)};
-}
-
 /// y = x: as real numbers, and where codes were expected as numbers of scale 1.
 void QuantizeDequantizeKernel::pass(const Io& io) {
   if (io.output(0).data != nullptr) copy(io.input(0).span(), io.output(0).span());
@@ -127,16 +110,16 @@ void QuantizeDequantizeKernel::pass(const Io& io) {
 }
 
 void QuantizeDequantizeKernel::write_codes(const View& x, const View& q) {
-  if (!exact_in_float()) {  // float32 cannot hold these codes
+  if (!reading_.exact_in_float()) {  // float32 cannot hold these codes
     quantize(x, q);
     *q.codes = {.scale = {1.0f}, .largest = 0.0f, .whole = false};
     return;
   }
-  q.codes->scale = encoding_.scale;
+  q.codes->scale = reading_.encoding.scale;
   q.codes->whole = true;
   q.codes->largest = 0.0f;
-  for (const std::int64_t offset : encoding_.offset) {
-    const auto [qmin, qmax] = encoding_.grid;
+  for (const std::int64_t offset : reading_.encoding.offset) {
+    const auto [qmin, qmax] = reading_.encoding.grid;
     const std::int64_t largest = std::max(std::abs(qmin + offset), std::abs(qmax + offset));
     q.codes->largest = std::max(q.codes->largest, static_cast<float>(largest));
   }
@@ -144,23 +127,23 @@ void QuantizeDequantizeKernel::write_codes(const View& x, const View& q) {
   parallel_for(pieces(x), pieces_per_chunk(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto [start, count, channel] = piece(x, i);
-      kernel.codes(x.data + start, q.data + start, count, params(channel));
+      kernel.codes(x.data + start, q.data + start, count, reading_.params(channel));
     }
   });
 }
 
 void QuantizeDequantizeKernel::quantize(const View& x, const View& y) {
-  if (!exact_in_float())  // the specification computes in double then
-    return quantize_dequantize(x.span(), shape_of(x), encoding_, y.span(), rounding_);
+  if (!reading_.exact_in_float())  // the specification computes in double then
+    return quantize_dequantize(x.span(), shape_of(x), reading_.encoding, y.span(), rounding_);
   const auto& kernel = kernels::quantize_kernels();
   parallel_for(pieces(x), pieces_per_chunk(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto [start, count, channel] = piece(x, i);
       if (rounding_.stochastic)
-        kernel.forward_stochastic(x.data + start, y.data + start, count, params(channel),
+        kernel.forward_stochastic(x.data + start, y.data + start, count, reading_.params(channel),
                                   {rounding_.seed, static_cast<std::uint64_t>(start)});
       else
-        kernel.forward(x.data + start, y.data + start, count, params(channel));
+        kernel.forward(x.data + start, y.data + start, count, reading_.params(channel));
     }
   });
 }
@@ -190,7 +173,7 @@ std::vector<std::span<float>> wanted(const GradIo& io) {
 void QuantizeDequantizeKernel::unfused_backward(const GradIo& io) {
   const View& x = io.input(0);
   const auto gradients = wanted(io);
-  op_.quantizer().backward({x.span(), io.output_grad(0).span(), shape_of(x), parameters_,
+  op_.quantizer().backward({x.span(), io.output_grad(0).span(), shape_of(x), reading_.parameters,
                             io.wants(0) ? io.input_grad(0).span() : std::span<float>{}, gradients,
                             rounding_});
 }
@@ -204,23 +187,27 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
   const std::span<float> dx =
       io.wants(0) ? io.input_grad(0).span() : std::span(io.scratch(), x.span().size());
   EncodingGradient gradient;
-  if (exact_in_float() && !(learns && rounding_.stochastic)) {
+  if (reading_.exact_in_float() && !(learns && rounding_.stochastic)) {
     const auto& kernel = kernels::quantize_kernels();
     const std::int64_t total = pieces(x);
     sums_.assign(static_cast<std::size_t>(learns ? total : 0), {});
+    intervals_.clear();
+    for (std::int64_t c = 0; c < reading_.encoding.channels(); ++c)
+      intervals_.push_back(kernels::passes(reading_.params(c)));
     parallel_for(total, pieces_per_chunk(), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const auto [start, count, channel] = piece(x, i);
         const float *px = x.data + start, *pdy = dy.data + start;
+        const kernels::Interval passes = intervals_[static_cast<std::size_t>(channel)];
         if (learns)
           sums_[static_cast<std::size_t>(i)] =
-              kernel.backward(px, pdy, dx.data() + start, count, params(channel));
+              kernel.backward(px, pdy, dx.data() + start, count, reading_.params(channel), passes);
         else
-          kernel.backward_data(px, pdy, dx.data() + start, count, params(channel));
+          kernel.backward_data(px, pdy, dx.data() + start, count, passes);
       }
     });
-    gradient.scale.assign(encoding_.scale.size(), 0.0);
-    gradient.offset.assign(encoding_.scale.size(), 0.0);
+    gradient.scale.assign(reading_.encoding.scale.size(), 0.0);
+    gradient.offset.assign(reading_.encoding.scale.size(), 0.0);
     for (std::size_t i = 0; i < sums_.size(); ++i) {
       const auto channel = static_cast<std::size_t>(piece(x, static_cast<std::int64_t>(i)).channel);
       gradient.scale[channel] += sums_[i].scale;
@@ -228,10 +215,10 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
     }
   } else {
     gradient =
-        quantize_dequantize_backward(x.span(), dy.span(), shape_of(x), encoding_, dx, rounding_);
+        quantize_dequantize_backward(x.span(), dy.span(), shape_of(x), reading_.encoding, dx, rounding_);
   }
-  gradient.count = x.shape->numel() / std::max<std::int64_t>(1, encoding_.channels());
-  if (learns) op_.quantizer().chain(gradient, encoding_, parameters_, gradients);
+  gradient.count = x.shape->numel() / std::max<std::int64_t>(1, reading_.encoding.channels());
+  if (learns) op_.quantizer().chain(gradient, reading_.encoding, reading_.parameters, gradients);
 }
 
 }  // namespace rung

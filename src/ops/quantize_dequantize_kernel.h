@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/quantize.h"
+#include "ops/quantizer_reading.h"
 #include "quant/channels.h"
 #include "rung/ops/quantize_dequantize.h"
 
@@ -35,8 +36,6 @@ class QuantizeDequantizeKernel final : public Kernel {
   std::int64_t pieces_per_chunk() const;
   Piece piece(const View& x, std::int64_t index) const;
   Shape shape_of(const View& x) const;
-  kernels::AffineParams params(std::int64_t channel) const;
-  bool exact_in_float() const { return encoding_.bitwidth < 20; }
 
   const QuantizeDequantize& op_;
   std::string node_;
@@ -45,9 +44,8 @@ class QuantizeDequantizeKernel final : public Kernel {
   // Of the last forward, for the backward that belongs to it.
   bool quantized_ = false;
   Rounding rounding_;
-  Encoding encoding_;
-  std::vector<std::vector<float>> values_;
-  std::vector<std::span<const float>> parameters_;
+  QuantizerReading reading_;
+  std::vector<kernels::Interval> intervals_;  // one per channel: whose gradient passes
   std::vector<kernels::AffineSums> sums_;  // one per piece, added up in order
 };
 

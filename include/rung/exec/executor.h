@@ -25,6 +25,7 @@ struct ExecutorOptions {
   bool fuse = true;        ///< run Conv/BatchNormalization/Add + Relu as one kernel
   /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
   bool exact = true;
+  bool profile = false;    ///< measure the time of every step, see profile()
   std::uint64_t seed = 0;  ///< of dropout and stochastic rounding
 };
 
@@ -76,6 +77,22 @@ struct PlanStats {
   std::int64_t unplanned_bytes = 0;  ///< what the same buffers would need without sharing
 };
 RUNG_API PlanStats stats(const Plan& plan);
+
+/// What one step of a plan cost, in the mean of its runs. Steps that had nothing to do (weights
+/// that did not change) count as run.
+struct StepProfile {
+  std::string name;    ///< of the node or tensor
+  std::string kernel;  ///< as in the printed plan
+  double seconds = 0;
+  double flops = 0;  ///< floating-point operations, 0 where memory is the limit
+  double bytes = 0;  ///< of the tensors read and written, padding included
+};
+/// Returns the steps in the order in which they run, forward and backward; empty unless
+/// ExecutorOptions::profile was set and the plan has run.
+RUNG_API std::vector<StepProfile> profile(const Plan& plan);
+/// Returns a text: the step at which most memory is in use, and the `count` largest buffers of the
+/// plan with the steps between which they live.
+RUNG_API std::string memory_report(const Plan& plan, std::size_t count = 10);
 RUNG_API std::string to_string(const Plan& plan);
 RUNG_API std::ostream& operator<<(std::ostream& out, const Plan& plan);
 

@@ -16,6 +16,7 @@ namespace rung {
 
 class Parameter;
 class Kernel;
+class Op;
 
 /// What a forward pass is for. `train` keeps what backward needs, uses batch statistics and
 /// dropout; `eval` keeps nothing.
@@ -143,6 +144,9 @@ struct KernelContext {
   Mode mode = Mode::eval;
   std::span<const bool> wants;  ///< which inputs need a gradient; all false in eval
   bool fused_relu = false;      ///< apply Relu to output 0 (only if op.can_fuse_relu())
+  /// Apply this QuantizeDequantize to output 0, after Relu (only if op.can_fuse_quantizer()). Its
+  /// parameters follow the op's own inputs.
+  const Op* fused_quantizer = nullptr;
   /// Inputs 0 and 1 come as codes: compute with whole numbers, which float32 adds up exactly below
   /// 2^24, and scale the sums (only if op.can_take_codes()).
   bool takes_codes = false;
@@ -171,6 +175,8 @@ class RUNG_API Kernel {
   std::int64_t workspace = 0;                         ///< floats that live from forward to backward
   std::int64_t scratch_forward = 0;                   ///< floats that live during one call
   std::int64_t scratch_backward = 0;
+  /// Floating-point operations of one call, for profiles; 0 for loops that memory bounds.
+  double flops_forward = 0, flops_backward = 0;
   Needs needs;  ///< as op.backward_needs() unless the kernel knows better
 };
 
@@ -188,6 +194,12 @@ class RUNG_API Op {
   virtual std::unique_ptr<Op> clone() const = 0;
   /// True if compile() honours KernelContext::fused_relu.
   virtual bool can_fuse_relu() const { return false; }
+  /// True if compile() honours KernelContext::fused_quantizer in training; `learns` if the
+  /// quantizer's parameters want gradients.
+  virtual bool can_fuse_quantizer(bool /*learns*/) const { return false; }
+  /// True if the kernel before this one may compute it (a QuantizeDequantize of one scale). Plans
+  /// are compiled again when it changes.
+  virtual bool can_be_fused() const { return false; }
   /// True if compile() honours KernelContext::takes_codes: y = sum of x * w, plus a bias.
   virtual bool can_take_codes() const { return false; }
   /// Returns how many scales the codes have that compile() can give (KernelContext::gives_codes):

@@ -29,6 +29,7 @@ struct RUNG_API Conv final : Op {
   std::unique_ptr<Op> clone() const override { return std::make_unique<Conv>(*this); }
   bool can_take_codes() const override { return true; }
   bool can_fuse_relu() const override { return true; }
+  bool can_fuse_quantizer(bool learns) const override { return !learns; }
 };
 
 /// y = x weight^T + bias for x [N, I], weight [O, I], bias [O]. Inputs: x, weight, bias?.
@@ -63,6 +64,7 @@ struct RUNG_API BatchNormalization final : Op {
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<BatchNormalization>(*this); }
   bool can_fuse_relu() const override { return true; }
+  bool can_fuse_quantizer(bool) const override { return true; }
 };
 
 /// y = max(x, 0). The gradient at 0 is 0, as in PyTorch. ONNX: Relu.
@@ -84,6 +86,7 @@ struct RUNG_API Add final : Op {
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Add>(*this); }
   bool can_fuse_relu() const override { return true; }
+  bool can_fuse_quantizer(bool) const override { return true; }
 };
 
 /// Makes an op of this ONNX type with default attributes, for loaders; nullptr if unknown.

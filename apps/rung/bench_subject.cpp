@@ -1,0 +1,157 @@
+#include "bench_subject.h"
+
+#include "rung/core/error.h"
+#include "rung/models.h"
+#include "rung/nn/loss.h"
+#include "rung/ptq/batch_norm.h"
+
+namespace rung::cli {
+namespace {
+
+constexpr std::int64_t kCalibrationBatches = 8;
+
+Graph float_graph(const BenchOptions& options) {
+  return models::make(
+      options.model,
+      {.in_channels = options.channels, .num_classes = options.classes, .image_size = options.size},
+      Rng(options.seed).split("init"));
+}
+
+Graph quantizable_graph(const BenchOptions& options) {
+  Graph graph = float_graph(options);
+  if (options.fold_bn) ptq::fold_all_batch_norms(graph);
+  return graph;
+}
+
+/// A graph and its own executor.
+class Model {
+ public:
+  Model(Graph graph, const BenchOptions& options)
+      : graph_(std::make_unique<Graph>(std::move(graph))),
+        executor_(*graph_, {.profile = options.profile, .seed = options.seed}) {}
+  Graph& graph() { return *graph_; }
+  Executor& executor() { return executor_; }
+
+ private:
+  std::unique_ptr<Graph> graph_;
+  Executor executor_;
+};
+
+/// Forward, cross entropy, backward and SGD.
+void train_step(Executor& executor, nn::Sgd& sgd, const BenchData& data) {
+  const nn::Loss loss =
+      nn::cross_entropy(executor.forward(data.images, Mode::train), data.labels);
+  sgd.zero_grad();
+  executor.backward(loss.gradient);
+  sgd.step();
+}
+
+constexpr nn::SgdOptions kSgd{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4};
+
+class Train final : public BenchSubject {
+ public:
+  Train(const BenchOptions& options, const BenchData& data)
+      : data_(data),
+        model_(float_graph(options), options),
+        sgd_(model_.graph().parameters(), kSgd) {}
+  void step() override { train_step(model_.executor(), sgd_, data_); }
+  Executor& executor() override { return model_.executor(); }
+
+ private:
+  const BenchData& data_;
+  Model model_;
+  nn::Sgd sgd_;
+};
+
+class Infer final : public BenchSubject {
+ public:
+  Infer(Graph graph, const BenchOptions& options, const BenchData& data, std::int64_t batches = 1)
+      : data_(data), model_(std::move(graph), options), batches_(batches) {}
+  void step() override {
+    for (std::int64_t i = 0; i < batches_; ++i) (void)model_.executor().forward(data_.images);
+  }
+  std::int64_t batches() const override { return batches_; }
+  Executor& executor() override { return model_.executor(); }
+
+ private:
+  const BenchData& data_;
+  Model model_;
+  std::int64_t batches_;
+};
+
+QuantizationSimModel make_sim(const BenchOptions& options) {
+  return QuantizationSimModel(quantizable_graph(options),
+                              {.quant_scheme = parse_quant_scheme(options.scheme),
+                               .default_output_bw = options.output_bw,
+                               .default_param_bw = options.param_bw,
+                               .config_file = options.config});
+}
+
+class Qat final : public BenchSubject {
+ public:
+  Qat(const BenchOptions& options, const BenchData& data) : data_(data), sim_(make_sim(options)) {
+    sim_.compute_encodings([&](Executor& executor) { (void)executor.forward(data_.images); });
+    if (options.profile)
+      profiling_.emplace(sim_.graph(), ExecutorOptions{.profile = true, .seed = options.seed});
+    sgd_.emplace(sim_.graph().parameters(), kSgd);
+  }
+  void step() override { train_step(executor(), *sgd_, data_); }
+  Executor& executor() override { return profiling_ ? *profiling_ : sim_.executor(); }
+
+ private:
+  const BenchData& data_;
+  QuantizationSimModel sim_;
+  std::optional<Executor> profiling_;
+  std::optional<nn::Sgd> sgd_;
+};
+
+class Calibrate final : public BenchSubject {
+ public:
+  Calibrate(const BenchOptions& options, const BenchData& data)
+      : data_(data), sim_(make_sim(options)) {
+    step();
+  }
+  void step() override {
+    sim_.compute_encodings([&](Executor& executor) {
+      for (std::int64_t i = 0; i < kCalibrationBatches; ++i) (void)executor.forward(data_.images);
+    });
+  }
+  std::int64_t batches() const override { return kCalibrationBatches; }
+  Executor& executor() override { return sim_.executor(); }
+  Graph original() const { return sim_.get_original_model({.qdq_weights = true}); }
+
+ private:
+  const BenchData& data_;
+  QuantizationSimModel sim_;
+};
+
+}  // namespace
+
+BenchData::BenchData(const BenchOptions& options)
+    : images(Shape{options.batch, options.channels, options.size, options.size}) {
+  Rng draw = Rng(options.seed).split("images");
+  for (float& pixel : images.data()) pixel = static_cast<float>(draw.normal());
+  for (std::int64_t n = 0; n < options.batch; ++n)
+    labels.push_back(
+        static_cast<std::int64_t>(draw.below(static_cast<std::uint64_t>(options.classes))));
+}
+
+BenchPair make_bench(const BenchOptions& options, const BenchData& data) {
+  if (options.mode == "train") return {std::make_unique<Train>(options, data), nullptr, ""};
+  if (options.mode == "infer")
+    return {std::make_unique<Infer>(quantizable_graph(options), options, data), nullptr, ""};
+  if (options.mode == "qat") {
+    std::unique_ptr<BenchSubject> beside;
+    if (!options.alone) beside = std::make_unique<Train>(options, data);
+    return {std::make_unique<Qat>(options, data), std::move(beside), "float"};
+  }
+  if (options.mode == "calibrate") {
+    auto calibrate = std::make_unique<Calibrate>(options, data);
+    auto forward = std::make_unique<Infer>(calibrate->original(), options, data,
+                                           calibrate->batches());
+    return {std::move(calibrate), std::move(forward), "forward"};
+  }
+  throw Error("MODE must be train, qat, infer or calibrate, got " + options.mode);
+}
+
+}  // namespace rung::cli

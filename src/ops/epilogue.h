@@ -1,0 +1,49 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "kernels/epilogue.h"
+#include "ops/quantizer_reading.h"
+#include "rung/graph/op.h"
+
+namespace rung {
+
+/// The Relu and the QuantizeDequantize behind an op that the op's own kernel computes, in the pass
+/// that writes its output (KernelContext::fused_relu and fused_quantizer). What the quantizer is
+/// told at run time (mode, bitwidth, enabled) is read at every forward.
+class Epilogue {
+ public:
+  explicit Epilogue(const KernelContext& context);
+
+  /// True if nothing is fused.
+  bool empty() const { return !relu_ && quantizer_ == nullptr; }
+  /// True if a quantizer is fused, whether or not it is at work.
+  bool has_quantizer() const { return quantizer_ != nullptr; }
+  /// True if the quantizer's parameters want gradients.
+  bool learns() const { return learns_; }
+  /// Returns how many inputs are the op's own; the quantizer's parameters follow.
+  std::size_t own_inputs() const { return own_inputs_; }
+  /// Returns "", "+relu", "+qdq" or "+relu+qdq".
+  std::string suffix() const;
+
+  /// Reads the quantizer; returns what to do with every number of this forward pass.
+  const kernels::Epilogue& begin(const Io& io);
+  /// Shows y to the quantizer's estimators if it observes; it was not quantized then.
+  void end(const View& y) const;
+  /// Returns what begin() did: for the backward that belongs to it.
+  const kernels::Epilogue& last() const { return epilogue_; }
+  /// Writes the gradients of the quantizer's parameters, if wanted. `count` is the number of
+  /// numbers, without padding.
+  void write_gradients(const GradIo& io, kernels::AffineSums sums, std::int64_t count) const;
+
+ private:
+  const QuantizeDequantize* quantizer_;
+  std::string node_;
+  bool relu_, learns_ = false;
+  std::size_t own_inputs_;
+  QuantizerReading reading_;
+  kernels::Epilogue epilogue_;
+};
+
+}  // namespace rung

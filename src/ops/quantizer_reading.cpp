@@ -1,0 +1,33 @@
+#include "ops/quantizer_reading.h"
+
+#include "core/format.h"
+
+namespace rung {
+
+void QuantizerReading::read_parameters(const QuantizeDequantize& op, const Io& io,
+                                       std::size_t first) {
+  require(op.initialized(),
+          "has no encoding yet: run compute_encodings(), set a range, or disable it");
+  values.resize(io.input_count() - first);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto value = io.input(first + i).span();
+    values[i].assign(value.begin(), value.end());
+  }
+  parameters.assign(values.begin(), values.end());
+}
+
+void QuantizerReading::read_encoding(const QuantizeDequantize& op) {
+  encoding = op.quantizer().encoding(parameters);
+  for (const std::int64_t offset : encoding.offset)
+    require(encoding.grid.qmin <= -offset && -offset <= encoding.grid.qmax,
+            "a quantizer of kind {} must keep zero on its grid {} .. {}, got the offset {}",
+            op.quantizer().kind(), encoding.grid.qmin, encoding.grid.qmax, offset);
+}
+
+kernels::AffineParams QuantizerReading::params(std::int64_t channel) const {
+  const auto c = static_cast<std::size_t>(channel);
+  return {encoding.scale[c], static_cast<float>(encoding.offset[c]),
+          static_cast<float>(encoding.grid.qmin), static_cast<float>(encoding.grid.qmax)};
+}
+
+}  // namespace rung

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "kernels/quantize.h"
+#include "rung/ops/quantize_dequantize.h"
+
+namespace rung {
+
+/// What a forward pass read from a quantizer's parameters, for the backward that belongs to it.
+struct QuantizerReading {
+  Encoding encoding;
+  std::vector<std::vector<float>> values;
+  std::vector<std::span<const float>> parameters;  ///< the same
+
+  /// Reads the parameters, which are the inputs of `io` from `first` on. Throws Error if the
+  /// quantizer has no encoding yet.
+  void read_parameters(const QuantizeDequantize& op, const Io& io, std::size_t first);
+  /// Makes the encoding. Throws Error if zero is not on the grid: padded channels must stay zero.
+  void read_encoding(const QuantizeDequantize& op);
+  kernels::AffineParams params(std::int64_t channel = 0) const;
+  /// True if the kernels, which count in float, can tell the codes apart.
+  bool exact_in_float() const { return encoding.bitwidth < kExactBitwidths; }
+
+  static constexpr int kExactBitwidths = 20;
+};
+
+}  // namespace rung
