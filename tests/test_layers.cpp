@@ -18,9 +18,9 @@ const fs::path kRoot = RUNG_TEST_SOURCE_DIR;
 // What each folder may include besides itself.
 const std::map<std::string, std::set<std::string>> kAllowed = {
     {"core", {}},
-    {"quant", {"core"}},
+    {"kernels", {"core"}},
+    {"quant", {"core", "kernels"}},
     {"graph", {"core"}},
-    {"kernels", {"core", "quant"}},
     {"backend", {"core", "graph"}},
     {"ops", {"core", "quant", "graph", "kernels", "backend"}},
     {"io", {"core", "quant", "graph", "ops"}},

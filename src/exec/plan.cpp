@@ -105,6 +105,17 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
   std::vector<FusedNode> nodes = fuse(graph, watched, mode_, options.fuse);
   const CodeFlow flow =
       mode_ == Mode::eval && options.exact ? find_code_flow(graph, nodes, watched) : CodeFlow{};
+  std::map<const Value*, int> readers;
+  for (const FusedNode& node : nodes)
+    for (const Value* value : node.inputs) ++readers[value];
+  for (const Value* output : graph.outputs()) ++readers[output];
+  for (const std::string& name : watched) ++readers[&graph.value(name)];
+  // True in evaluation, where nothing is kept for backward, if nobody else reads a value.
+  const auto can_overwrite = [&](int buffer, const Value& value) {
+    return mode_ == Mode::eval && options.memory == MemoryPolicy::arena &&
+           buffers_[buffer].storage == Storage::arena && buffers_[buffer].alias < 0 &&
+           value.producer() != nullptr && readers[&value] == 1;
+  };
   for (FusedNode& node : nodes) {
     Compiled compiled;
     const bool takes_codes = flow.takers.contains(node.node);
@@ -173,6 +184,8 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
       compiled.outputs.push_back(codes);
       codes_of_[node.outputs[0]] = codes;
     }
+    if (can_overwrite(compiled.inputs[0], *node.inputs[0]) && kernel.in_place())
+      buffers_[compiled.outputs.back()].alias = compiled.inputs[0];
     if (kernel.is_view() && from_parameters)
       for (const int buffer : compiled.outputs) buffers_[buffer].storage = Storage::kept;
     compiled.workspace = scratch_buffer(name + " workspace", kernel.workspace);

@@ -6,6 +6,7 @@
 #include "kernels/batch_norm.h"
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
+#include "kernels/histogram.h"
 #include "kernels/pool.h"
 #include "kernels/quantize.h"
 #include "kernels/relu.h"
@@ -55,6 +56,9 @@ const EpilogueKernels& epilogue_kernels() {
 }
 const ElementwiseKernels& elementwise_kernels() {
   return select(baseline::elementwise, avx2::elementwise, avx512::elementwise);
+}
+const HistogramKernels& histogram_kernels() {
+  return select(baseline::histogram, avx2::histogram, avx512::histogram);
 }
 const PoolKernels& pool_kernels() { return select(baseline::pool, avx2::pool, avx512::pool); }
 const QuantizeKernels& quantize_kernels() {

@@ -2,10 +2,10 @@
 
 #include <string_view>
 
-// Every source in src/kernels but dispatch.cpp is compiled once per instruction set, with RUNG_ISA
-// = baseline, avx2 or avx512 as the name of its namespace, and exports one table of function
-// pointers. Such a source works on plain pointers and uses no inline function of any library: the
-// linker keeps only one copy of those, and it might be the one for a newer machine.
+// Every source in src/kernels but dispatch, drivers and passes is compiled once per instruction
+// set, with RUNG_ISA = baseline, avx2 or avx512 as the name of its namespace, and exports one table
+// of function pointers. Such a source works on plain pointers and uses no inline function of any
+// library: the linker keeps only one copy of those, and it might be the one for a newer machine.
 
 namespace rung::kernels {
 

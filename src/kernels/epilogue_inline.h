@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/epilogue.h"
-#include "quant/affine.h"
+#include "kernels/affine.h"
 
 // What the loops that write a tensor inline, once per instruction set.
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kernels/epilogue.h"
-#include "quant/affine.h"
+#include "kernels/affine.h"
 
 namespace rung::kernels {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/quantize.h"
 
 #include "kernels/epilogue_inline.h"
-#include "quant/affine.h"
+#include "kernels/affine.h"
 
 // Nobody looks at floating-point exception flags; that they might is all that keeps GCC from
 // turning the selections below into vector instructions. Values are not affected.
@@ -17,15 +17,18 @@ constexpr int kLanes = kSumLanes;
 constexpr float kInfinity = __builtin_inff();
 constexpr float kLargest = __FLT_MAX__;
 
-void forward(const float* __restrict x, float* __restrict y, std::int64_t count, AffineParams p) {
+// y may be x: "ivdep" says that no number depends on another.
+void forward(const float* x, float* y, std::int64_t count, AffineParams p) {
+#pragma GCC ivdep
   for (std::int64_t i = 0; i < count; ++i) {
     const float code = affine_unclamped(affine_round(affine_steps(x[i], p)), p);
     y[i] = affine_real(affine_clamp(code, p), p);
   }
 }
 
-void forward_stochastic(const float* __restrict x, float* __restrict y, std::int64_t count,
-                        AffineParams p, RandomStream random) {
+void forward_stochastic(const float* x, float* y, std::int64_t count, AffineParams p,
+                        RandomStream random) {
+#pragma GCC ivdep
   for (std::int64_t i = 0; i < count; ++i) {
     const float draw = affine_random(random.seed, random.first + static_cast<std::uint64_t>(i));
     const float whole = affine_round_stochastic(affine_steps(x[i], p), draw);
@@ -33,7 +36,8 @@ void forward_stochastic(const float* __restrict x, float* __restrict y, std::int
   }
 }
 
-void codes(const float* __restrict x, float* __restrict q, std::int64_t count, AffineParams p) {
+void codes(const float* x, float* q, std::int64_t count, AffineParams p) {
+#pragma GCC ivdep
   for (std::int64_t i = 0; i < count; ++i) {
     const float code = affine_unclamped(affine_round(affine_steps(x[i], p)), p);
     q[i] = affine_clamp(code, p) + p.offset;

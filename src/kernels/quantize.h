@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "kernels/dispatch.h"
-#include "quant/affine.h"
+#include "kernels/affine.h"
 
 namespace rung::kernels {
 
@@ -37,7 +37,7 @@ struct MinMax {
 
 /// Vectorized quantize_dequantize() and its gradient (rung/quant/fake_quantize.h specifies them),
 /// for `count` numbers that share scale and offset. y and dx have the specification's bits, sums
-/// are the same for every instruction set. Blocked formats may pass their padding through: zero
+/// are the same for every instruction set. Outputs of forward and codes may be x. Blocked formats may pass their padding through: zero
 /// stays zero.
 struct QuantizeKernels {
   void (*forward)(const float* x, float* y, std::int64_t count, AffineParams params);

@@ -46,34 +46,60 @@ Stretches stretches(const View& x) {
   return result;
 }
 
-void observe(std::span<const std::unique_ptr<RangeEstimator>> estimators, const Stretches& batch) {
-  struct Seen {
-    kernels::MinMax range;
-    std::int64_t count = 0;
-  };
-  const auto& min_max = kernels::quantize_kernels().min_max;
-  const auto channels = static_cast<std::int64_t>(estimators.size());
-  std::vector<Seen> seen(estimators.size());
-  parallel_for(channels, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t c = begin; c < end; ++c) {
-      Seen& s = seen[static_cast<std::size_t>(c)];
-      for (const auto& piece : batch.channels[static_cast<std::size_t>(c)]) {
-        if (piece.empty()) continue;
-        const auto one = min_max(piece.data(), static_cast<std::int64_t>(piece.size()));
-        const bool first = s.count == 0;
-        s.range = {first ? one.min : std::min(s.range.min, one.min),
-                   first ? one.max : std::max(s.range.max, one.max),
-                   s.range.not_finite + one.not_finite};
-        s.count += static_cast<std::int64_t>(piece.size());
+namespace {
+
+/// A part of what one channel sees, small enough for a processor's cache.
+struct Part {
+  std::size_t channel;
+  std::span<const float> numbers;
+  kernels::MinMax range{};
+};
+
+std::vector<Part> cut(const Stretches& batch) {
+  constexpr std::size_t kGrain = 1 << 15;
+  std::vector<Part> parts;
+  for (std::size_t c = 0; c < batch.channels.size(); ++c)
+    for (std::span<const float> piece : batch.channels[c])
+      while (!piece.empty()) {
+        parts.push_back({c, piece.first(std::min(piece.size(), kGrain))});
+        piece = piece.subspan(parts.back().numbers.size());
       }
+  return parts;
+}
+
+struct Seen {
+  kernels::MinMax range;
+  std::int64_t count = 0;
+
+  void add(const Part& part) {
+    const kernels::MinMax& one = part.range;
+    const bool first = count == 0;
+    range = {first ? one.min : std::min(range.min, one.min),
+             first ? one.max : std::max(range.max, one.max), range.not_finite + one.not_finite};
+    count += std::ssize(part.numbers);
+  }
+};
+
+}  // namespace
+
+void observe(std::span<const std::unique_ptr<RangeEstimator>> estimators, const Stretches& batch) {
+  const auto& min_max = kernels::quantize_kernels().min_max;
+  std::vector<Part> parts = cut(batch);
+  parallel_for(std::ssize(parts), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      Part& part = parts[static_cast<std::size_t>(i)];
+      part.range = min_max(part.numbers.data(), std::ssize(part.numbers));
     }
   });
+  std::vector<Seen> seen(estimators.size());
+  for (const Part& part : parts) seen[part.channel].add(part);
   std::int64_t bad = 0, all = 0;
   for (const Seen& s : seen) {
     bad += s.range.not_finite;
     all += s.count;
   }
   require(bad == 0, "{} of {} elements of the calibration data are NaN or infinite", bad, all);
+  const auto channels = static_cast<std::int64_t>(estimators.size());
   parallel_for(channels, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       const Seen& s = seen[static_cast<std::size_t>(c)];

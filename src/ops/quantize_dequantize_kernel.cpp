@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kGrain = 1 << 14;  // numbers per piece of work: 64 KiB, inside the L2 cache
 
 void copy(std::span<const float> from, std::span<float> to) {
+  if (from.data() == to.data()) return;
   parallel_for(static_cast<std::int64_t>(from.size()), kGrain,
                [&](std::int64_t begin, std::int64_t end) {
                  std::copy(from.begin() + begin, from.begin() + end, to.begin() + begin);

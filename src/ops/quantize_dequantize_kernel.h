@@ -16,6 +16,8 @@ class QuantizeDequantizeKernel final : public Kernel {
  public:
   QuantizeDequantizeKernel(const QuantizeDequantize& op, const KernelContext& context);
   std::string name() const override;
+  /// A user's quantizer may read a number after writing another.
+  bool in_place() const override { return op_.quantizer().runs_fused(); }
   void forward(const Io& io) override;
   void backward(const GradIo& io) override;
 

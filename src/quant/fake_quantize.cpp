@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/format.h"
-#include "quant/affine.h"
+#include "kernels/affine.h"
 #include "quant/channels.h"
 
 // Quantization of one number x, with scale s, offset o and the codes qmin .. qmax:
@@ -16,7 +16,7 @@
 //   (code + o) * s        back to a real number: x'
 //
 // Three numbers decide everything; a tensor, or each of its channels or blocks, has its own s and
-// o. The five lines are functions in quant/affine.h, for these loops and for the fast kernels.
+// o. The five lines are functions in kernels/affine.h, for these loops and for the fast kernels.
 
 namespace rung {
 namespace {

@@ -1,11 +1,12 @@
 #include "quant/histogram.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "core/format.h"
+#include "kernels/histogram.h"
+#include "rung/core/parallel.h"
 
 namespace rung {
 namespace {
@@ -67,21 +68,15 @@ void Histogram::widen(Range to) {
 }
 
 void Histogram::accumulate(std::span<const float> chunk) {
-  // Two loops, because only the first one can be vectorized. Numbers that begin_batch() was not
-  // told of are counted at the ends.
-  const float scale_to = range_.max - range_.min;
-  std::array<std::int32_t, 512> bins;
-  while (!chunk.empty()) {
-    const std::size_t n = std::min(chunk.size(), bins.size());
-    const float* x = chunk.data();
-    for (std::size_t i = 0; i < n; ++i) {
-      const float position = (x[i] - range_.min) * kBinsFloat / scale_to;
-      const float below_end = position < kBinsFloat - 1 ? position : kBinsFloat - 1;
-      bins[i] = static_cast<std::int32_t>(below_end > 0 ? below_end : 0.0f);
-    }
-    for (std::size_t i = 0; i < n; ++i) counts_[bins[i]] += 1.0;
-    chunk = chunk.subspan(n);
-  }
+  constexpr std::int64_t kGrain = 1 << 17;  // numbers per table of counts
+  const kernels::Bins bins{range_.min, range_.max - range_.min, kBinsFloat};
+  const auto size = static_cast<std::int64_t>(chunk.size());
+  std::vector<std::uint32_t> counts(static_cast<std::size_t>((size + kGrain - 1) / kGrain * kBins));
+  parallel_for(size, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    kernels::histogram_kernels().count(chunk.data() + begin, end - begin, bins,
+                                       counts.data() + begin / kGrain * kBins);
+  });
+  for (std::size_t i = 0; i < counts.size(); ++i) counts_[i % kBins] += counts[i];
 }
 
 void Histogram::merge(const Histogram& other) {

@@ -171,6 +171,9 @@ class RUNG_API Kernel {
   /// True if output 0 is the memory of input 0 read with another shape (Flatten): nothing runs.
   virtual bool is_view() const { return false; }
 
+  /// True if the output written last may be the memory of input 0, when nobody else reads that.
+  virtual bool in_place() const { return false; }
+
   std::vector<Format> input_formats, output_formats;  ///< required and produced
   std::int64_t workspace = 0;                         ///< floats that live from forward to backward
   std::int64_t scratch_forward = 0;                   ///< floats that live during one call

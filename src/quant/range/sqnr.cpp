@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/histogram.h"
 #include "quant/range/histogram_estimator.h"
+#include "rung/core/parallel.h"
 
 namespace rung {
 namespace {
@@ -19,7 +21,7 @@ struct Candidate {
 
 /// The bins that hold something; padded with empty ones to whole groups of kLanes.
 struct Bins {
-  static constexpr std::size_t kLanes = 8;
+  static constexpr std::size_t kLanes = 16;
   std::vector<float> centre, count;
 };
 
@@ -37,43 +39,12 @@ Bins filled_bins(const Histogram& histogram) {
   return bins;
 }
 
-/// Rounds half to even what lies below 2^22, in any instruction set: no bits are left for
-/// fractions.
-float round_small(float x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
-  return (x + kRound) - kRound;
-}
-float round_any(float x) { return std::nearbyint(x); }
-
 /// Returns the squared error of quantizing the binned numbers with this candidate.
-template <float (*round)(float)>
 double noise(const Bins& bins, Candidate candidate, float steps) {
-  const auto [scale, offset] = candidate;
-  const float beyond = steps + 1.0f;  // one code beyond the end is enough to know what is clipped
-  double lanes[Bins::kLanes] = {};
-  for (std::size_t i = 0; i < bins.centre.size(); i += Bins::kLanes) {
-    const float* centre = bins.centre.data() + i;
-    const float* count = bins.count.data() + i;
-    float errors[Bins::kLanes];
-    for (std::size_t j = 0; j < Bins::kLanes; ++j) {
-      float q = centre[j] / scale - offset;
-      q = -1.0f > q ? -1.0f : q;
-      q = round(beyond < q ? beyond : q);
-      float inside = 0.0f > q ? 0.0f : q;
-      inside = steps < inside ? steps : inside;
-      const float weight = inside == q ? 1.0f : kGamma;
-      const float error = (inside + offset) * scale - centre[j];
-      errors[j] = error * error * count[j] * weight;
-    }
-    for (std::size_t j = 0; j < Bins::kLanes; ++j) lanes[j] += double{errors[j]};
-  }
-  double sum = 0.0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
+  return kernels::histogram_kernels().noise(bins.centre.data(), bins.count.data(),
+                                            static_cast<std::int64_t>(bins.centre.size()),
+                                            candidate.scale, candidate.offset, steps, kGamma);
 }
-
-using Noise = double (*)(const Bins&, Candidate, float);
-Noise noise_of(float steps) { return steps < 4194303.0f ? noise<round_small> : noise<round_any>; }
 
 std::vector<Candidate> asymmetric_candidates(float low, float high, float steps) {
   const float full = (high - low) / steps;
@@ -130,16 +101,20 @@ class Sqnr final : public HistogramEstimator<Sqnr> {
           symmetric_candidates(2.0f * std::max(high, -low) / steps, static_cast<float>(grid.qmin));
 
     const Bins bins = filled_bins(histogram());
-    const auto cost_of = noise_of(steps);
-    Candidate best = candidates.front();
+    std::vector<double> costs(candidates.size());
+    parallel_for(std::ssize(candidates), 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        costs[static_cast<std::size_t>(i)] =
+            noise(bins, candidates[static_cast<std::size_t>(i)], steps);
+    });
+    std::size_t best_index = 0;
     double least = std::numeric_limits<double>::infinity();
-    for (const Candidate& candidate : candidates) {
-      const double cost = cost_of(bins, candidate, steps);
-      if (cost < least) {  // the first of equals stays
-        least = cost;
-        best = candidate;
+    for (std::size_t i = 0; i < costs.size(); ++i)
+      if (costs[i] < least) {  // the first of equals stays
+        least = costs[i];
+        best_index = i;
       }
-    }
+    const Candidate best = candidates[best_index];
     const float bottom = best.offset * best.scale;
     return {bottom, bottom + steps * best.scale};
   }
@@ -149,7 +124,7 @@ class Sqnr final : public HistogramEstimator<Sqnr> {
 
 double sqnr_cost(const Histogram& histogram, float scale, float offset, const Grid& grid) {
   const auto steps = static_cast<float>(grid.steps());
-  return noise_of(steps)(filled_bins(histogram), {scale, offset}, steps);
+  return noise(filled_bins(histogram), {scale, offset}, steps);
 }
 
 std::unique_ptr<RangeEstimator> make_sqnr() { return std::make_unique<Sqnr>(); }
