@@ -33,7 +33,9 @@ struct Result {
   std::string plan;
 };
 
-Result step(Graph& graph, bool fuse, LayoutPolicy layout = LayoutPolicy::blocked) {
+// Works on a copy: batch norms move their statistics.
+Result step(const Graph& original, bool fuse, LayoutPolicy layout = LayoutPolicy::blocked) {
+  Graph graph = original.clone();
   Executor executor(graph, {.layout = layout, .fuse = fuse});
   const Tensor x = noise(graph.inputs()[0]->shape().with(0, 3), 7);
   for (Parameter* parameter : graph.parameters()) parameter->zero_grad();
@@ -87,11 +89,13 @@ Graph network() {
   return graph;
 }
 
-QuantizationSimModel simulate(const Graph& graph, QuantScheme scheme, int bits) {
+QuantizationSimModel simulate(const Graph& graph, QuantScheme scheme, int bits,
+                              BatchNormMode batch_norms = BatchNormMode::keep) {
   QuantizationSimModel sim(graph, {.quant_scheme = scheme,
                                    .default_output_bw = bits,
                                    .default_param_bw = bits,
-                                   .config_file = "per_channel"});
+                                   .config_file = "per_channel",
+                                   .batch_norms = batch_norms});
   sim.compute_encodings([](Executor& executor) {
     (void)executor.forward(noise(executor.graph().inputs()[0]->shape().with(0, 3), 9));
   });
@@ -106,14 +110,17 @@ TEST_CASE("a step with fused quantizers is a step with quantizers of their own")
   for (const QuantScheme scheme :
        {QuantScheme::post_training_tf, QuantScheme::post_training_percentile,
         QuantScheme::training_range_learning_with_tf_init, QuantScheme::training_lsq_with_tf_init})
-    for (const bool fold : {false, true})
+    for (const std::string batch_norms : {"kept", "folded", "folded in simulation"})
       for (const int bits : {2, 4, 8}) {
         CAPTURE(to_string(scheme));
-        CAPTURE(fold);
+        CAPTURE(batch_norms);
         CAPTURE(bits);
         Graph graph = network();
-        if (fold) ptq::fold_all_batch_norms(graph);
-        QuantizationSimModel sim = simulate(graph, scheme, bits);
+        if (batch_norms == "folded") ptq::fold_all_batch_norms(graph);
+        QuantizationSimModel sim = simulate(graph, scheme, bits,
+                                            batch_norms == "folded in simulation"
+                                                ? BatchNormMode::fold_in_simulation
+                                                : BatchNormMode::keep);
         const Result fused = step(sim.graph(), true), apart = step(sim.graph(), false);
         check_same(fused, apart);
         CHECK(fused.plan.find("add+relu+qdq") != std::string::npos);

@@ -30,9 +30,7 @@ class BatchKernel final : public BatchNormKernelBase {
   BatchKernel(const FoldedBatchNormalization& op, const KernelContext& context)
       : BatchNormKernelBase(context, /*batch_statistics=*/true, op.type()), op_(op) {}
 
-  std::string name() const override {
-    return name_with("bn folded");
-  }
+  std::string name() const override { return name_with("bn folded"); }
 
   void forward(const Io& io) override {
     reduce(io);

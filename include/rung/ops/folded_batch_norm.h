@@ -73,6 +73,7 @@ struct RUNG_API FoldedBatchNormalization final : Op {
     return std::make_unique<FoldedBatchNormalization>(*this);
   }
   bool can_fuse_relu() const override { return true; }
+  bool can_fuse_quantizer(bool) const override { return !frozen; }
 };
 
 }  // namespace rung
