@@ -1,6 +1,7 @@
 #include "exec/fuse.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "rung/graph/pattern.h"
@@ -19,48 +20,69 @@ bool learns(const Node& quantizer) {
 
 std::string FusedNode::name() const {
   std::string name = node->name();
-  if (relu) name += " + " + (quantizer ? quantizer->inputs()[0] : outputs[0])->producer()->name();
-  if (quantizer) name += " + " + quantizer->name();
+  for (const Node* each : joined) name += " + " + each->name();
   return name;
 }
 
 std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, Mode mode,
                             bool enabled) {
-  std::vector<FusedNode> fused;
+  const std::vector<Node*> nodes = graph.nodes();
+  std::map<const Node*, std::size_t> position;
+  for (std::size_t i = 0; i < nodes.size(); ++i) position[nodes[i]] = i;
+  std::map<std::size_t, FusedNode> fused;  // by the position of the last: all inputs are there then
   std::set<const Node*> absorbed;
-  for (const Node* node : graph.nodes()) {
+  // Returns the node behind `node` if one kernel may compute both.
+  const auto behind = [&](const Node& node) -> const Node* {
+    if (!enabled || std::ranges::find(watched, node.output().name()) != watched.end())
+      return nullptr;
+    const Node* next = only_consumer(graph, node);
+    return next == nullptr || absorbed.contains(next) ? nullptr : next;
+  };
+  for (const Node* node : nodes) {
     if (absorbed.contains(node)) continue;
     FusedNode made{.node = node,
                    .inputs = {node->inputs().begin(), node->inputs().end()},
                    .outputs = {node->outputs().begin(), node->outputs().end()}};
+    const Op& op = node->op();
     const Node* last = node;
-    // Returns the node behind the chain if it may join it.
-    const auto next = [&]() -> const Node* {
-      if (!enabled || std::ranges::find(watched, last->output().name()) != watched.end())
-        return nullptr;
-      return only_consumer(graph, *last);
+    const auto join = [&](const Node& next) {
+      for (Value* input : next.inputs())
+        if (input != &last->output()) made.inputs.push_back(input);
+      made.outputs.assign(next.outputs().begin(), next.outputs().end());
+      made.joined.push_back(&next);
+      absorbed.insert(&next);
+      last = &next;
     };
-    const auto join = [&](const Node& node) {
-      last = &node;
-      made.outputs.assign(node.outputs().begin(), node.outputs().end());
-      absorbed.insert(&node);
+    const auto quantizer_behind = [&](const Node& node) -> const Node* {
+      const Node* next = mode == Mode::train ? behind(node) : nullptr;
+      const bool fits = next != nullptr && next->op().can_be_fused() &&
+                        op.can_fuse_quantizer(learns(*next));
+      return fits ? next : nullptr;
     };
-    if (node->op().can_fuse_relu())
-      if (const Node* relu = next(); relu != nullptr && relu->type() == "Relu") {
+    if (mode == Mode::train && op.can_fuse_add()) {
+      const Node* quantizer = quantizer_behind(*node);
+      const Node* add = behind(quantizer != nullptr ? *quantizer : *node);
+      if (add != nullptr && add->type() == "Add") {
+        made.add = true;
+        made.quantizer_before_add = quantizer;
+        if (quantizer != nullptr) join(*quantizer);
+        join(*add);
+      }
+    }
+    if (op.can_fuse_relu())
+      if (const Node* relu = behind(*last); relu != nullptr && relu->type() == "Relu") {
         made.relu = true;
         join(*relu);
       }
-    if (mode == Mode::train)
-      if (const Node* quantizer = next(); quantizer != nullptr && quantizer->op().can_be_fused() &&
-                                          node->op().can_fuse_quantizer(learns(*quantizer))) {
-        made.quantizer = quantizer;
-        const auto parameters = quantizer->inputs().subspan(1);
-        made.inputs.insert(made.inputs.end(), parameters.begin(), parameters.end());
-        join(*quantizer);
-      }
-    fused.push_back(std::move(made));
+    if (const Node* quantizer = quantizer_behind(*last); quantizer != nullptr) {
+      made.quantizer = quantizer;
+      join(*quantizer);
+    }
+    fused.emplace(position.at(last), std::move(made));
   }
-  return fused;
+  std::vector<FusedNode> list;
+  for (auto& [at, node] : fused) list.push_back(std::move(node));
+  return list;
 }
 
 }  // namespace rung

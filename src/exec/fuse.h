@@ -11,15 +11,18 @@ namespace rung {
 /// A node as the plan runs it: one node of the graph, or a chain of them in one kernel.
 struct FusedNode {
   const Node* node = nullptr;           ///< the first of the chain: the one that is compiled
-  bool relu = false;                    ///< a Relu behind it is computed by the same kernel
-  const Node* quantizer = nullptr;      ///< the QuantizeDequantize behind that, if fused
+  std::vector<const Node*> joined = {};  ///< those behind it, in order:
+  const Node* quantizer_before_add = nullptr;
+  bool add = false, relu = false;
+  const Node* quantizer = nullptr;
   std::vector<Value*> inputs, outputs;  ///< outputs are those of the last of the chain
   std::string name() const;
 };
 
 /// Lists the graph's nodes in order, those that can (Conv, BatchNormalization, Add) joined with the
-/// Relu and, in training, the QuantizeDequantize behind them, where the value between them has no
-/// other reader, is not watched and no output. The graph is not changed.
+/// Relu and, in training, the QuantizeDequantize behind them; in training a BatchNormalization also
+/// with the Add behind it. Always the value between them has no other reader, is not watched and
+/// no output. The graph is not changed.
 std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, Mode mode,
                             bool enabled);
 

@@ -140,6 +140,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
     }
     for (const Value* value : node.outputs) out.push_back(shapes_.at(value));
     const std::string name = node.name();
+    const auto op_of = [](const Node* each) { return each == nullptr ? nullptr : &each->op(); };
     compiled.kernel = node.node->op().compile({.name = name,
                                                .inputs = in,
                                                .outputs = out,
@@ -148,8 +149,10 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
                                                .mode = mode_,
                                                .wants = {compiled.wants.get(), in.size()},
                                                .fused_relu = node.relu,
-                                               .fused_quantizer =
-                                                   node.quantizer ? &node.quantizer->op() : nullptr,
+                                               .fused_quantizer = op_of(node.quantizer),
+                                               .fused_add = node.add,
+                                               .quantizer_before_add =
+                                                   op_of(node.quantizer_before_add),
                                                .takes_codes = takes_codes,
                                                .gives_codes = gives_codes,
                                                .gives_real = gives_real});

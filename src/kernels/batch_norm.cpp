@@ -77,6 +77,65 @@ void apply(const float* x, float* y, std::int64_t area, std::int64_t lanes, cons
     apply_loop<false>(x, y, area, lanes, scale, shift, epilogue);
 }
 
+// Calls body(first, n, v), block by block: v = before(x * scale + shift) of n numbers. In loops
+// that are simple enough for GCC to make vectors of them.
+template <typename Body>
+[[gnu::always_inline]] inline void for_each_block(const float* x, std::int64_t count,
+                                                  std::int64_t lanes, const float* scale,
+                                                  const float* shift, const Epilogue& before,
+                                                  const Body& body) {
+  constexpr std::int64_t kBlock = 4 * kAccumulators;
+  float s[kBlock], t[kBlock], v[kBlock];
+  for (std::int64_t j = 0; j < kBlock; j += kAccumulators) {
+    spread(scale, lanes, s + j);
+    spread(shift, lanes, t + j);
+  }
+  const float floor = floor_of(before);
+  const AffineParams p = before.affine;
+  for (std::int64_t i = 0; i < count; i += kBlock) {
+    const std::int64_t n = count - i < kBlock ? count - i : kBlock;
+    if (before.quantizes)
+      for (std::int64_t j = 0; j < n; ++j) v[j] = finish_one<true>(x[i + j] * s[j] + t[j], floor, p);
+    else
+      for (std::int64_t j = 0; j < n; ++j) v[j] = finish_one<false>(x[i + j] * s[j] + t[j], floor, p);
+    body(i, n, v);
+  }
+}
+
+void apply_add(const float* x, const float* residual, float* y, std::int64_t area,
+               std::int64_t lanes, const float* scale, const float* shift, const Epilogue& before,
+               const Epilogue& epilogue, Interval passes, std::uint8_t* mask) {
+  for_each_block(x, area * lanes, lanes, scale, shift, before,
+                 [&](std::int64_t i, std::int64_t n, const float* v) {
+                   const float* r = residual + i;
+                   const auto sum = [v, r](std::int64_t j) { return v[j] + r[j]; };
+                   std::uint8_t* bits = mask == nullptr ? mask : mask + i / 8;
+                   if (epilogue.quantizes)
+                     write_epilogue<true>(sum, y + i, n, epilogue, passes, bits);
+                   else
+                     write_epilogue<false>(sum, y + i, n, epilogue, passes, bits);
+                 });
+}
+
+AffineSums add_backward(const float* x, const float* residual, const float* dy, float* g,
+                        std::int64_t area, std::int64_t lanes, const float* scale,
+                        const float* shift, const Epilogue& before, const Epilogue& epilogue,
+                        Interval passes) {
+  const float floor = floor_of(epilogue);
+  SumLanes sums;
+  for_each_block(x, area * lanes, lanes, scale, shift, before,
+                 [&](std::int64_t i, std::int64_t n, float* v) {
+                   for (std::int64_t j = 0; j < n; ++j) v[j] += residual[i + j];
+                   for (std::int64_t j = 0; j < n; ++j) {
+                     const float gradient = dy[i + j];
+                     g[i + j] = passes_one(v[j], passes) ? gradient : 0.0f;
+                   }
+                   for (std::int64_t j = 0; j < n; ++j) v[j] = v[j] < floor ? floor : v[j];
+                   add_to_lanes(v, dy + i, n, epilogue.affine, sums);
+                 });
+  return total(sums, epilogue.affine);
+}
+
 // The gradient behind the epilogue. What was written is computed again exactly as apply() did.
 inline __attribute__((always_inline)) float gate(float x, float dy, float scale, float shift,
                                                  Interval passes) {
@@ -111,25 +170,15 @@ void gradient_sums(const float* x, const float* dy, std::int64_t area, std::int6
   }
 }
 
-AffineSums range_sums(const float* __restrict x, const float* __restrict dy, std::int64_t area,
-                      std::int64_t lanes, const float* scale, const float* shift,
-                      const Epilogue& epilogue) {
-  constexpr std::int64_t kBlock = 4 * kAccumulators;
-  const std::int64_t count = area * lanes;
-  float s[kBlock], t[kBlock], v[kBlock];
-  for (std::int64_t j = 0; j < kBlock; j += kAccumulators) {
-    spread(scale, lanes, s + j);
-    spread(shift, lanes, t + j);
-  }
-  const float floor = floor_of(epilogue);
-  const AffineParams p = epilogue.affine;
+AffineSums range_sums(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
+                      const float* scale, const float* shift, const Epilogue& epilogue) {
+  const Epilogue before{.relu = epilogue.relu};
   SumLanes sums;
-  for (std::int64_t i = 0; i < count; i += kBlock) {
-    const std::int64_t n = count - i < kBlock ? count - i : kBlock;
-    for (std::int64_t j = 0; j < n; ++j) v[j] = finish_one<false>(x[i + j] * s[j] + t[j], floor, p);
-    add_to_lanes(v, dy + i, n, p, sums);
-  }
-  return total(sums, p);
+  for_each_block(x, area * lanes, lanes, scale, shift, before,
+                 [&](std::int64_t i, std::int64_t n, const float* v) {
+                   add_to_lanes(v, dy + i, n, epilogue.affine, sums);
+                 });
+  return total(sums, epilogue.affine);
 }
 
 void gradient(const float* __restrict x, const float* __restrict dy, float* __restrict dx,
@@ -152,6 +201,7 @@ void gradient(const float* __restrict x, const float* __restrict dy, float* __re
 
 }  // namespace
 
-const BatchNormKernels batch_norm = {statistics, apply, gradient_sums, range_sums, gradient};
+const BatchNormKernels batch_norm = {statistics,    apply,      apply_add, add_backward,
+                                     gradient_sums, range_sums, gradient};
 
 }  // namespace rung::kernels::RUNG_ISA

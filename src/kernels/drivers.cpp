@@ -108,18 +108,47 @@ void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents,
   });
 }
 
+void batch_norm_apply_add(const float* x, const float* residual, float* y,
+                          const BatchNormExtents& extents, const float* scale, const float* shift,
+                          const Epilogue& before, const Epilogue& epilogue, std::uint8_t* mask) {
+  const auto& k = batch_norm_kernels();
+  const Interval interval = passes(epilogue);
+  const std::int64_t plane = extents.area * extents.lanes;
+  for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t) {
+    k.apply_add(x + at, residual + at, y + at, extents.area, extents.lanes, scale + c, shift + c,
+                before, epilogue, interval,
+                mask == nullptr ? mask : mask + at / plane * mask_bytes(plane));
+  });
+}
+
 void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormExtents& extents,
                               const float* mean, const float* scale, const float* shift,
                               const Epilogue& epilogue, float* sums, float* products,
-                              AffineSums* range_sums) {
+                              AffineSums* range_sums, const BatchNormJoin* join) {
   const auto& k = batch_norm_kernels();
   const Interval interval = passes(epilogue);
+  const Interval join_interval = join == nullptr ? Interval{} : passes(join->epilogue);
+  const std::int64_t plane = extents.area * extents.lanes;
+  // Each plane stays in the cache from one loop to the next.
   for_each_plane(extents, [&](std::int64_t at, std::int64_t c, std::int64_t image) {
-    k.gradient_sums(x + at, dy + at, extents.area, extents.lanes, mean + c, scale + c, shift + c,
+    const float* gradient = dy + at;
+    if (join != nullptr) {
+      float* g = join->g + at;
+      if (join->range_sums != nullptr)
+        join->range_sums[at / plane] =
+            k.add_backward(x + at, join->residual + at, gradient, g, extents.area, extents.lanes,
+                           scale + c, shift + c, epilogue, join->epilogue, join_interval);
+      else if (join->mask != nullptr)
+        epilogue_kernels().masked(gradient, join->mask + at / plane * mask_bytes(plane), g, plane);
+      else
+        relu_kernels().relu_backward(gradient, join->y + at, g, plane);
+      gradient = g;
+    }
+    k.gradient_sums(x + at, gradient, extents.area, extents.lanes, mean + c, scale + c, shift + c,
                     interval, sums + image + c, products + image + c);
-    if (range_sums != nullptr)  // the plane is still in the cache
-      range_sums[at / (extents.area * extents.lanes)] = k.range_sums(
-          x + at, dy + at, extents.area, extents.lanes, scale + c, shift + c, epilogue);
+    if (range_sums != nullptr)
+      range_sums[at / plane] = k.range_sums(x + at, gradient, extents.area, extents.lanes,
+                                            scale + c, shift + c, epilogue);
   });
 }
 

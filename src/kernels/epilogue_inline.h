@@ -1,7 +1,11 @@
 #pragma once
 
-#include "kernels/epilogue.h"
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #include "kernels/affine.h"
+#include "kernels/epilogue.h"
 
 // What the loops that write a tensor inline, once per instruction set.
 
@@ -21,6 +25,65 @@ template <bool kQuantizes>
 
 [[gnu::always_inline]] inline bool passes_one(float v, Interval passes) {
   return (v > passes.low) & (v <= passes.high);
+}
+
+constexpr int kMaskGroup = 16;  // numbers whose bits of a mask are written at once
+
+// GCC does not make mask instructions of such loops by itself.
+[[gnu::always_inline]] inline void pack(const float* v, Interval passes, std::uint8_t* mask) {
+#if defined(__AVX512F__)
+  const __m512 x = _mm512_loadu_ps(v);
+  const __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_set1_ps(passes.low), _CMP_GT_OQ);
+  const __mmask16 bits =
+      _mm512_mask_cmp_ps_mask(above, x, _mm512_set1_ps(passes.high), _CMP_LE_OQ);
+  mask[0] = static_cast<std::uint8_t>(bits);
+  mask[1] = static_cast<std::uint8_t>(bits >> 8);
+#elif defined(__AVX2__)
+  for (int half = 0; half < 2; ++half) {
+    const __m256 x = _mm256_loadu_ps(v + 8 * half);
+    const __m256 inside =
+        _mm256_and_ps(_mm256_cmp_ps(x, _mm256_set1_ps(passes.low), _CMP_GT_OQ),
+                      _mm256_cmp_ps(x, _mm256_set1_ps(passes.high), _CMP_LE_OQ));
+    mask[half] = static_cast<std::uint8_t>(_mm256_movemask_ps(inside));
+  }
+#else
+  for (int half = 0; half < 2; ++half) {
+    unsigned bits = 0;
+    for (unsigned j = 0; j < 8; ++j)
+      bits |= static_cast<unsigned>(passes_one(v[8 * half + static_cast<int>(j)], passes)) << j;
+    mask[half] = static_cast<std::uint8_t>(bits);
+  }
+#endif
+}
+
+/// Writes y = epilogue(value(i)) and the mask, group by group.
+template <bool kQuantizes, typename Value>
+[[gnu::always_inline]] inline void write_epilogue(const Value& value, float* y, std::int64_t count,
+                                         const Epilogue& epilogue, Interval passes,
+                                         std::uint8_t* mask) {
+  const float floor = floor_of(epilogue);
+  const AffineParams p = epilogue.affine;
+  const std::int64_t whole = count / kMaskGroup * kMaskGroup;
+  float v[kMaskGroup];
+  std::int64_t i = 0;
+  if (mask == nullptr) {
+    for (; i < whole; i += kMaskGroup)
+      for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(value(i + j), floor, p);
+  } else {
+    for (; i < whole; i += kMaskGroup) {
+      for (int j = 0; j < kMaskGroup; ++j) v[j] = value(i + j);
+      pack(v, passes, mask + i / 8);
+      for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(v[j], floor, p);
+    }
+  }
+  for (; i < count; ++i) {
+    const float one = value(i);
+    if (mask != nullptr) {
+      if (i % 8 == 0) mask[i / 8] = 0;
+      mask[i / 8] = static_cast<std::uint8_t>(mask[i / 8] | passes_one(one, passes) << i % 8);
+    }
+    y[i] = finish_one<kQuantizes>(one, floor, p);
+  }
 }
 
 constexpr int kSumLanes = 16;

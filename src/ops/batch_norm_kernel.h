@@ -14,11 +14,14 @@ namespace rung {
 /// What the kernels of batch normalizations share: y = x * scale + shift per channel, with what
 /// the plan fused behind it, and the gradient through statistics of the batch. Derived classes
 /// say what mean, inverse, scale and shift are. Inputs: x, weight, bias, then what they like, then
-/// those of a fused quantizer.
+/// those of what is fused (KernelContext).
 ///
 /// Runs on any format: a tensor is [images, blocks, area, lanes], lanes = 1 in row-major. Per
 /// channel vectors are padded to blocks * lanes.
 class BatchNormKernelBase : public Kernel {
+ public:
+  int gradient_is_output(std::size_t input) const override;
+
  protected:
   enum Input { kX, kWeight, kBias, kMean, kVariance };
 
@@ -57,8 +60,18 @@ class BatchNormKernelBase : public Kernel {
   kernels::BatchNormExtents extents() const { return {images_, blocks_, area_, lanes_}; }
 
   std::int64_t images_, blocks_, area_, lanes_, padded_;
-  Epilogue epilogue_;
-  std::vector<kernels::AffineSums> range_sums_;  // one per image and block, added up in order
+  std::int64_t plane_count() const { return images_ * blocks_; }
+  bool has_join() const { return residual_ != 0 && !epilogue_.empty(); }
+  std::uint8_t* mask(float* workspace) const;
+  kernels::BatchNormJoin join(const GradIo& io);
+  void learn(const GradIo& io, const Epilogue& epilogue,
+             const std::vector<kernels::AffineSums>& sums) const;
+
+  Epilogue epilogue_;         // behind everything
+  Epilogue before_add_;       // with a fused Add
+  std::size_t residual_ = 0;  // the input that it adds; 0: there is none
+  bool has_mask_ = false;
+  std::vector<kernels::AffineSums> range_sums_, join_sums_;  // one per image and block
 };
 
 }  // namespace rung

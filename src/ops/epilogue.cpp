@@ -9,13 +9,28 @@
 namespace rung {
 
 Epilogue::Epilogue(const KernelContext& context)
-    : quantizer_(dynamic_cast<const QuantizeDequantize*>(context.fused_quantizer)),
+    : Epilogue(context, context.fused_relu, context.fused_quantizer, context.inputs.size()) {}
+
+Epilogue Epilogue::before_add(const KernelContext& context) {
+  const std::size_t residual = Epilogue(context).own_inputs() - 1;
+  return Epilogue(context, false, context.quantizer_before_add, residual);
+}
+
+Epilogue::Epilogue(const KernelContext& context, bool relu, const Op* quantizer, std::size_t end)
+    : quantizer_(dynamic_cast<const QuantizeDequantize*>(quantizer)),
       node_(context.name),
-      relu_(context.fused_relu),
-      own_inputs_(context.inputs.size()) {
+      relu_(relu),
+      own_inputs_(end),
+      end_(end) {
   if (quantizer_ == nullptr) return;
   own_inputs_ -= quantizer_->quantizer().parameters().size();
-  learns_ = std::ranges::any_of(context.wants.subspan(own_inputs_), [](bool wants) { return wants; });
+  learns_ = std::ranges::any_of(context.wants.subspan(own_inputs_, end_ - own_inputs_),
+                                [](bool wants) { return wants; });
+}
+
+bool Epilogue::observes() const {
+  return quantizer_ != nullptr && quantizer_->enabled() &&
+         quantizer_->mode() == QuantizeMode::observe;
 }
 
 std::string Epilogue::suffix() const {
@@ -39,9 +54,7 @@ const kernels::Epilogue& Epilogue::begin(const Io& io) {
 }
 
 void Epilogue::end(const View& y) const {
-  if (quantizer_ == nullptr || !quantizer_->enabled() ||
-      quantizer_->mode() != QuantizeMode::observe)
-    return;
+  if (!observes()) return;
   try {
     require(!quantizer_->estimators().empty(), "call begin_observing() before mode observe");
     observe(quantizer_->estimators(), stretches(y));
@@ -54,7 +67,7 @@ void Epilogue::write_gradients(const GradIo& io, kernels::AffineSums sums,
                                std::int64_t count) const {
   if (!learns_) return;
   std::vector<std::span<float>> gradients;
-  for (std::size_t i = own_inputs_; i < io.input_count(); ++i) {
+  for (std::size_t i = own_inputs_; i < end_; ++i) {
     gradients.push_back(io.wants(i) ? io.input_grad(i).span() : std::span<float>{});
     std::ranges::fill(gradients.back(), 0.0f);
   }

@@ -15,6 +15,8 @@ namespace rung {
 class Epilogue {
  public:
   explicit Epilogue(const KernelContext& context);
+  /// What is between an op and a fused Add, whose other input and epilogue follow.
+  static Epilogue before_add(const KernelContext& context);
 
   /// True if nothing is fused.
   bool empty() const { return !relu_ && quantizer_ == nullptr; }
@@ -22,8 +24,10 @@ class Epilogue {
   bool has_quantizer() const { return quantizer_ != nullptr; }
   /// True if the quantizer's parameters want gradients.
   bool learns() const { return learns_; }
-  /// Returns how many inputs are the op's own; the quantizer's parameters follow.
+  /// Returns how many inputs come before the quantizer's parameters: the op's own.
   std::size_t own_inputs() const { return own_inputs_; }
+  /// True if the quantizer's estimators want to see what is written.
+  bool observes() const;
   /// Returns "", "+relu", "+qdq" or "+relu+qdq".
   std::string suffix() const;
 
@@ -38,10 +42,13 @@ class Epilogue {
   void write_gradients(const GradIo& io, kernels::AffineSums sums, std::int64_t count) const;
 
  private:
+  /// The quantizer's parameters are the last before input `end`.
+  Epilogue(const KernelContext& context, bool relu, const Op* quantizer, std::size_t end);
+
   const QuantizeDequantize* quantizer_;
   std::string node_;
   bool relu_, learns_ = false;
-  std::size_t own_inputs_;
+  std::size_t own_inputs_, end_;
   QuantizerReading reading_;
   kernels::Epilogue epilogue_;
 };

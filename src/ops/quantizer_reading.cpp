@@ -8,7 +8,7 @@ void QuantizerReading::read_parameters(const QuantizeDequantize& op, const Io& i
                                        std::size_t first) {
   require(op.initialized(),
           "has no encoding yet: run compute_encodings(), set a range, or disable it");
-  values.resize(io.input_count() - first);
+  values.resize(op.quantizer().parameters().size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto value = io.input(first + i).span();
     values[i].assign(value.begin(), value.end());

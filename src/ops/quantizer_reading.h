@@ -14,7 +14,7 @@ struct QuantizerReading {
   std::vector<std::vector<float>> values;
   std::vector<std::span<const float>> parameters;  ///< the same
 
-  /// Reads the parameters, which are the inputs of `io` from `first` on. Throws Error if the
+  /// Reads the parameters, the inputs of `io` from `first` on. Throws Error if the
   /// quantizer has no encoding yet.
   void read_parameters(const QuantizeDequantize& op, const Io& io, std::size_t first);
   /// Makes the encoding. Throws Error if zero is not on the grid: padded channels must stay zero.

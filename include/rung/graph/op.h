@@ -147,6 +147,10 @@ struct KernelContext {
   /// Apply this QuantizeDequantize to output 0, after Relu (only if op.can_fuse_quantizer()). Its
   /// parameters follow the op's own inputs.
   const Op* fused_quantizer = nullptr;
+  /// Add one more input to output 0, before Relu (only if op.can_fuse_add()). It stands behind the
+  /// op's own inputs; the parameters of a QuantizeDequantize between op and Add come before it.
+  bool fused_add = false;
+  const Op* quantizer_before_add = nullptr;
   /// Inputs 0 and 1 come as codes: compute with whole numbers, which float32 adds up exactly below
   /// 2^24, and scale the sums (only if op.can_take_codes()).
   bool takes_codes = false;
@@ -200,6 +204,8 @@ class RUNG_API Op {
   /// True if compile() honours KernelContext::fused_quantizer in training; `learns` if the
   /// quantizer's parameters want gradients.
   virtual bool can_fuse_quantizer(bool /*learns*/) const { return false; }
+  /// True if compile() honours KernelContext::fused_add in training.
+  virtual bool can_fuse_add() const { return false; }
   /// True if the kernel before this one may compute it (a QuantizeDequantize of one scale). Plans
   /// are compiled again when it changes.
   virtual bool can_be_fused() const { return false; }

@@ -64,6 +64,7 @@ struct RUNG_API BatchNormalization final : Op {
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<BatchNormalization>(*this); }
   bool can_fuse_relu() const override { return true; }
+  bool can_fuse_add() const override { return true; }
   bool can_fuse_quantizer(bool) const override { return true; }
 };
 
