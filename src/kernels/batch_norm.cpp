@@ -106,9 +106,9 @@ void apply_add(const float* x, const float* residual, float* y, std::int64_t are
                std::int64_t lanes, const float* scale, const float* shift, const Epilogue& before,
                const Epilogue& epilogue, Interval passes, std::uint8_t* mask) {
   for_each_block(x, area * lanes, lanes, scale, shift, before,
-                 [&](std::int64_t i, std::int64_t n, const float* v) {
-                   const float* r = residual + i;
-                   const auto sum = [v, r](std::int64_t j) { return v[j] + r[j]; };
+                 [&](std::int64_t i, std::int64_t n, float* v) {
+                   for (std::int64_t j = 0; j < n; ++j) v[j] += residual[i + j];
+                   const auto sum = [v](std::int64_t j) { return v[j]; };
                    std::uint8_t* bits = mask == nullptr ? mask : mask + i / 8;
                    if (epilogue.quantizes)
                      write_epilogue<true>(sum, y + i, n, epilogue, passes, bits);
@@ -172,11 +172,13 @@ void gradient_sums(const float* x, const float* dy, std::int64_t area, std::int6
 
 AffineSums range_sums(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
                       const float* scale, const float* shift, const Epilogue& epilogue) {
-  const Epilogue before{.relu = epilogue.relu};
+  const float floor = floor_of(epilogue);
+  const AffineParams p = epilogue.affine;
   SumLanes sums;
-  for_each_block(x, area * lanes, lanes, scale, shift, before,
-                 [&](std::int64_t i, std::int64_t n, const float* v) {
-                   add_to_lanes(v, dy + i, n, epilogue.affine, sums);
+  for_each_block(x, area * lanes, lanes, scale, shift, Epilogue{},
+                 [&](std::int64_t i, std::int64_t n, float* v) {
+                   for (std::int64_t j = 0; j < n; ++j) v[j] = v[j] < floor ? floor : v[j];
+                   add_to_lanes(v, dy + i, n, p, sums);
                  });
   return total(sums, epilogue.affine);
 }

@@ -56,32 +56,29 @@ constexpr int kMaskGroup = 16;  // numbers whose bits of a mask are written at o
 #endif
 }
 
-/// Writes y = epilogue(value(i)) and the mask, group by group.
+/// Writes y[i] = epilogue(value(i)), which reads no other y, and the mask unless it is nullptr.
 template <bool kQuantizes, typename Value>
 [[gnu::always_inline]] inline void write_epilogue(const Value& value, float* y, std::int64_t count,
                                          const Epilogue& epilogue, Interval passes,
                                          std::uint8_t* mask) {
   const float floor = floor_of(epilogue);
   const AffineParams p = epilogue.affine;
+  if (mask == nullptr) {
+#pragma GCC ivdep
+    for (std::int64_t i = 0; i < count; ++i) y[i] = finish_one<kQuantizes>(value(i), floor, p);
+    return;
+  }
   const std::int64_t whole = count / kMaskGroup * kMaskGroup;
   float v[kMaskGroup];
-  std::int64_t i = 0;
-  if (mask == nullptr) {
-    for (; i < whole; i += kMaskGroup)
-      for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(value(i + j), floor, p);
-  } else {
-    for (; i < whole; i += kMaskGroup) {
-      for (int j = 0; j < kMaskGroup; ++j) v[j] = value(i + j);
-      pack(v, passes, mask + i / 8);
-      for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(v[j], floor, p);
-    }
+  for (std::int64_t i = 0; i < whole; i += kMaskGroup) {
+    for (int j = 0; j < kMaskGroup; ++j) v[j] = value(i + j);
+    pack(v, passes, mask + i / 8);
+    for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(v[j], floor, p);
   }
-  for (; i < count; ++i) {
+  for (std::int64_t i = whole; i < count; ++i) {
     const float one = value(i);
-    if (mask != nullptr) {
-      if (i % 8 == 0) mask[i / 8] = 0;
-      mask[i / 8] = static_cast<std::uint8_t>(mask[i / 8] | passes_one(one, passes) << i % 8);
-    }
+    if (i % 8 == 0) mask[i / 8] = 0;
+    mask[i / 8] = static_cast<std::uint8_t>(mask[i / 8] | passes_one(one, passes) << i % 8);
     y[i] = finish_one<kQuantizes>(one, floor, p);
   }
 }
@@ -109,7 +106,7 @@ using Doubles4 [[gnu::vector_size(32), gnu::aligned(8), gnu::may_alias]] = doubl
 /// Adds what `count` numbers v, before quantization, contribute; number i goes to lane i % 16.
 [[gnu::always_inline]] inline void add_to_lanes(const float* __restrict v,
                                                 const float* __restrict dy, std::int64_t count,
-                                                const AffineParams& p, SumLanes& lanes) {
+                                                const AffineParams p, SumLanes& lanes) {
   constexpr std::int64_t kBlock = 256;
   float slope[kBlock], outside[kBlock];  // per unit of scale and offset
   auto* scale = reinterpret_cast<Doubles4*>(lanes.scale);
