@@ -117,7 +117,7 @@ struct Convolution::Impl {
   dnnl::convolution_forward forward;
   dnnl::convolution_backward_data backward_data;
   dnnl::convolution_backward_weights backward_weights;
-  memory src, dst, bias, diff_src, diff_dst, diff_bias;  // apart, so that bindings last
+  memory src, dst, bias, added, diff_src, diff_dst, diff_bias;  // apart, so that bindings last
   memory scratch_forward, scratch_data, scratch_weights, diff_weights, diff_weights_plain;
   dnnl::reorder diff_reorder;
   bool diff_reordered = false;
@@ -168,11 +168,10 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   dnnl::primitive_attr attr, attr_forward;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   attr_forward.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  if (spec.relu) {
-    dnnl::post_ops ops;
-    append_relu(ops);
-    attr_forward.set_post_ops(ops);
-  }
+  dnnl::post_ops ops;
+  if (spec.add) ops.append_binary(dnnl::algorithm::binary_add, dst);
+  if (spec.relu) append_relu(ops);
+  attr_forward.set_post_ops(ops);
   const auto kind =
       training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward = make_descriptor<dnnl::convolution_forward>(
@@ -184,6 +183,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   m.dst = unbound(dst);
   m.diff_dst = unbound(dst);
   if (spec.bias) m.bias = unbound(bias), m.diff_bias = unbound(bias);
+  if (spec.add) m.added = unbound(dst);
   m.scratch_forward = unbound(m.scratchpad(forward.scratchpad_desc()));
   m.weights_forward = PreparedWeights(plain, forward.weights_desc());
 
@@ -228,7 +228,8 @@ std::string Convolution::implementation() const { return impl_->implementation; 
 std::int64_t Convolution::scratch_floats() const { return impl_->scratch; }
 
 void Convolution::forward(const float* src, const float* weights, std::uint64_t weights_version,
-                          const float* bias, float* dst, float* scratch) try {
+                          const float* bias, const float* added, float* dst,
+                          float* scratch) try {
   Impl& m = *impl_;
   memory& prepared = m.weights_forward.get(m.stream, weights, weights_version);
   std::unordered_map<int, memory> args = {
@@ -237,6 +238,8 @@ void Convolution::forward(const float* src, const float* weights, std::uint64_t 
       {DNNL_ARG_DST, m.with(m.dst, dst)},
       {DNNL_ARG_SCRATCHPAD, m.with(m.scratch_forward, scratch)}};
   if (bias != nullptr) args.emplace(DNNL_ARG_BIAS, m.with(m.bias, bias));
+  if (added != nullptr)
+    args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, m.with(m.added, added));
   m.forward.execute(m.stream, args);
 } catch (const dnnl::error& error) {
   translate("convolution forward", error);

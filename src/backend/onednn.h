@@ -23,6 +23,7 @@ struct ConvolutionSpec {
   std::array<std::int64_t, 2> kernel{}, stride{}, padding{}, dilation{};  ///< dilation 1 = dense
   std::int64_t groups = 1;
   bool bias = false, relu = false;
+  bool add = false;  ///< another tensor, before relu
   bool backward_data = false, backward_weights = false;
   Format src_format = Format::plain, dst_format = Format::plain;
 };
@@ -41,8 +42,9 @@ class Convolution {
   std::string implementation() const;  ///< of the forward primitive, e.g. "jit:avx512_core"
   std::int64_t scratch_floats() const;
 
+  /// `bias` and `added` may be nullptr if the spec has none; `added` has the format of dst.
   void forward(const float* src, const float* weights, std::uint64_t weights_version,
-               const float* bias, float* dst, float* scratch);
+               const float* bias, const float* added, float* dst, float* scratch);
   void backward_data(const float* diff_dst, const float* weights, std::uint64_t weights_version,
                      float* diff_src, float* scratch);
   /// `diff_bias` may be nullptr if the spec has no bias.

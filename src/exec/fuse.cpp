@@ -16,6 +16,13 @@ bool learns(const Node& quantizer) {
   });
 }
 
+// False if inputs might come as codes: sums of codes are scaled before anything is added.
+bool reads_real_numbers(const Node& node) {
+  return std::ranges::none_of(node.inputs(), [](const Value* input) {
+    return input->producer() != nullptr && input->producer()->op().code_channels() > 0;
+  });
+}
+
 }  // namespace
 
 std::string FusedNode::name() const {
@@ -59,7 +66,7 @@ std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> wat
                         op.can_fuse_quantizer(learns(*next));
       return fits ? next : nullptr;
     };
-    if (mode == Mode::train && op.can_fuse_add()) {
+    if (op.can_fuse_add(mode) && (mode == Mode::train || reads_real_numbers(*node))) {
       const Node* quantizer = quantizer_behind(*node);
       const Node* add = behind(quantizer != nullptr ? *quantizer : *node);
       if (add != nullptr && add->type() == "Add") {

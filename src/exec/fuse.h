@@ -20,9 +20,9 @@ struct FusedNode {
 };
 
 /// Lists the graph's nodes in order, those that can (Conv, BatchNormalization, Add) joined with the
-/// Relu and, in training, the QuantizeDequantize behind them; in training a BatchNormalization also
-/// with the Add behind it. Always the value between them has no other reader, is not watched and
-/// no output. The graph is not changed.
+/// Relu and, in training, the QuantizeDequantize behind them; also with the Add before those,
+/// BatchNormalization in training and Conv in evaluation. Always the value between them has no
+/// other reader, is not watched and no output. The graph is not changed.
 std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, Mode mode,
                             bool enabled);
 

@@ -52,7 +52,7 @@ struct Step {
   Parameter* target = nullptr;   ///< accumulate: whose gradient
   bool from_parameters = false;  ///< all inputs derive from parameters only
   std::uint64_t seen = 0;        ///< sum of input versions when it last ran in eval
-  double seconds = 0;            ///< of all runs, if profiled
+  double seconds = 0;            ///< of all runs but the first, if profiled
   std::int64_t runs = 0;
   std::vector<View> input_views = {}, output_views = {};
   std::vector<View> output_grad_views = {}, input_grad_views = {};

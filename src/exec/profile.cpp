@@ -28,7 +28,7 @@ std::vector<StepProfile> Plan::profile() const {
   for (const std::vector<Step>* list : {&forward_, &backward_})
     for (const Step& step : *list) {
       if (step.runs == 0) continue;
-      StepProfile one{step.name, kernel_name(step), step.seconds / static_cast<double>(step.runs)};
+      StepProfile one{step.name, kernel_name(step), step.seconds / static_cast<double>(std::max<std::int64_t>(1, step.runs - 1))};
       one.bytes = bytes_of(step);
       if (step.kind == StepKind::forward) one.flops = compiled_[step.node].kernel->flops_forward;
       if (step.kind == StepKind::backward) one.flops = compiled_[step.node].kernel->flops_backward;

@@ -33,7 +33,9 @@ class ConvKernel final : public Kernel {
     spec.padding = {op.padding_h, op.padding_w};
     spec.dilation = {op.dilation_h, op.dilation_w};
     spec.groups = op.groups;
-    spec.bias = epilogue_.own_inputs() > 2;
+    if (context.fused_add) residual_ = epilogue_.own_inputs() - 1;
+    spec.add = residual_ != 0;
+    spec.bias = epilogue_.own_inputs() - (spec.add ? 1 : 0) > 2;
     spec.relu = context.fused_relu && !epilogue_.has_quantizer();
     spec.backward_data = context.wants[0];
     spec.backward_weights = context.wants[1] || (spec.bias && context.wants[2]);
@@ -50,6 +52,7 @@ class ConvKernel final : public Kernel {
     input_formats.assign(context.inputs.size(), Format::plain);
     input_formats[0] = spec.src_format;
     output_formats = {spec.dst_format};
+    if (spec.add) input_formats[residual_] = spec.dst_format;
     scratch_forward = convolution_->scratch_floats();
     scratch_backward = scratch_forward;
     needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (context.wants[0] ? 0b10u : 0u),
@@ -75,12 +78,13 @@ class ConvKernel final : public Kernel {
   }
 
   std::string name() const override {
-    return convolution_->implementation() + epilogue_.suffix();
+    return convolution_->implementation() + (residual_ != 0 ? "+add" : "") + epilogue_.suffix();
   }
 
   void forward(const Io& io) override {
     convolution_->forward(io.input(0).data, io.input(1).data, io.input(1).version,
-                          bias_floats_ > 0 ? io.input(2).data : nullptr, io.output(0).data,
+                          bias_floats_ > 0 ? io.input(2).data : nullptr,
+                          residual_ != 0 ? io.input(residual_).data : nullptr, io.output(0).data,
                           io.scratch());
     if (!epilogue_.has_quantizer()) return;
     const View& y = io.output(0);
@@ -122,6 +126,7 @@ class ConvKernel final : public Kernel {
   std::unique_ptr<backend::Convolution> convolution_;
   Epilogue epilogue_;
   std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;
+  std::size_t residual_ = 0;  // the input that a fused Add adds; 0: there is none
   bool wants_weights_ = false;
 };
 

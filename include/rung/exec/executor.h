@@ -78,8 +78,8 @@ struct PlanStats {
 };
 RUNG_API PlanStats stats(const Plan& plan);
 
-/// What one step of a plan cost, in the mean of its runs. Steps that had nothing to do (weights
-/// that did not change) count as run.
+/// What one step of a plan cost, in the mean of its runs but the first, which prepares things.
+/// Steps that had nothing to do (weights that did not change) count as run.
 struct StepProfile {
   std::string name;    ///< of the node or tensor
   std::string kernel;  ///< as in the printed plan

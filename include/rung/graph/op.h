@@ -204,8 +204,8 @@ class RUNG_API Op {
   /// True if compile() honours KernelContext::fused_quantizer in training; `learns` if the
   /// quantizer's parameters want gradients.
   virtual bool can_fuse_quantizer(bool /*learns*/) const { return false; }
-  /// True if compile() honours KernelContext::fused_add in training.
-  virtual bool can_fuse_add() const { return false; }
+  /// True if compile() honours KernelContext::fused_add in this mode, with real numbers as inputs.
+  virtual bool can_fuse_add(Mode) const { return false; }
   /// True if the kernel before this one may compute it (a QuantizeDequantize of one scale). Plans
   /// are compiled again when it changes.
   virtual bool can_be_fused() const { return false; }

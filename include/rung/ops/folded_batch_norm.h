@@ -74,7 +74,7 @@ struct RUNG_API FoldedBatchNormalization final : Op {
   }
   bool can_fuse_relu() const override { return true; }
   bool can_fuse_quantizer(bool) const override { return !frozen; }
-  bool can_fuse_add() const override { return !frozen; }
+  bool can_fuse_add(Mode mode) const override { return mode == Mode::train && !frozen; }
 };
 
 }  // namespace rung

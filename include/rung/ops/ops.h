@@ -30,6 +30,7 @@ struct RUNG_API Conv final : Op {
   bool can_take_codes() const override { return true; }
   bool can_fuse_relu() const override { return true; }
   bool can_fuse_quantizer(bool learns) const override { return !learns; }
+  bool can_fuse_add(Mode mode) const override { return mode == Mode::eval; }
 };
 
 /// y = x weight^T + bias for x [N, I], weight [O, I], bias [O]. Inputs: x, weight, bias?.
@@ -64,7 +65,7 @@ struct RUNG_API BatchNormalization final : Op {
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<BatchNormalization>(*this); }
   bool can_fuse_relu() const override { return true; }
-  bool can_fuse_add() const override { return true; }
+  bool can_fuse_add(Mode mode) const override { return mode == Mode::train; }
   bool can_fuse_quantizer(bool) const override { return true; }
 };
 

@@ -1,0 +1,27 @@
+# shellcheck shell=bash disable=SC2154
+# rung bench: every mode gives its figures.
+
+small="--model resnet8 --batch 4 --size 8 --steps 2 --threads 1"
+for mode in train qat infer calibrate; do
+  # shellcheck disable=SC2086  # the options are words
+  works "bench $mode" bench "$mode" $small --json bench.json
+  for key in median_s min_s max_s images_per_s peak_rss_mib others_cpu_s steps reorders arena_mib; do
+    check "bench $mode: has $key" grep -qE "\"$key\": [0-9.e+-]+" bench.json
+  done
+done
+# shellcheck disable=SC2086
+works "bench qat with learned ranges" bench qat $small --scheme range_learning_tf --json bench.json
+check "bench qat: compares with float" grep -qE '"over_float": [0-9.]+' bench.json
+# shellcheck disable=SC2086
+works "bench qat alone" bench qat $small --alone --fold-bn --json bench.json
+check "bench qat --alone: compares with nothing" lacks bench.json float_median_s
+# shellcheck disable=SC2086
+works "bench calibrate with a search" bench calibrate $small --scheme tf_enhanced --json bench.json
+check "bench calibrate: compares with a forward" grep -qE '"over_forward": [0-9.]+' bench.json
+# shellcheck disable=SC2086
+works "bench with its tables" bench train $small --per-op --memory
+check "bench --per-op: has rates" stdout_has "GFLOP/s"
+check "bench --per-op: fuses batch norm, addition and relu" stdout_has "bn+add+relu"
+check "bench --memory: names the peak" stdout_has "most memory in use"
+refuses "bench of an unknown mode" "calibrate" bench fly
+refuses "bench of an unknown scheme" "tf_enhanced" bench qat --scheme best
