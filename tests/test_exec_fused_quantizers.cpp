@@ -76,8 +76,8 @@ Graph network() {
                       name);
   };
   const auto block = [&](Var in, std::int64_t channels, const std::string& name) {
-    const Var a = nn::relu(
-        nn::batch_norm2d(conv(in, channels, name + ".conv1"), {}, name + ".bn1"), name + ".relu1");
+    const Var a = nn::relu(nn::batch_norm2d(conv(in, channels, name + ".conv1"), {}, name + ".bn1"),
+                           name + ".relu1");
     const Var b = nn::batch_norm2d(conv(a, channels, name + ".conv2"), {}, name + ".bn2");
     return nn::relu(nn::add(a, b, name + ".add"), name + ".relu2");
   };
@@ -117,10 +117,10 @@ TEST_CASE("a step with fused quantizers is a step with quantizers of their own")
         CAPTURE(bits);
         Graph graph = network();
         if (batch_norms == "folded") ptq::fold_all_batch_norms(graph);
-        QuantizationSimModel sim = simulate(graph, scheme, bits,
-                                            batch_norms == "folded in simulation"
-                                                ? BatchNormMode::fold_in_simulation
-                                                : BatchNormMode::keep);
+        QuantizationSimModel sim =
+            simulate(graph, scheme, bits,
+                     batch_norms == "folded in simulation" ? BatchNormMode::fold_in_simulation
+                                                           : BatchNormMode::keep);
         const Result fused = step(sim.graph(), true), apart = step(sim.graph(), false);
         check_same(fused, apart);
         CHECK(fused.plan.find("add+relu+qdq") != std::string::npos);
@@ -166,6 +166,18 @@ TEST_CASE("a fused quantizer follows what it is told at run time") {
   }
   fused.watch({"one.relu2"});
   CHECK(same());
+}
+
+TEST_CASE("in evaluation a convolution adds, but not to sums of codes") {
+  Graph graph = network();
+  ptq::fold_all_batch_norms(graph);
+  const Tensor x = noise({3, 3, 7, 7}, 4);
+  Executor fused(graph), apart(graph, {.fuse = false});
+  CHECK(difference(fused.forward(x), apart.forward(x)) <= 1e-6);
+  CHECK(to_string(fused.plan()).find("+add+relu") != std::string::npos);
+  QuantizationSimModel sim = simulate(graph, QuantScheme::post_training_tf, 8);
+  (void)sim.executor().forward(x);
+  CHECK(to_string(sim.executor().plan()).find("+add+relu") == std::string::npos);
 }
 
 TEST_SUITE_END();

@@ -69,8 +69,8 @@ EncodingGradient gradient(const std::vector<float>& v, const std::vector<float>&
   if (epilogue.relu)
     for (float& each : u) each = each < 0.0f ? 0.0f : each;
   if (epilogue.quantizes)
-    sums = quantize_dequantize_backward(u, dy, Shape{std::ssize(v)}, encoding_of(epilogue.affine),
-                                        dx);
+    sums =
+        quantize_dequantize_backward(u, dy, Shape{std::ssize(v)}, encoding_of(epilogue.affine), dx);
   for (std::size_t i = 0; epilogue.relu && i < v.size(); ++i)
     if (!(v[i] > 0.0f)) dx[i] = 0.0f;
   return sums;
@@ -81,9 +81,10 @@ EncodingGradient gradient(const std::vector<float>& v, const std::vector<float>&
 TEST_SUITE_BEGIN("kernels");
 
 TEST_CASE("the interval whose gradient passes ends exactly where codes leave the grid") {
-  for (const kernels::AffineParams& p :
-       {kernels::AffineParams{0.25f, -4.0f, 0.0f, 15.0f}, {0.1f, 0.0f, -8.0f, 7.0f},
-        {3e-7f, -100.0f, 0.0f, 255.0f}, {1e30f, 0.0f, 0.0f, 3.0f}}) {
+  for (const kernels::AffineParams& p : {kernels::AffineParams{0.25f, -4.0f, 0.0f, 15.0f},
+                                         {0.1f, 0.0f, -8.0f, 7.0f},
+                                         {3e-7f, -100.0f, 0.0f, 255.0f},
+                                         {1e30f, 0.0f, 0.0f, 3.0f}}) {
     const kernels::Interval passes = kernels::passes(p);
     const float up = std::numeric_limits<float>::infinity();
     const std::vector<float> x{passes.low, std::nextafter(passes.low, up), passes.high,
@@ -96,8 +97,8 @@ TEST_CASE("the interval whose gradient passes ends exactly where codes leave the
 }
 
 TEST_CASE("epilogues: every instruction set writes the specification's bits and masks") {
-  for (const auto* k : sets(kernels::baseline::epilogue, kernels::avx2::epilogue,
-                            kernels::avx512::epilogue))
+  for (const auto* k :
+       sets(kernels::baseline::epilogue, kernels::avx2::epilogue, kernels::avx512::epilogue))
     for (const kernels::Epilogue& epilogue : kEpilogues)
       for (std::int64_t n = 0; n <= 70; ++n) {
         const kernels::Interval passes = kernels::passes(epilogue);
@@ -109,9 +110,8 @@ TEST_CASE("epilogues: every instruction set writes the specification's bits and 
         const std::vector<float> expected = finished(sum, epilogue);
         const EncodingGradient sums = gradient(sum, dy, epilogue, dx);
         const auto same = [](const std::vector<float>& x, const std::vector<float>& y) {
-          return std::ranges::equal(x, y, [](float p, float q) {
-            return p == q || (std::isnan(p) && std::isnan(q));
-          });
+          return std::ranges::equal(
+              x, y, [](float p, float q) { return p == q || (std::isnan(p) && std::isnan(q)); });
         };
         std::vector<float> y(a.size()), y2(a.size()), dx1(a.size()), dx2(a.size()), dx3(a.size());
         std::vector<std::uint8_t> mask(static_cast<std::size_t>(kernels::mask_bytes(n)) + 1, 0xaa),
@@ -138,8 +138,8 @@ TEST_CASE("epilogues: every instruction set writes the specification's bits and 
 }
 
 TEST_CASE("batch norm: range sums are those of the specification") {
-  for (const auto* k : sets(kernels::baseline::batch_norm, kernels::avx2::batch_norm,
-                            kernels::avx512::batch_norm))
+  for (const auto* k :
+       sets(kernels::baseline::batch_norm, kernels::avx2::batch_norm, kernels::avx512::batch_norm))
     for (const std::int64_t lanes : {1, 8, 16})
       for (const std::int64_t area : {1, 3, 49, 100, 1024}) {
         const kernels::Epilogue& epilogue = kEpilogues[3];
@@ -167,8 +167,8 @@ TEST_CASE("histograms: every instruction set counts and weighs alike") {
     for (std::int64_t i = 0; i < n; ++i)
       ++expected[static_cast<std::size_t>(
           std::min((x[i] - low) * 2048.0f / (high - low), 2047.0f))];
-    for (const auto* k : sets(kernels::baseline::histogram, kernels::avx2::histogram,
-                              kernels::avx512::histogram)) {
+    for (const auto* k :
+         sets(kernels::baseline::histogram, kernels::avx2::histogram, kernels::avx512::histogram)) {
       std::vector<std::uint32_t> counts(2048, 1);
       k->count(x.data(), n, bins, counts.data());
       CHECK(counts == expected);
@@ -183,8 +183,8 @@ TEST_CASE("histograms: every instruction set counts and weighs alike") {
     expected += error * error * 3.0 * (inside == q ? 1.0 : 2.5);
   }
   std::vector<double> noises;
-  for (const auto* k : sets(kernels::baseline::histogram, kernels::avx2::histogram,
-                            kernels::avx512::histogram))
+  for (const auto* k :
+       sets(kernels::baseline::histogram, kernels::avx2::histogram, kernels::avx512::histogram))
     noises.push_back(k->noise(x.data(), counts.data(), 64, scale, offset, steps, 2.5f));
   CHECK(noises.front() == doctest::Approx(expected).epsilon(1e-5));
   CHECK(std::ranges::adjacent_find(noises, std::not_equal_to()) == noises.end());

@@ -160,7 +160,7 @@ TEST_SUITE("quant: fake_quantize") {
           std::vector<float> y2(n), dx2(n), dx3(n);
           kernels->forward(x.data(), y2.data(), n, params);
           all_sums.push_back(kernels->backward(x.data(), dy.data(), dx2.data(), n, params,
-                                              rung::kernels::passes(params)));
+                                               rung::kernels::passes(params)));
           kernels->backward_data(x.data(), dy.data(), dx3.data(), n, rung::kernels::passes(params));
           CHECK(same_bits(y, y2));
           CHECK(same_bits(dx, dx2));

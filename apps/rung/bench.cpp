@@ -107,9 +107,8 @@ void print_profile(const Console& console, const Plan& plan) {
   }
   console.line(fmt::format("by kernel, {:.3f} ms in all:", total * 1e3));
   std::vector<std::pair<std::string, Sum>> sorted(kernels.begin(), kernels.end());
-  std::ranges::stable_sort(sorted, [](const auto& a, const auto& b) {
-    return a.second.seconds > b.second.seconds;
-  });
+  std::ranges::stable_sort(
+      sorted, [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
   for (const auto& [kernel, sum] : sorted) line(fmt::format("{} steps", sum.steps), kernel, sum);
 }
 
@@ -178,8 +177,8 @@ void run(const Options& options) {
 void add_bench(Program& program) {
   const auto options = std::make_shared<Options>();
   BenchOptions& bench = options->bench;
-  Command command = program.command("bench", "Time a step of training, quantization or inference",
-                                    kDetails);
+  Command command =
+      program.command("bench", "Time a step of training, quantization or inference", kDetails);
   command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
   command.option("--model NAME", bench.model, "see rung models");
   command.option("--batch N", bench.batch, "images per step", at_least(1));

@@ -39,8 +39,7 @@ class Model {
 
 /// Forward, cross entropy, backward and SGD.
 void train_step(Executor& executor, nn::Sgd& sgd, const BenchData& data) {
-  const nn::Loss loss =
-      nn::cross_entropy(executor.forward(data.images, Mode::train), data.labels);
+  const nn::Loss loss = nn::cross_entropy(executor.forward(data.images, Mode::train), data.labels);
   sgd.zero_grad();
   executor.backward(loss.gradient);
   sgd.step();
@@ -147,8 +146,8 @@ BenchPair make_bench(const BenchOptions& options, const BenchData& data) {
   }
   if (options.mode == "calibrate") {
     auto calibrate = std::make_unique<Calibrate>(options, data);
-    auto forward = std::make_unique<Infer>(calibrate->original(), options, data,
-                                           calibrate->batches());
+    auto forward =
+        std::make_unique<Infer>(calibrate->original(), options, data, calibrate->batches());
     return {std::move(calibrate), std::move(forward), "forward"};
   }
   throw Error("MODE must be train, qat, infer or calibrate, got " + options.mode);

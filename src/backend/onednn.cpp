@@ -197,7 +197,8 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
     m.diff_src = unbound(diff_src);
     if (diff_src != src) {
       m.diff_src_floats = static_cast<std::int64_t>(diff_src.get_size() / sizeof(float));
-      const auto floats = static_cast<std::int64_t>(descriptor.scratchpad_desc().get_size() + 3) / 4;
+      const auto floats =
+          static_cast<std::int64_t>(descriptor.scratchpad_desc().get_size() + 3) / 4;
       m.scratch = std::max(m.scratch, floats + m.diff_src_floats);
       m.diff_src_plain = unbound(src);
       m.diff_src_reorder = dnnl::reorder(m.diff_src, m.diff_src_plain);
@@ -228,8 +229,7 @@ std::string Convolution::implementation() const { return impl_->implementation; 
 std::int64_t Convolution::scratch_floats() const { return impl_->scratch; }
 
 void Convolution::forward(const float* src, const float* weights, std::uint64_t weights_version,
-                          const float* bias, const float* added, float* dst,
-                          float* scratch) try {
+                          const float* bias, const float* added, float* dst, float* scratch) try {
   Impl& m = *impl_;
   memory& prepared = m.weights_forward.get(m.stream, weights, weights_version);
   std::unordered_map<int, memory> args = {

@@ -62,8 +62,8 @@ std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> wat
     };
     const auto quantizer_behind = [&](const Node& node) -> const Node* {
       const Node* next = mode == Mode::train ? behind(node) : nullptr;
-      const bool fits = next != nullptr && next->op().can_be_fused() &&
-                        op.can_fuse_quantizer(learns(*next));
+      const bool fits =
+          next != nullptr && next->op().can_be_fused() && op.can_fuse_quantizer(learns(*next));
       return fits ? next : nullptr;
     };
     if (op.can_fuse_add(mode) && (mode == Mode::train || reads_real_numbers(*node))) {

@@ -10,7 +10,7 @@ namespace rung {
 
 /// A node as the plan runs it: one node of the graph, or a chain of them in one kernel.
 struct FusedNode {
-  const Node* node = nullptr;           ///< the first of the chain: the one that is compiled
+  const Node* node = nullptr;            ///< the first of the chain: the one that is compiled
   std::vector<const Node*> joined = {};  ///< those behind it, in order:
   const Node* quantizer_before_add = nullptr;
   bool add = false, relu = false;

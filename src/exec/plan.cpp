@@ -141,21 +141,21 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
     for (const Value* value : node.outputs) out.push_back(shapes_.at(value));
     const std::string name = node.name();
     const auto op_of = [](const Node* each) { return each == nullptr ? nullptr : &each->op(); };
-    compiled.kernel = node.node->op().compile({.name = name,
-                                               .inputs = in,
-                                               .outputs = out,
-                                               .formats = formats,
-                                               .blocked = blocked,
-                                               .mode = mode_,
-                                               .wants = {compiled.wants.get(), in.size()},
-                                               .fused_relu = node.relu,
-                                               .fused_quantizer = op_of(node.quantizer),
-                                               .fused_add = node.add,
-                                               .quantizer_before_add =
-                                                   op_of(node.quantizer_before_add),
-                                               .takes_codes = takes_codes,
-                                               .gives_codes = gives_codes,
-                                               .gives_real = gives_real});
+    compiled.kernel =
+        node.node->op().compile({.name = name,
+                                 .inputs = in,
+                                 .outputs = out,
+                                 .formats = formats,
+                                 .blocked = blocked,
+                                 .mode = mode_,
+                                 .wants = {compiled.wants.get(), in.size()},
+                                 .fused_relu = node.relu,
+                                 .fused_quantizer = op_of(node.quantizer),
+                                 .fused_add = node.add,
+                                 .quantizer_before_add = op_of(node.quantizer_before_add),
+                                 .takes_codes = takes_codes,
+                                 .gives_codes = gives_codes,
+                                 .gives_real = gives_real});
     const Kernel& kernel = *compiled.kernel;
     const auto rank_allows = [](const Shape& shape, Format f) {
       return f == Format::plain || shape.rank() >= 2;

@@ -28,7 +28,8 @@ std::vector<StepProfile> Plan::profile() const {
   for (const std::vector<Step>* list : {&forward_, &backward_})
     for (const Step& step : *list) {
       if (step.runs == 0) continue;
-      StepProfile one{step.name, kernel_name(step), step.seconds / static_cast<double>(std::max<std::int64_t>(1, step.runs - 1))};
+      StepProfile one{step.name, kernel_name(step),
+                      step.seconds / static_cast<double>(std::max<std::int64_t>(1, step.runs - 1))};
       one.bytes = bytes_of(step);
       if (step.kind == StepKind::forward) one.flops = compiled_[step.node].kernel->flops_forward;
       if (step.kind == StepKind::backward) one.flops = compiled_[step.node].kernel->flops_backward;
@@ -50,7 +51,8 @@ std::string Plan::memory_report(std::size_t count) const {
   for (const Buffer& buffer : buffers_) {
     if (buffer.alias >= 0 || buffer.storage != Storage::arena) continue;
     largest.push_back(&buffer);
-    for (int i = buffer.first; i <= buffer.last; ++i) live[static_cast<std::size_t>(i)] += buffer.count;
+    for (int i = buffer.first; i <= buffer.last; ++i)
+      live[static_cast<std::size_t>(i)] += buffer.count;
   }
   std::ranges::stable_sort(largest, std::ranges::greater{}, &Buffer::count);
   largest.resize(std::min(largest.size(), count));
@@ -59,8 +61,9 @@ std::string Plan::memory_report(std::size_t count) const {
     return static_cast<double>(floats) * sizeof(float) / (1 << 20);
   };
   const auto peak = std::ranges::max_element(live);
-  std::string text = fmt::format("most memory in use: {:.1f} MiB of an arena of {:.1f}, at {}\n", mib(*peak),
-                                 mib(arena_floats_), name_of(static_cast<int>(peak - live.begin())));
+  std::string text =
+      fmt::format("most memory in use: {:.1f} MiB of an arena of {:.1f}, at {}\n", mib(*peak),
+                  mib(arena_floats_), name_of(static_cast<int>(peak - live.begin())));
   for (const Buffer* buffer : largest)
     text += fmt::format("  {:8.1f} MiB  {:<40} {} .. {}\n", mib(buffer->count),
                         fmt::format("{} {}", buffer->name, buffer->shape.to_string()),

@@ -95,9 +95,11 @@ template <typename Body>
   for (std::int64_t i = 0; i < count; i += kBlock) {
     const std::int64_t n = count - i < kBlock ? count - i : kBlock;
     if (before.quantizes)
-      for (std::int64_t j = 0; j < n; ++j) v[j] = finish_one<true>(x[i + j] * s[j] + t[j], floor, p);
+      for (std::int64_t j = 0; j < n; ++j)
+        v[j] = finish_one<true>(x[i + j] * s[j] + t[j], floor, p);
     else
-      for (std::int64_t j = 0; j < n; ++j) v[j] = finish_one<false>(x[i + j] * s[j] + t[j], floor, p);
+      for (std::int64_t j = 0; j < n; ++j)
+        v[j] = finish_one<false>(x[i + j] * s[j] + t[j], floor, p);
     body(i, n, v);
   }
 }

@@ -34,16 +34,14 @@ constexpr int kMaskGroup = 16;  // numbers whose bits of a mask are written at o
 #if defined(__AVX512F__)
   const __m512 x = _mm512_loadu_ps(v);
   const __mmask16 above = _mm512_cmp_ps_mask(x, _mm512_set1_ps(passes.low), _CMP_GT_OQ);
-  const __mmask16 bits =
-      _mm512_mask_cmp_ps_mask(above, x, _mm512_set1_ps(passes.high), _CMP_LE_OQ);
+  const __mmask16 bits = _mm512_mask_cmp_ps_mask(above, x, _mm512_set1_ps(passes.high), _CMP_LE_OQ);
   mask[0] = static_cast<std::uint8_t>(bits);
   mask[1] = static_cast<std::uint8_t>(bits >> 8);
 #elif defined(__AVX2__)
   for (int half = 0; half < 2; ++half) {
     const __m256 x = _mm256_loadu_ps(v + 8 * half);
-    const __m256 inside =
-        _mm256_and_ps(_mm256_cmp_ps(x, _mm256_set1_ps(passes.low), _CMP_GT_OQ),
-                      _mm256_cmp_ps(x, _mm256_set1_ps(passes.high), _CMP_LE_OQ));
+    const __m256 inside = _mm256_and_ps(_mm256_cmp_ps(x, _mm256_set1_ps(passes.low), _CMP_GT_OQ),
+                                        _mm256_cmp_ps(x, _mm256_set1_ps(passes.high), _CMP_LE_OQ));
     mask[half] = static_cast<std::uint8_t>(_mm256_movemask_ps(inside));
   }
 #else
@@ -59,8 +57,8 @@ constexpr int kMaskGroup = 16;  // numbers whose bits of a mask are written at o
 /// Writes y[i] = epilogue(value(i)), which reads no other y, and the mask unless it is nullptr.
 template <bool kQuantizes, typename Value>
 [[gnu::always_inline]] inline void write_epilogue(const Value& value, float* y, std::int64_t count,
-                                         const Epilogue& epilogue, Interval passes,
-                                         std::uint8_t* mask) {
+                                                  const Epilogue& epilogue, Interval passes,
+                                                  std::uint8_t* mask) {
   const float floor = floor_of(epilogue);
   const AffineParams p = epilogue.affine;
   if (mask == nullptr) {

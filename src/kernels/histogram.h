@@ -16,7 +16,8 @@ struct HistogramKernels {
   /// Adds 1 to counts[bin of x] for every x; numbers outside are counted at the ends.
   void (*count)(const float* x, std::int64_t n, const Bins& bins, std::uint32_t* counts);
   /// Returns the squared error, weighted by counts, of numbers that are rounded to
-  /// (0 .. steps) + offset times scale; what is clipped counts `gamma` times. n is a multiple of 16.
+  /// (0 .. steps) + offset times scale; what is clipped counts `gamma` times. n is a multiple
+  /// of 16.
   double (*noise)(const float* numbers, const float* counts, std::int64_t n, float scale,
                   float offset, float steps, float gamma);
 };

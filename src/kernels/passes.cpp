@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/epilogue.h"
 #include "kernels/affine.h"
+#include "kernels/epilogue.h"
 
 namespace rung::kernels {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/quantize.h"
 
-#include "kernels/epilogue_inline.h"
 #include "kernels/affine.h"
+#include "kernels/epilogue_inline.h"
 
 // Nobody looks at floating-point exception flags; that they might is all that keeps GCC from
 // turning the selections below into vector instructions. Values are not affected.

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "kernels/dispatch.h"
 #include "kernels/affine.h"
+#include "kernels/dispatch.h"
 
 namespace rung::kernels {
 
@@ -37,8 +37,8 @@ struct MinMax {
 
 /// Vectorized quantize_dequantize() and its gradient (rung/quant/fake_quantize.h specifies them),
 /// for `count` numbers that share scale and offset. y and dx have the specification's bits, sums
-/// are the same for every instruction set. Outputs of forward and codes may be x. Blocked formats may pass their padding through: zero
-/// stays zero.
+/// are the same for every instruction set. Outputs of forward and codes may be x. Blocked formats
+/// may pass their padding through: zero stays zero.
 struct QuantizeKernels {
   void (*forward)(const float* x, float* y, std::int64_t count, AffineParams params);
   void (*forward_stochastic)(const float* x, float* y, std::int64_t count, AffineParams params,

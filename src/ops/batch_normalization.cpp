@@ -16,9 +16,7 @@ class BatchNormKernel final : public BatchNormKernelBase {
                             op.type()),
         op_(op) {}
 
-  std::string name() const override {
-    return name_with("bn");
-  }
+  std::string name() const override { return name_with("bn"); }
 
   void forward(const Io& io) override {
     const Vectors v = vectors(io.workspace());

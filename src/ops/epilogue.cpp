@@ -72,8 +72,7 @@ void Epilogue::write_gradients(const GradIo& io, kernels::AffineSums sums,
     std::ranges::fill(gradients.back(), 0.0f);
   }
   if (!epilogue_.quantizes) return;
-  const EncodingGradient gradient{
-      .scale = {sums.scale}, .offset = {sums.offset}, .count = count};
+  const EncodingGradient gradient{.scale = {sums.scale}, .offset = {sums.offset}, .count = count};
   quantizer_->quantizer().chain(gradient, reading_.encoding, reading_.parameters, gradients);
 }
 

@@ -63,7 +63,8 @@ void QuantizeDequantizeKernel::forward(const Io& io) try {
   reading_.read_parameters(op_, io, 1);
   rounding_ = {quantizer.stochastic_rounding() && io.mode() == Mode::train, io.rng().next()};
   if (!quantizer.runs_fused())
-    return quantizer.forward({x.span(), shape_of(x), reading_.parameters, io.output(0).span(), rounding_});
+    return quantizer.forward(
+        {x.span(), shape_of(x), reading_.parameters, io.output(0).span(), rounding_});
   reading_.read_encoding(op_);
   if (io.output(0).data != nullptr) quantize(x, io.output(0));
   if (gives_codes_) write_codes(x, io.output(1));
@@ -215,8 +216,8 @@ void QuantizeDequantizeKernel::fused_backward(const GradIo& io) {
       gradient.offset[channel] += sums_[i].offset;
     }
   } else {
-    gradient =
-        quantize_dequantize_backward(x.span(), dy.span(), shape_of(x), reading_.encoding, dx, rounding_);
+    gradient = quantize_dequantize_backward(x.span(), dy.span(), shape_of(x), reading_.encoding, dx,
+                                            rounding_);
   }
   gradient.count = x.shape->numel() / std::max<std::int64_t>(1, reading_.encoding.channels());
   if (learns) op_.quantizer().chain(gradient, reading_.encoding, reading_.parameters, gradients);

@@ -48,7 +48,7 @@ class QuantizeDequantizeKernel final : public Kernel {
   Rounding rounding_;
   QuantizerReading reading_;
   std::vector<kernels::Interval> intervals_;  // one per channel: whose gradient passes
-  std::vector<kernels::AffineSums> sums_;  // one per piece, added up in order
+  std::vector<kernels::AffineSums> sums_;     // one per piece, added up in order
 };
 
 }  // namespace rung

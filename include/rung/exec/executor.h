@@ -22,7 +22,7 @@ enum class MemoryPolicy { arena, keep_all };
 struct ExecutorOptions {
   LayoutPolicy layout = LayoutPolicy::blocked;
   MemoryPolicy memory = MemoryPolicy::arena;
-  bool fuse = true;        ///< run Conv/BatchNormalization/Add + Relu as one kernel
+  bool fuse = true;  ///< run Conv/BatchNormalization/Add + Relu as one kernel
   /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
   bool exact = true;
   bool profile = false;    ///< measure the time of every step, see profile()
