@@ -90,17 +90,16 @@ class Qat final : public BenchSubject {
  public:
   Qat(const BenchOptions& options, const BenchData& data) : data_(data), sim_(make_sim(options)) {
     sim_.compute_encodings([&](Executor& executor) { (void)executor.forward(data_.images); });
-    if (options.profile)
-      profiling_.emplace(sim_.graph(), ExecutorOptions{.profile = true, .seed = options.seed});
+    // What calibration prepared, above all weights in its layouts, is not part of a training step.
+    sim_.executor() = Executor(sim_.graph(), {.profile = options.profile, .seed = options.seed});
     sgd_.emplace(sim_.graph().parameters(), kSgd);
   }
   void step() override { train_step(executor(), *sgd_, data_); }
-  Executor& executor() override { return profiling_ ? *profiling_ : sim_.executor(); }
+  Executor& executor() override { return sim_.executor(); }
 
  private:
   const BenchData& data_;
   QuantizationSimModel sim_;
-  std::optional<Executor> profiling_;
   std::optional<nn::Sgd> sgd_;
 };
 

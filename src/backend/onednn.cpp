@@ -226,6 +226,7 @@ Convolution::~Convolution() = default;
 
 bool Convolution::is_reference() const { return impl_->reference; }
 std::string Convolution::implementation() const { return impl_->implementation; }
+bool Convolution::keeps_weights() const { return impl_->weights_data.needed; }
 std::int64_t Convolution::scratch_floats() const { return impl_->scratch; }
 
 void Convolution::forward(const float* src, const float* weights, std::uint64_t weights_version,
@@ -241,6 +242,7 @@ void Convolution::forward(const float* src, const float* weights, std::uint64_t 
   if (added != nullptr)
     args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, m.with(m.added, added));
   m.forward.execute(m.stream, args);
+  if (keeps_weights()) m.weights_data.get(m.stream, weights, weights_version);
 } catch (const dnnl::error& error) {
   translate("convolution forward", error);
 }
@@ -249,7 +251,8 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
                                 std::uint64_t weights_version, float* diff_src,
                                 float* scratch) try {
   Impl& m = *impl_;
-  memory& prepared = m.weights_data.get(m.stream, weights, weights_version);
+  memory& prepared = keeps_weights() ? m.weights_data.wanted
+                                     : m.weights_data.get(m.stream, weights, weights_version);
   float* written = m.diff_src_floats > 0 ? scratch : diff_src;
   scratch += m.diff_src_floats;
   m.backward_data.execute(m.stream, {{DNNL_ARG_DIFF_DST, m.with(m.diff_dst, diff_dst)},

@@ -41,6 +41,9 @@ class Convolution {
   bool is_reference() const;
   std::string implementation() const;  ///< of the forward primitive, e.g. "jit:avx512_core"
   std::int64_t scratch_floats() const;
+  /// True if forward() also prepares the weights of backward_data(), which then ignores those that
+  /// it is given: nobody needs to keep them.
+  bool keeps_weights() const;
 
   /// `bias` and `added` may be nullptr if the spec has none; `added` has the format of dst.
   void forward(const float* src, const float* weights, std::uint64_t weights_version,

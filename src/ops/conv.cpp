@@ -55,7 +55,8 @@ class ConvKernel final : public Kernel {
     if (spec.add) input_formats[residual_] = spec.dst_format;
     scratch_forward = convolution_->scratch_floats();
     scratch_backward = scratch_forward;
-    needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (context.wants[0] ? 0b10u : 0u),
+    const bool reads_weights = context.wants[0] && !convolution_->keeps_weights();
+    needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (reads_weights ? 0b10u : 0u),
              .output_bits = 0};
     weights_floats_ = w.numel();
     bias_floats_ = spec.bias ? y[1] : 0;
