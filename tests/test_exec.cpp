@@ -13,49 +13,13 @@
 #include "rung/nn/loss.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
+#include "train_step.h"
 
 using namespace rung;
 
 namespace {
 
-Tensor noise(const Shape& shape, std::uint64_t seed) {
-  Tensor tensor(shape);
-  Rng rng(seed);
-  for (float& value : tensor.data()) value = static_cast<float>(rng.normal());
-  return tensor;
-}
-
-struct Result {
-  Tensor logits;
-  std::map<std::string, Tensor> gradients;
-};
-
-// One training step of a small network with every kind of fork, join and fusion.
-Result step(Graph& graph, const ExecutorOptions& options, std::int64_t batch = 4) {
-  Executor executor(graph, options);
-  const Tensor x = noise(graph.inputs()[0]->shape().with(0, batch), 7);
-  for (Parameter* parameter : graph.parameters()) parameter->zero_grad();
-  Result result{executor.forward(x, Mode::train), {}};
-  std::vector<std::int64_t> labels;
-  for (std::int64_t n = 0; n < batch; ++n) labels.push_back(n % result.logits.size(1));
-  executor.backward(nn::cross_entropy(result.logits, labels).gradient);
-  for (Parameter* parameter : graph.parameters())
-    if (parameter->requires_grad()) result.gradients[parameter->name()] = parameter->grad().clone();
-  return result;
-}
-
-// Largest difference, relative to the largest element.
-double difference(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  double worst = 0, scale = 1e-30;
-  for (std::size_t i = 0; i < a.data().size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(a.data()[i]) - b.data()[i]));
-    scale = std::max(scale, std::abs(static_cast<double>(b.data()[i])));
-  }
-  return worst / scale;
-}
-
-void check_same(const Result& a, const Result& b, double tolerance) {
+void check_same(const StepResult& a, const StepResult& b, double tolerance) {
   CHECK(difference(a.logits, b.logits) <= tolerance);
   REQUIRE(a.gradients.size() == b.gradients.size());
   for (const auto& [name, gradient] : a.gradients) {
@@ -73,12 +37,12 @@ Graph network(std::int64_t channels = 3) {
 TEST_SUITE("exec") {
   TEST_CASE("fusing changes nothing") {
     Graph a = network(), b = network();
-    check_same(step(a, {.fuse = true}), step(b, {.fuse = false}), 1e-6);
+    check_same(train_step(a, {.fuse = true}), train_step(b, {.fuse = false}), 1e-6);
   }
 
   TEST_CASE("sharing memory changes nothing") {
     Graph a = network(), b = network();
-    check_same(step(a, {}), step(b, {.memory = MemoryPolicy::keep_all}), 0);
+    check_same(train_step(a, {}), train_step(b, {.memory = MemoryPolicy::keep_all}), 0);
     Executor shared(a), kept(b, {.memory = MemoryPolicy::keep_all});
     const Shape shape{16, 3, 12, 12};
     const PlanStats small = stats(shared.plan(std::span(&shape, 1), Mode::train));
@@ -89,7 +53,7 @@ TEST_SUITE("exec") {
 
   TEST_CASE("blocked layouts change nothing but the order of sums") {
     Graph a = network(), b = network();
-    check_same(step(a, {}), step(b, {.layout = LayoutPolicy::plain}), 2e-5);
+    check_same(train_step(a, {}), train_step(b, {.layout = LayoutPolicy::plain}), 2e-5);
   }
 
   TEST_CASE("blocked layouts need reorders only where a network leaves its convolutions") {
@@ -219,7 +183,7 @@ TEST_SUITE("exec") {
   TEST_CASE("a frozen parameter gets no gradient and the others are as before") {
     Graph a = network(), b = network();
     b.parameter("conv1.weight").set_requires_grad(false);
-    const Result all = step(a, {}), some = step(b, {});
+    const StepResult all = train_step(a, {}), some = train_step(b, {});
     CHECK(!some.gradients.contains("conv1.weight"));
     for (const auto& [name, gradient] : some.gradients)
       CHECK(difference(gradient, all.gradients.at(name)) <= 1e-6);
@@ -227,7 +191,7 @@ TEST_SUITE("exec") {
   }
 
   TEST_CASE("our own kernels give the same bits with any number of threads") {
-    std::vector<Result> results;
+    std::vector<StepResult> results;
     for (const int threads : {1, 2, 4}) {
       set_thread_count(threads);
       Graph graph;
@@ -235,7 +199,7 @@ TEST_SUITE("exec") {
       const Var skip = nn::relu(nn::batch_norm2d(x, {}, "bn"), "relu");
       const Var y = nn::global_avg_pool(nn::add(skip, x, "add"), "pool");
       graph.set_outputs({nn::flatten(y, "flat")});
-      results.push_back(step(graph, {}, 33));
+      results.push_back(train_step(graph, {}, 33));
     }
     set_thread_count(0);
     check_same(results[0], results[1], 0);

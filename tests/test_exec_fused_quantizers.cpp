@@ -13,6 +13,7 @@
 #include "rung/ops/layers.h"
 #include "rung/ptq/batch_norm.h"
 #include "rung/quantsim/quantsim.h"
+#include "train_step.h"
 
 // Quantizers that run inside the kernels before them, against the same quantizers on their own.
 
@@ -20,44 +21,13 @@ using namespace rung;
 
 namespace {
 
-Tensor noise(const Shape& shape, std::uint64_t seed) {
-  Tensor tensor(shape);
-  Rng rng(seed);
-  for (float& value : tensor.data()) value = static_cast<float>(rng.normal());
-  return tensor;
-}
-
-struct Result {
-  Tensor logits;
-  std::map<std::string, Tensor> gradients;
-  std::string plan;
-};
-
 // Works on a copy: batch norms move their statistics.
-Result step(const Graph& original, bool fuse, LayoutPolicy layout = LayoutPolicy::blocked) {
+StepResult step(const Graph& original, bool fuse, LayoutPolicy layout = LayoutPolicy::blocked) {
   Graph graph = original.clone();
-  Executor executor(graph, {.layout = layout, .fuse = fuse});
-  const Tensor x = noise(graph.inputs()[0]->shape().with(0, 3), 7);
-  for (Parameter* parameter : graph.parameters()) parameter->zero_grad();
-  Result result{executor.forward(x, Mode::train), {}, to_string(executor.plan())};
-  std::vector<std::int64_t> labels;
-  for (std::int64_t n = 0; n < 3; ++n) labels.push_back(n % result.logits.size(1));
-  executor.backward(nn::cross_entropy(result.logits, labels).gradient);
-  for (Parameter* parameter : graph.parameters())
-    if (parameter->requires_grad()) result.gradients[parameter->name()] = parameter->grad().clone();
-  return result;
+  return train_step(graph, {.layout = layout, .fuse = fuse}, 3);
 }
 
-double difference(const Tensor& a, const Tensor& b) {
-  double worst = 0, scale = 1e-30;
-  for (std::size_t i = 0; i < a.data().size(); ++i) {
-    worst = std::max(worst, std::abs(static_cast<double>(a.data()[i]) - b.data()[i]));
-    scale = std::max(scale, std::abs(static_cast<double>(b.data()[i])));
-  }
-  return worst / scale;
-}
-
-void check_same(const Result& fused, const Result& apart) {
+void check_same(const StepResult& fused, const StepResult& apart) {
   CHECK(std::ranges::equal(fused.logits.data(), apart.logits.data()));
   REQUIRE(fused.gradients.size() == apart.gradients.size());
   for (const auto& [name, gradient] : fused.gradients) {
@@ -121,7 +91,7 @@ TEST_CASE("a step with fused quantizers is a step with quantizers of their own")
             simulate(graph, scheme, bits,
                      batch_norms == "folded in simulation" ? BatchNormMode::fold_in_simulation
                                                            : BatchNormMode::keep);
-        const Result fused = step(sim.graph(), true), apart = step(sim.graph(), false);
+        const StepResult fused = step(sim.graph(), true), apart = step(sim.graph(), false);
         check_same(fused, apart);
         CHECK(fused.plan.find("add+relu+qdq") != std::string::npos);
         CHECK(apart.plan.find("+qdq") == std::string::npos);
@@ -132,10 +102,10 @@ TEST_CASE("a step with fused quantizers is a step with quantizers of their own")
 
 TEST_CASE("ranges cut off a part of the numbers in these steps, or masks would not be tested") {
   QuantizationSimModel sim = simulate(network(), QuantScheme::post_training_tf, 8);
-  const Result whole = step(sim.graph(), true);
+  const StepResult whole = step(sim.graph(), true);
   for (QuantizerHandle quantizer : sim.quantizers())
     if (quantizer.name().find("relu") != std::string::npos) quantizer.set_range({0.0f, 0.5f});
-  const Result cut = step(sim.graph(), true);
+  const StepResult cut = step(sim.graph(), true);
   check_same(cut, step(sim.graph(), false));
   CHECK(difference(cut.gradients.at("one.conv1.weight"), whole.gradients.at("one.conv1.weight")) >
         0.01);
