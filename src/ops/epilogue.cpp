@@ -28,10 +28,7 @@ Epilogue::Epilogue(const KernelContext& context, bool relu, const Op* quantizer,
                                 [](bool wants) { return wants; });
 }
 
-bool Epilogue::observes() const {
-  return quantizer_ != nullptr && quantizer_->enabled() &&
-         quantizer_->mode() == QuantizeMode::observe;
-}
+bool Epilogue::observes() const { return quantizer_ != nullptr && rung::observes(*quantizer_); }
 
 std::string Epilogue::suffix() const {
   return std::string(relu_ ? "+relu" : "").append(quantizer_ != nullptr ? "+qdq" : "");
@@ -39,9 +36,7 @@ std::string Epilogue::suffix() const {
 
 const kernels::Epilogue& Epilogue::begin(const Io& io) {
   epilogue_ = {.relu = relu_};
-  if (quantizer_ == nullptr || !quantizer_->enabled() ||
-      quantizer_->mode() != QuantizeMode::quantize || quantizer_->quantizer().pass_through())
-    return epilogue_;
+  if (quantizer_ == nullptr || !quantizes(*quantizer_)) return epilogue_;
   try {
     reading_.read_parameters(*quantizer_, io, own_inputs_);
     reading_.read_encoding(*quantizer_);

@@ -49,9 +49,8 @@ std::string QuantizeDequantizeKernel::name() const {
 void QuantizeDequantizeKernel::forward(const Io& io) try {
   const View& x = io.input(0);
   const Quantizer& quantizer = op_.quantizer();
-  const bool observes = op_.enabled() && op_.mode() == QuantizeMode::observe;
-  quantized_ = op_.enabled() && op_.mode() == QuantizeMode::quantize && !quantizer.pass_through();
-  if (observes) {
+  quantized_ = quantizes(op_);
+  if (observes(op_)) {
     require(!op_.estimators().empty(), "call begin_observing() before mode observe");
     observe(op_.estimators(), quantizer.axis()
                                   ? stretches(x.span(), *x.shape, quantizer.granularity())

@@ -4,6 +4,14 @@
 
 namespace rung {
 
+bool observes(const QuantizeDequantize& op) {
+  return op.enabled() && op.mode() == QuantizeMode::observe;
+}
+
+bool quantizes(const QuantizeDequantize& op) {
+  return op.enabled() && op.mode() == QuantizeMode::quantize && !op.quantizer().pass_through();
+}
+
 void QuantizerReading::read_parameters(const QuantizeDequantize& op, const Io& io,
                                        std::size_t first) {
   require(op.initialized(),

@@ -8,6 +8,11 @@
 
 namespace rung {
 
+/// What the op does at this moment: shows numbers to its estimators, or rounds them. Else they
+/// pass.
+bool observes(const QuantizeDequantize& op);
+bool quantizes(const QuantizeDequantize& op);
+
 /// What a forward pass read from a quantizer's parameters, for the backward that belongs to it.
 struct QuantizerReading {
   Encoding encoding;
