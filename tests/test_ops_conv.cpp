@@ -22,6 +22,8 @@ const std::vector<Case> kCases = {
     {{1, 6, 5, 5}, {9, 2, 3, 3}, {.padding = 1, .groups = 3}},
     {{1, 32, 4, 4}, {32, 16, 3, 3}, {.padding = 1, .groups = 2}},
     {{1, 3, 13, 13}, {16, 3, 7, 7}, {.stride = 2, .padding = 3}, false},
+    {{1, 2, 12, 40}, {17, 2, 3, 3}, {.padding = 1}},  // an image's gradient, some rows at a time
+    {{1, 3, 9, 40}, {5, 3, 3, 3}, {.stride = 2, .padding = 1, .dilation = 2}, false},
     {{2, 24, 1, 1}, {10, 24, 1, 1}, {}},
 };
 

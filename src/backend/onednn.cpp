@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <optional>
 
+#include "backend/image_gradient.h"
 #include "core/format.h"
 
 namespace rung::backend {
@@ -121,11 +123,7 @@ struct Convolution::Impl {
   memory scratch_forward, scratch_data, scratch_weights, diff_weights, diff_weights_plain;
   dnnl::reorder diff_reorder;
   bool diff_reordered = false;
-  // A first layer reads a row-major image, but no fast primitive writes the gradient of one: it is
-  // written blocked, into the scratch memory, and reordered.
-  memory diff_src_plain;
-  dnnl::reorder diff_src_reorder;
-  std::int64_t diff_src_floats = 0;  // of the blocked one; 0 if there is none
+  std::optional<ImageGradient> image_gradient;  // instead of backward_data
   PreparedWeights weights_forward, weights_data;
   std::string implementation;
   bool reference = false;
@@ -187,22 +185,17 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   m.scratch_forward = unbound(m.scratchpad(forward.scratchpad_desc()));
   m.weights_forward = PreparedWeights(plain, forward.weights_desc());
 
-  if (spec.backward_data) {
-    const memory::desc diff_src(dims4(spec.src), kF32, image_tag(spec.dst_format));
+  // A first layer reads a row-major image, but no fast primitive writes the gradient of one.
+  if (spec.backward_data && spec.src_format != spec.dst_format) {
+    m.image_gradient.emplace(spec);
+    m.scratch = std::max(m.scratch, m.image_gradient->scratch_floats());
+  } else if (spec.backward_data) {
     const auto descriptor = make_descriptor_hinted<dnnl::convolution_backward_data>(
-        attr, forward, algorithm, diff_src, any, dst, stride, dilation, padding, padding);
+        attr, forward, algorithm, src, any, dst, stride, dilation, padding, padding);
     m.note(descriptor);
     m.backward_data = dnnl::convolution_backward_data(descriptor);
     m.scratch_data = unbound(m.scratchpad(descriptor.scratchpad_desc()));
-    m.diff_src = unbound(diff_src);
-    if (diff_src != src) {
-      m.diff_src_floats = static_cast<std::int64_t>(diff_src.get_size() / sizeof(float));
-      const auto floats =
-          static_cast<std::int64_t>(descriptor.scratchpad_desc().get_size() + 3) / 4;
-      m.scratch = std::max(m.scratch, floats + m.diff_src_floats);
-      m.diff_src_plain = unbound(src);
-      m.diff_src_reorder = dnnl::reorder(m.diff_src, m.diff_src_plain);
-    }
+    m.diff_src = unbound(src);
     m.weights_data = PreparedWeights(plain, descriptor.weights_desc());
   }
   if (spec.backward_weights) {
@@ -251,17 +244,13 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
                                 std::uint64_t weights_version, float* diff_src,
                                 float* scratch) try {
   Impl& m = *impl_;
+  if (m.image_gradient) return m.image_gradient->run(diff_dst, weights, diff_src, scratch);
   memory& prepared = keeps_weights() ? m.weights_data.wanted
                                      : m.weights_data.get(m.stream, weights, weights_version);
-  float* written = m.diff_src_floats > 0 ? scratch : diff_src;
-  scratch += m.diff_src_floats;
   m.backward_data.execute(m.stream, {{DNNL_ARG_DIFF_DST, m.with(m.diff_dst, diff_dst)},
                                      {DNNL_ARG_WEIGHTS, prepared},
-                                     {DNNL_ARG_DIFF_SRC, m.with(m.diff_src, written)},
+                                     {DNNL_ARG_DIFF_SRC, m.with(m.diff_src, diff_src)},
                                      {DNNL_ARG_SCRATCHPAD, m.with(m.scratch_data, scratch)}});
-  if (m.diff_src_floats == 0) return;
-  bind(m.diff_src_plain, diff_src);
-  m.diff_src_reorder.execute(m.stream, m.diff_src, m.diff_src_plain);
 } catch (const dnnl::error& error) {
   translate("convolution backward data", error);
 }
