@@ -27,10 +27,20 @@ inline __attribute__((always_inline)) void reduce(std::int64_t count, std::int64
   for (std::int64_t j = 0; j < lanes; ++j) sum[j] = partial[j];
 }
 
+template <int kLanes>
+[[gnu::always_inline]] inline void repeat(const float* values, float* wide) {
+  for (std::int64_t j = 0; j < kAccumulators; j += kLanes)
+    for (int k = 0; k < kLanes; ++k) wide[j + k] = values[k];
+}
+
 // Repeats a per-channel vector over the accumulators' width.
-inline __attribute__((always_inline)) void spread(const float* values, std::int64_t lanes,
-                                                  float* wide) {
-  for (std::int64_t j = 0; j < kAccumulators; ++j) wide[j] = values[j % lanes];
+void spread(const float* __restrict values, std::int64_t lanes, float* __restrict wide) {
+  if (lanes == 16)
+    repeat<16>(values, wide);
+  else if (lanes == 8)
+    repeat<8>(values, wide);
+  else
+    repeat<1>(values, wide);
 }
 
 void statistics(const float* x, std::int64_t area, std::int64_t lanes, float* sum, float* square) {
@@ -86,9 +96,11 @@ template <typename Body>
                                                   const Body& body) {
   constexpr std::int64_t kBlock = 4 * kAccumulators;
   float s[kBlock], t[kBlock], v[kBlock];
-  for (std::int64_t j = 0; j < kBlock; j += kAccumulators) {
-    spread(scale, lanes, s + j);
-    spread(shift, lanes, t + j);
+  spread(scale, lanes, s);
+  spread(shift, lanes, t);
+  for (std::int64_t j = kAccumulators; j < kBlock; ++j) {
+    s[j] = s[j - kAccumulators];
+    t[j] = t[j - kAccumulators];
   }
   const float floor = floor_of(before);
   const AffineParams p = before.affine;
@@ -122,20 +134,27 @@ void apply_add(const float* x, const float* residual, float* y, std::int64_t are
 AffineSums add_backward(const float* x, const float* residual, const float* dy, float* g,
                         std::int64_t area, std::int64_t lanes, const float* scale,
                         const float* shift, const Epilogue& before, const Epilogue& epilogue,
-                        Interval passes) {
+                        Interval passes, AffineSums* before_sums) {
   const float floor = floor_of(epilogue);
-  SumLanes sums;
-  for_each_block(x, area * lanes, lanes, scale, shift, before,
+  const bool learns = before_sums != nullptr && before.quantizes;
+  const Epilogue apart = learns ? Epilogue{.relu = before.relu} : before;
+  SumLanes first, second;
+  Slopes slopes;
+  for_each_block(x, area * lanes, lanes, scale, shift, apart,
                  [&](std::int64_t i, std::int64_t n, float* v) {
+                   if (learns) find_slopes(v, n, before.affine, slopes, v);
                    for (std::int64_t j = 0; j < n; ++j) v[j] += residual[i + j];
                    for (std::int64_t j = 0; j < n; ++j) {
                      const float gradient = dy[i + j];
                      g[i + j] = passes_one(v[j], passes) ? gradient : 0.0f;
                    }
+                   if (learns) add_to_lanes(slopes, g + i, n, first);
                    for (std::int64_t j = 0; j < n; ++j) v[j] = v[j] < floor ? floor : v[j];
-                   add_to_lanes(v, dy + i, n, epilogue.affine, sums);
+                   find_slopes(v, n, epilogue.affine, slopes, nullptr);
+                   add_to_lanes(slopes, dy + i, n, second);
                  });
-  return total(sums, epilogue.affine);
+  if (before_sums != nullptr) *before_sums = total(first, before.affine);
+  return total(second, epilogue.affine);
 }
 
 // The gradient behind the epilogue. What was written is computed again exactly as apply() did.

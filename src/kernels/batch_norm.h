@@ -26,7 +26,7 @@ struct BatchNormKernels {
   AffineSums (*add_backward)(const float* x, const float* residual, const float* dy, float* g,
                              std::int64_t area, std::int64_t lanes, const float* scale,
                              const float* shift, const Epilogue& before, const Epilogue& epilogue,
-                             Interval passes);
+                             Interval passes, AffineSums* before_sums);
   void (*gradient_sums)(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
                         const float* mean, const float* scale, const float* shift, Interval passes,
                         float* sum, float* product);

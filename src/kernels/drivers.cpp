@@ -137,7 +137,8 @@ void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormEx
       if (join->range_sums != nullptr)
         join->range_sums[at / plane] =
             k.add_backward(x + at, join->residual + at, gradient, g, extents.area, extents.lanes,
-                           scale + c, shift + c, epilogue, join->epilogue, join_interval);
+                           scale + c, shift + c, epilogue, join->epilogue, join_interval,
+                           range_sums == nullptr ? nullptr : range_sums + at / plane);
       else if (join->mask != nullptr)
         epilogue_kernels().masked(gradient, join->mask + at / plane * mask_bytes(plane), g, plane);
       else
@@ -146,7 +147,7 @@ void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormEx
     }
     k.gradient_sums(x + at, gradient, extents.area, extents.lanes, mean + c, scale + c, shift + c,
                     interval, sums + image + c, products + image + c);
-    if (range_sums != nullptr)
+    if (range_sums != nullptr && (join == nullptr || join->range_sums == nullptr))
       range_sums[at / plane] = k.range_sums(x + at, gradient, extents.area, extents.lanes,
                                             scale + c, shift + c, epilogue);
   });

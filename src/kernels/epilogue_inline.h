@@ -90,54 +90,80 @@ struct SumLanes {
 };
 
 // GCC leaves conversions to double inside such loops scalar, unless the types say "vector".
-using Floats4 [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
-using Doubles4 [[gnu::vector_size(32), gnu::aligned(8), gnu::may_alias]] = double;
+#ifdef __AVX512F__
+constexpr int kWide = 8;
+#else
+constexpr int kWide = 4;
+#endif
+using FloatsWide [[gnu::vector_size(kWide * 4), gnu::aligned(4), gnu::may_alias]] = float;
+using DoublesWide [[gnu::vector_size(kWide * 8), gnu::aligned(8), gnu::may_alias]] = double;
 
-[[gnu::always_inline]] inline void add_products(const float* a, const float* b, Doubles4& sum) {
-  sum += __builtin_convertvector(*reinterpret_cast<const Floats4*>(a), Doubles4) *
-         __builtin_convertvector(*reinterpret_cast<const Floats4*>(b), Doubles4);
+[[gnu::always_inline]] inline void add_products(const float* a, const float* b, DoublesWide& sum) {
+  sum += __builtin_convertvector(*reinterpret_cast<const FloatsWide*>(a), DoublesWide) *
+         __builtin_convertvector(*reinterpret_cast<const FloatsWide*>(b), DoublesWide);
 }
-[[gnu::always_inline]] inline void add_floats(const float* a, Doubles4& sum) {
-  sum += __builtin_convertvector(*reinterpret_cast<const Floats4*>(a), Doubles4);
+constexpr std::int64_t kSlopes = 256;
+
+/// What up to kSlopes numbers contribute to the gradients of scale and offset, each per unit of its
+/// own gradient: numbers inside the grid to that of the scale only.
+struct Slopes {
+  float scale[kSlopes], offset[kSlopes];
+  bool any_offset;
+};
+
+/// Writes the slopes of n numbers v, before quantization, and what becomes of them unless y is
+/// nullptr; y may be v.
+[[gnu::always_inline]] inline void find_slopes(const float* v, std::int64_t n, const AffineParams p,
+                                               Slopes& slopes, float* y) {
+  std::int32_t outside = 0;
+#pragma GCC ivdep
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float steps = affine_steps(v[j], p);
+    const float q = affine_unclamped(affine_round(steps), p);
+    const float clamped = affine_clamp(q, p);
+    const bool inside = (p.qmin <= q) & (q <= p.qmax);
+    outside += inside ? 0 : 1;
+    slopes.offset[j] = inside ? 0.0f : 1.0f;
+    slopes.scale[j] = (clamped + p.offset) - (inside ? steps : 0.0f);
+    if (y != nullptr) y[j] = affine_real(clamped, p);
+  }
+  slopes.any_offset = outside > 0;
 }
 
-/// Adds what `count` numbers v, before quantization, contribute; number i goes to lane i % 16.
-[[gnu::always_inline]] inline void add_to_lanes(const float* __restrict v,
-                                                const float* __restrict dy, std::int64_t count,
-                                                const AffineParams p, SumLanes& lanes) {
-  constexpr std::int64_t kBlock = 256;
-  float slope[kBlock], outside[kBlock];  // per unit of scale and offset
-  auto* scale = reinterpret_cast<Doubles4*>(lanes.scale);
-  auto* offset = reinterpret_cast<Doubles4*>(lanes.offset);
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    const std::int64_t n = count - begin < kBlock ? count - begin : kBlock;
-    for (std::int64_t j = 0; j < n; ++j) {
-      const float steps = affine_steps(v[begin + j], p), gradient = dy[begin + j];
-      const float q = affine_unclamped(affine_round(steps), p);
-      const bool inside = (p.qmin <= q) & (q <= p.qmax);
-      outside[j] = inside ? 0.0f : gradient;
-      slope[j] = (affine_clamp(q, p) + p.offset) - (inside ? steps : 0.0f);
-    }
-    const std::int64_t whole = n / kSumLanes * kSumLanes;
-    Doubles4 s0 = scale[0], s1 = scale[1], s2 = scale[2], s3 = scale[3];  // in registers
-    Doubles4 o0 = offset[0], o1 = offset[1], o2 = offset[2], o3 = offset[3];
-    for (std::int64_t j = 0; j < whole; j += kSumLanes) {
-      const float* g = dy + begin + j;
-      add_products(g, slope + j, s0);
-      add_products(g + 4, slope + j + 4, s1);
-      add_products(g + 8, slope + j + 8, s2);
-      add_products(g + 12, slope + j + 12, s3);
-      add_floats(outside + j, o0);
-      add_floats(outside + j + 4, o1);
-      add_floats(outside + j + 8, o2);
-      add_floats(outside + j + 12, o3);
-    }
-    scale[0] = s0, scale[1] = s1, scale[2] = s2, scale[3] = s3;
-    offset[0] = o0, offset[1] = o1, offset[2] = o2, offset[3] = o3;
-    for (std::int64_t j = whole; j < n; ++j) {
-      lanes.scale[j - whole] += static_cast<double>(dy[begin + j]) * static_cast<double>(slope[j]);
-      lanes.offset[j - whole] += static_cast<double>(outside[j]);
-    }
+/// Adds a * b of n numbers; number j goes to lane j % 16.
+[[gnu::always_inline]] inline void add_products(const float* a, const float* b, std::int64_t n,
+                                                double* lanes) {
+  constexpr int kParts = kSumLanes / kWide;
+  DoublesWide sums[kParts];  // in registers
+#pragma GCC unroll 4
+  for (int k = 0; k < kParts; ++k)
+    sums[k] = *reinterpret_cast<const DoublesWide*>(lanes + k * kWide);
+  const std::int64_t whole = n / kSumLanes * kSumLanes;
+  for (std::int64_t j = 0; j < whole; j += kSumLanes)
+#pragma GCC unroll 4
+    for (int k = 0; k < kParts; ++k) add_products(a + j + k * kWide, b + j + k * kWide, sums[k]);
+#pragma GCC unroll 4
+  for (int k = 0; k < kParts; ++k) *reinterpret_cast<DoublesWide*>(lanes + k * kWide) = sums[k];
+  for (std::int64_t j = whole; j < n; ++j)
+    lanes[j - whole] += static_cast<double>(a[j]) * static_cast<double>(b[j]);
+}
+
+/// Adds gradient times slope of n numbers.
+[[gnu::always_inline]] inline void add_to_lanes(const Slopes& slopes, const float* gradient,
+                                                std::int64_t n, SumLanes& lanes) {
+  add_products(gradient, slopes.scale, n, lanes.scale);
+  if (slopes.any_offset) add_products(gradient, slopes.offset, n, lanes.offset);
+}
+
+/// The same from `count` numbers v, before quantization.
+[[gnu::always_inline]] inline void add_to_lanes(const float* v, const float* gradient,
+                                                std::int64_t count, const AffineParams p,
+                                                SumLanes& lanes) {
+  Slopes slopes;
+  for (std::int64_t begin = 0; begin < count; begin += kSlopes) {
+    const std::int64_t n = count - begin < kSlopes ? count - begin : kSlopes;
+    find_slopes(v + begin, n, p, slopes, nullptr);
+    add_to_lanes(slopes, gradient + begin, n, lanes);
   }
 }
 
