@@ -138,6 +138,56 @@ TEST_CASE("a fused quantizer follows what it is told at run time") {
   CHECK(same());
 }
 
+TEST_CASE("backward reads quantized numbers back from their codes, as long as these fit bytes") {
+  for (const QuantScheme scheme :
+       {QuantScheme::post_training_tf, QuantScheme::training_range_learning_with_tf_init,
+        QuantScheme::training_lsq_with_tf_init})
+    for (const std::string batch_norms : {"kept", "folded"})
+      for (const int bits : {4, 8}) {
+        CAPTURE(to_string(scheme));
+        CAPTURE(batch_norms);
+        CAPTURE(bits);
+        Graph graph = network();
+        if (batch_norms == "folded") ptq::fold_all_batch_norms(graph);
+        QuantizationSimModel sim = simulate(graph, scheme, bits);
+        for (const bool fuse : {true, false}) {
+          Graph codes = sim.graph().clone(), floats = sim.graph().clone();
+          const StepResult a = train_step(codes, {.fuse = fuse}, 3),
+                           b = train_step(floats, {.memory = MemoryPolicy::keep_all, .fuse = fuse},
+                                          3);
+          CHECK(std::ranges::equal(a.logits.data(), b.logits.data()));
+          for (const auto& [name, gradient] : a.gradients) {
+            CAPTURE(name);
+            CHECK(std::ranges::equal(gradient.data(), b.gradients.at(name).data()));
+          }
+          CHECK(a.plan.find("from codes") != std::string::npos);
+          CHECK(b.plan.find("codes") == std::string::npos);
+        }
+      }
+}
+
+TEST_CASE("whether numbers are kept as codes follows what quantizers are told at run time") {
+  QuantizationSimModel sim = simulate(network(), QuantScheme::post_training_tf, 8);
+  const Tensor x = noise({3, 3, 7, 7}, 3);
+  Executor executor(sim.graph());
+  QuantizerHandle quantizer = sim.quantizer("one.relu2");
+  const auto kept_as_codes = [&] {
+    (void)executor.forward(x, Mode::train);
+    return to_string(executor.plan()).find("one.relu2.qdq to codes") != std::string::npos;
+  };
+  CHECK(kept_as_codes());
+  quantizer.disable();
+  CHECK_FALSE(kept_as_codes());
+  quantizer.enable();
+  CHECK(kept_as_codes());
+  quantizer.set_bitwidth(9);
+  CHECK_FALSE(kept_as_codes());
+  quantizer.set_bitwidth(8);
+  CHECK(kept_as_codes());
+  executor.watch({quantizer.name()});  // somebody else reads it, too
+  CHECK_FALSE(kept_as_codes());
+}
+
 TEST_CASE("in evaluation a convolution adds, but not to sums of codes") {
   Graph graph = network();
   ptq::fold_all_batch_norms(graph);

@@ -9,6 +9,7 @@
 #include "kernels/batch_norm.h"
 #include "kernels/epilogue.h"
 #include "kernels/histogram.h"
+#include "kernels/quantize.h"
 #include "rung/core/rng.h"
 #include "rung/quant/fake_quantize.h"
 
@@ -134,6 +135,26 @@ TEST_CASE("epilogues: every instruction set writes the specification's bits and 
         if (n > 3) continue;  // NaN: no sums
         CHECK(learned.scale == doctest::Approx(sums.scale[0]).epsilon(1e-9));
         CHECK(learned.offset == doctest::Approx(sums.offset[0]).epsilon(1e-9));
+      }
+}
+
+TEST_CASE("what a quantizer wrote comes back from bytes") {
+  for (const auto* k :
+       sets(kernels::baseline::quantize, kernels::avx2::quantize, kernels::avx512::quantize))
+    for (const kernels::AffineParams p : {kernels::AffineParams{0.013f, -100.0f, 0.0f, 255.0f},
+                                          {0.007f, 0.0f, -128.0f, 127.0f},
+                                          {0.02f, 0.0f, 0.0f, 255.0f},
+                                          {0.3f, -1.0f, 0.0f, 3.0f},
+                                          {1e-6f, -255.0f, 0.0f, 255.0f}})
+      for (std::int64_t n = 0; n <= 70; ++n) {
+        const std::vector<float> x = normal(n, 4);
+        std::vector<float> y(x.size()), back(x.size());
+        std::vector<std::uint8_t> codes(x.size() + 1, 0xaa);
+        k->forward(x.data(), y.data(), n, p);
+        k->pack(y.data(), codes.data(), n, p);
+        k->unpack(codes.data(), back.data(), n, p);
+        CHECK(y == back);
+        CHECK(codes.back() == 0xaa);
       }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <set>
 
 #include "backend/onednn.h"
 #include "core/format.h"
@@ -21,7 +22,10 @@ Plan::Plan(const Graph& graph, std::span<const Shape> input_shapes, Mode mode,
       input_shapes_(input_shapes.begin(), input_shapes.end()) {
   infer_shapes(graph);
   build_forward(graph, options, watched);
-  if (mode_ == Mode::train) build_backward();
+  if (mode_ == Mode::train) {
+    build_backward();
+    if (options.memory == MemoryPolicy::arena) keep_as_codes();
+  }
   find_lifetimes(options.memory);
   arena_floats_ = plan_memory(buffers_);
 }
@@ -48,7 +52,7 @@ void Plan::infer_shapes(const Graph& graph) {
       fail("[{} {}] {}", node->type(), node->name(), error.what());
     }
     if (node->op().has_constraint()) constrained_.push_back(node);
-    fusable_.emplace_back(&node->op(), node->op().can_be_fused());
+    treatments_.push_back({&node->op(), node->op().can_be_fused(), node->op().fits_byte()});
   }
   constrained_seen_.assign(constrained_.size(), 0);
 }
@@ -295,6 +299,74 @@ void Plan::build_backward() {
   }
 }
 
+// ---- what forward leaves for backward
+
+// Returns the buffers of the forward pass that a backward step reads.
+std::vector<int> Plan::needed(const Step& step) const {
+  std::vector<int> list;
+  if (step.kind != StepKind::backward) return list;
+  const Needs needs = compiled_[step.node].kernel->needs;
+  const auto add = [&](std::span<const int> buffers, std::uint32_t bits) {
+    for (std::size_t i = 0; i < buffers.size() && i < 32; ++i)
+      if ((bits >> i & 1) != 0 && buffers[i] >= 0) list.push_back(buffers[i]);
+  };
+  add(step.inputs, needs.input_bits);
+  add(step.outputs, needs.output_bits);
+  return list;
+}
+
+// Where a quantizer wrote what backward reads, keeps a byte per number instead of a float: it is
+// packed right behind its kernel, and unpacked into a buffer of its own before its first reader.
+void Plan::keep_as_codes() {
+  std::map<int, int> again;  // what backward reads instead of a buffer
+  std::map<int, Step> unpack;
+  std::set<int> fixed;  // what has other readers
+  for (const Buffer& buffer : buffers_) fixed.insert(buffer.alias);
+  for (const auto& [name, buffer] : watched_) fixed.insert(buffer);
+  std::set<int> read;
+  for (const Step& step : backward_)
+    for (const int buffer : needed(step)) read.insert(buffer);
+
+  std::vector<Step> forward;
+  for (Step& step : forward_) {
+    forward.push_back(std::move(step));
+    const Step& producer = forward.back();
+    if (producer.kind != StepKind::forward || !compiled_[producer.node].kernel->packs()) continue;
+    const int buffer = producer.outputs[0];
+    const Buffer original = buffers_[buffer];
+    if (!read.contains(buffer) || fixed.contains(buffer) || original.alias >= 0 ||
+        original.storage != Storage::arena)
+      continue;
+    const int codes =
+        new_buffer(original.name + " codes", Shape{(original.count + 3) / 4}, Format::plain);
+    again[buffer] = new_buffer(original.name, original.shape, original.format);
+    Step pack{.kind = StepKind::pack, .name = producer.name, .node = producer.node};
+    pack.inputs = {buffer};
+    pack.outputs = {codes};
+    Step back{.kind = StepKind::unpack, .name = producer.name, .node = producer.node};
+    back.inputs = {codes};
+    back.outputs = {again[buffer]};
+    unpack.emplace(buffer, std::move(back));
+    forward.push_back(std::move(pack));
+  }
+  forward_ = std::move(forward);
+
+  std::vector<Step> backward;
+  for (Step& step : backward_) {
+    for (const int buffer : needed(step))
+      if (const auto found = unpack.find(buffer); found != unpack.end()) {
+        backward.push_back(std::move(found->second));
+        unpack.erase(found);
+      }
+    if (step.kind == StepKind::backward)
+      for (std::vector<int>* list : {&step.inputs, &step.outputs})
+        for (int& buffer : *list)
+          if (const auto found = again.find(buffer); found != again.end()) buffer = found->second;
+    backward.push_back(std::move(step));
+  }
+  backward_ = std::move(backward);
+}
+
 // ---- lifetimes
 
 void Plan::find_lifetimes(MemoryPolicy policy) {
@@ -326,13 +398,7 @@ void Plan::find_lifetimes(MemoryPolicy policy) {
       for (const int buffer : step.outputs) use(buffer, i);
       continue;
     }
-    const Needs needs = compiled_[step.node].kernel->needs;
-    const auto kept = [&](std::span<const int> list, std::uint32_t bits) {
-      for (std::size_t k = 0; k < list.size() && k < 32; ++k)
-        if (bits >> k & 1) use(list[k], i);
-    };
-    kept(step.inputs, needs.input_bits);
-    kept(step.outputs, needs.output_bits);
+    for (const int buffer : needed(step)) use(buffer, i);
     for (const int buffer : step.output_grads) use(buffer, i);
     for (const int buffer : step.input_grads) use(buffer, i);
     use(step.workspace, i);

@@ -39,14 +39,14 @@ struct Buffer {
   std::shared_ptr<CodeScale> codes = {};  ///< set if it holds codes
 };
 
-enum class StepKind { forward, backward, reorder, sum, accumulate };
+enum class StepKind { forward, backward, reorder, sum, accumulate, pack, unpack };
 
 /// One entry of the forward or backward list.
 struct Step {
   StepKind kind = StepKind::forward;
   std::string name;
-  int node = -1;  ///< index into Plan::kernels for forward and backward
-  std::vector<int> inputs = {}, outputs = {};            ///< buffers; forward, reorder, sum
+  int node = -1;  ///< index into Plan::kernels; not for reorder, sum and accumulate
+  std::vector<int> inputs = {}, outputs = {};            ///< buffers
   std::vector<int> output_grads = {}, input_grads = {};  ///< backward; -1 = not wanted
   int workspace = -1, scratch = -1;
   Parameter* target = nullptr;   ///< accumulate: whose gradient
@@ -68,7 +68,7 @@ class Plan {
        const ExecutorOptions& options, std::span<const std::string> watched);
 
   std::uint64_t graph_version() const { return graph_version_; }
-  /// False if an op can be fused now, or no longer: a quantizer of another bitwidth.
+  /// False if an op can be treated otherwise now: a quantizer of another bitwidth.
   bool is_current() const;
   std::int64_t arena_floats() const { return arena_floats_; }
 
@@ -100,6 +100,8 @@ class Plan {
   void build_forward(const Graph& graph, const ExecutorOptions& options,
                      std::span<const std::string> watched);
   void build_backward();
+  void keep_as_codes();
+  std::vector<int> needed(const Step& step) const;
   void find_lifetimes(MemoryPolicy policy);
   int new_buffer(std::string name, const Shape& shape, Format format);
   int scratch_buffer(const std::string& name, std::int64_t floats);
@@ -131,7 +133,12 @@ class Plan {
   std::vector<const Value*> output_values_;
   std::map<std::string, int, std::less<>> watched_;
   std::vector<const Node*> constrained_;
-  std::vector<std::pair<const Op*, bool>> fusable_;  ///< Op::can_be_fused() of all ops
+  /// What is_current() looks at, as it was.
+  struct Treatment {
+    const Op* op;
+    bool fused, fits_byte;
+  };
+  std::vector<Treatment> treatments_;
   std::vector<std::uint64_t> constrained_seen_;
   std::uint64_t derived_version_ = 0;
   std::int64_t arena_floats_ = 0, unplanned_floats_ = 0;

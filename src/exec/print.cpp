@@ -40,6 +40,10 @@ std::string Plan::kernel_name(const Step& step) const {
       return "reorder";
     case StepKind::sum:
       return "sum";
+    case StepKind::pack:
+      return "to codes";
+    case StepKind::unpack:
+      return "from codes";
     case StepKind::accumulate:
       return "add to gradient";
   }

@@ -57,9 +57,9 @@ void Plan::bind(float* base) {
 }
 
 bool Plan::is_current() const {
-  return std::ranges::all_of(fusable_, [](const auto& op_and_fusable) {
-    return op_and_fusable.first->can_be_fused() == op_and_fusable.second;
-  });
+  return mode_ == Mode::eval || std::ranges::all_of(treatments_, [](const Treatment& t) {
+           return t.op->can_be_fused() == t.fused && t.op->fits_byte() == t.fits_byte;
+         });
 }
 
 // A parameter's tensor may have been replaced, and its version tells what is stale.
@@ -124,6 +124,14 @@ void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
         kernels::add(sum.data, step.input_views[i].data, sum.data, sum.count);
       return;
     }
+    case StepKind::pack:
+      compiled_[step.node].kernel->pack(step.input_views[0],
+                                        reinterpret_cast<std::uint8_t*>(step.output_views[0].data));
+      return;
+    case StepKind::unpack:
+      compiled_[step.node].kernel->unpack(
+          reinterpret_cast<const std::uint8_t*>(step.input_views[0].data), step.output_views[0]);
+      return;
     case StepKind::accumulate:
       step.target->add_grad(step.input_views[0].span());
       return;

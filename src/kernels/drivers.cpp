@@ -76,6 +76,18 @@ AffineSums add_backward(const float* a, const float* c, const float* dy, float* 
   return sums;
 }
 
+void pack(const float* y, std::uint8_t* codes, std::int64_t count, const AffineParams& params) {
+  const auto& k = quantize_kernels();
+  parallel_for(count, kChunk,
+               [&](std::int64_t b, std::int64_t e) { k.pack(y + b, codes + b, e - b, params); });
+}
+
+void unpack(const std::uint8_t* codes, float* y, std::int64_t count, const AffineParams& params) {
+  const auto& k = quantize_kernels();
+  parallel_for(count, kChunk,
+               [&](std::int64_t b, std::int64_t e) { k.unpack(codes + b, y + b, e - b, params); });
+}
+
 namespace {
 
 // Calls body(plane offset into x, channel offset within an image, image) for every plane.

@@ -44,6 +44,21 @@ void codes(const float* x, float* q, std::int64_t count, AffineParams p) {
   }
 }
 
+void pack(const float* __restrict y, std::uint8_t* __restrict codes, std::int64_t count,
+          AffineParams p) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float code = affine_unclamped(affine_round(affine_steps(y[i], p)), p) - p.qmin;
+    const float known = code == code ? code : 0.0f;  // NaN
+    codes[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(known));
+  }
+}
+
+void unpack(const std::uint8_t* __restrict codes, float* __restrict y, std::int64_t count,
+            AffineParams p) {
+  for (std::int64_t i = 0; i < count; ++i)
+    y[i] = affine_real(static_cast<float>(static_cast<std::int32_t>(codes[i])) + p.qmin, p);
+}
+
 void backward_data(const float* __restrict x, const float* __restrict dy, float* __restrict dx,
                    std::int64_t count, Interval passes) {
   for (std::int64_t i = 0; i < count; ++i) {
@@ -97,7 +112,7 @@ MinMax min_max(const float* x, std::int64_t count) {
 }  // namespace
 
 extern const QuantizeKernels quantize;
-const QuantizeKernels quantize{forward,  forward_stochastic, codes,
-                               backward, backward_data,      min_max};
+const QuantizeKernels quantize{forward, forward_stochastic, codes,         pack,
+                               unpack,  backward,           backward_data, min_max};
 
 }  // namespace rung::kernels::RUNG_ISA

@@ -31,6 +31,12 @@ class AddKernel final : public Kernel {
   }
   std::string name() const override { return "add" + epilogue_.suffix(); }
 
+  bool packs() const override { return epilogue_.packs(); }
+  void pack(const View& y, std::uint8_t* codes) const override { epilogue_.pack(y, codes); }
+  void unpack(const std::uint8_t* codes, const View& y) const override {
+    epilogue_.unpack(codes, y);
+  }
+
   void forward(const Io& io) override {
     const View& y = io.output(0);
     kernels::add(io.input(0).data, io.input(1).data, y.data, y.count, epilogue_.begin(io),

@@ -20,6 +20,11 @@ namespace rung {
 class BatchNormKernelBase : public Kernel {
  public:
   int gradient_is_output(std::size_t input) const override;
+  bool packs() const override { return epilogue_.packs(); }
+  void pack(const View& y, std::uint8_t* codes) const override { epilogue_.pack(y, codes); }
+  void unpack(const std::uint8_t* codes, const View& y) const override {
+    epilogue_.unpack(codes, y);
+  }
 
  protected:
   enum Input { kX, kWeight, kBias, kMean, kVariance };

@@ -82,6 +82,12 @@ class ConvKernel final : public Kernel {
     return convolution_->implementation() + (residual_ != 0 ? "+add" : "") + epilogue_.suffix();
   }
 
+  bool packs() const override { return epilogue_.packs(); }
+  void pack(const View& y, std::uint8_t* codes) const override { epilogue_.pack(y, codes); }
+  void unpack(const std::uint8_t* codes, const View& y) const override {
+    epilogue_.unpack(codes, y);
+  }
+
   void forward(const Io& io) override {
     convolution_->forward(io.input(0).data, io.input(1).data, io.input(1).version,
                           bias_floats_ > 0 ? io.input(2).data : nullptr,

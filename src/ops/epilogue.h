@@ -37,6 +37,10 @@ class Epilogue {
   void end(const View& y) const;
   /// Returns what begin() did: for the backward that belongs to it.
   const kernels::Epilogue& last() const { return epilogue_; }
+  /// True if the quantizer's output fits into bytes: as Kernel::packs() and the following.
+  bool packs() const { return quantizer_ != nullptr && quantizer_->fits_byte(); }
+  void pack(const View& y, std::uint8_t* codes) const { reading_.pack(y, codes); }
+  void unpack(const std::uint8_t* codes, const View& y) const { reading_.unpack(codes, y); }
   /// Writes the gradients of the quantizer's parameters, if wanted. `count` is the number of
   /// numbers, without padding.
   void write_gradients(const GradIo& io, kernels::AffineSums sums, std::int64_t count) const;

@@ -282,6 +282,10 @@ bool QuantizeDequantize::can_be_fused() const {
          !quantizer_->stochastic_rounding() && !recomputed_;
 }
 
+bool QuantizeDequantize::fits_byte() const {
+  return quantizes(*this) && quantizer_->any_order() && quantizer_->bitwidth() <= 8;
+}
+
 std::unique_ptr<Kernel> QuantizeDequantize::compile(const KernelContext& context) const {
   return std::make_unique<QuantizeDequantizeKernel>(*this, context);
 }

@@ -18,6 +18,11 @@ class QuantizeDequantizeKernel final : public Kernel {
   std::string name() const override;
   /// A user's quantizer may read a number after writing another.
   bool in_place() const override { return op_.quantizer().runs_fused(); }
+  bool packs() const override { return op_.fits_byte(); }
+  void pack(const View& y, std::uint8_t* codes) const override { reading_.pack(y, codes); }
+  void unpack(const std::uint8_t* codes, const View& y) const override {
+    reading_.unpack(codes, y);
+  }
   void forward(const Io& io) override;
   void backward(const GradIo& io) override;
 

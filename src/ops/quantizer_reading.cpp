@@ -38,4 +38,12 @@ kernels::AffineParams QuantizerReading::params(std::int64_t channel) const {
           static_cast<float>(encoding.grid.qmin), static_cast<float>(encoding.grid.qmax)};
 }
 
+void QuantizerReading::pack(const View& y, std::uint8_t* codes) const {
+  kernels::pack(y.data, codes, y.count, params());
+}
+
+void QuantizerReading::unpack(const std::uint8_t* codes, const View& y) const {
+  kernels::unpack(codes, y.data, y.count, params());
+}
+
 }  // namespace rung

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct QuantizerReading {
   /// Makes the encoding. Throws Error if zero is not on the grid: padded channels must stay zero.
   void read_encoding(const QuantizeDequantize& op);
   kernels::AffineParams params(std::int64_t channel = 0) const;
+  /// Writes a per-tensor quantizer's output as codes of a byte, and back (Kernel::pack).
+  void pack(const View& y, std::uint8_t* codes) const;
+  void unpack(const std::uint8_t* codes, const View& y) const;
   /// True if the kernels, which count in float, can tell the codes apart.
   bool exact_in_float() const { return encoding.bitwidth < kExactBitwidths; }
 

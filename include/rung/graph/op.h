@@ -178,6 +178,13 @@ class RUNG_API Kernel {
   /// True if the output written last may be the memory of input 0, when nobody else reads that.
   virtual bool in_place() const { return false; }
 
+  /// True if a quantizer writes output 0, of at most 256 different numbers: the plan may keep a
+  /// byte for each from forward to backward.
+  virtual bool packs() const { return false; }
+  /// Writes output 0 as codes, and the same numbers back (zero may change its sign).
+  virtual void pack(const View& /*y*/, std::uint8_t* /*codes*/) const {}
+  virtual void unpack(const std::uint8_t* /*codes*/, const View& /*y*/) const {}
+
   std::vector<Format> input_formats, output_formats;  ///< required and produced
   std::int64_t workspace = 0;                         ///< floats that live from forward to backward
   std::int64_t scratch_forward = 0;                   ///< floats that live during one call
@@ -209,6 +216,9 @@ class RUNG_API Op {
   /// True if the kernel before this one may compute it (a QuantizeDequantize of one scale). Plans
   /// are compiled again when it changes.
   virtual bool can_be_fused() const { return false; }
+  /// True if forward writes at most 256 different numbers as long as nobody changes the op (a
+  /// quantizer of up to 8 bits). Plans for training are compiled again when it changes.
+  virtual bool fits_byte() const { return false; }
   /// True if compile() honours KernelContext::takes_codes: y = sum of x * w, plus a bias.
   virtual bool can_take_codes() const { return false; }
   /// Returns how many scales the codes have that compile() can give (KernelContext::gives_codes):

@@ -96,6 +96,7 @@ class RUNG_API QuantizeDequantize final : public Op {
   bool has_constraint() const override { return true; }
   std::int64_t code_channels() const override;
   bool can_be_fused() const override;
+  bool fits_byte() const override;
   std::uint64_t state_version() const override;
 
  private:
