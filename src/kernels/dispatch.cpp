@@ -11,6 +11,7 @@
 #include "kernels/quantize.h"
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
+#include "kernels/winograd/kernels.h"
 
 namespace rung::kernels {
 namespace {
@@ -66,6 +67,9 @@ const QuantizeKernels& quantize_kernels() {
 }
 const ReorderKernels& reorder_kernels() {
   return select(baseline::reorder, avx2::reorder, avx512::reorder);
+}
+const WinogradKernels& winograd_table_kernels() {
+  return select(baseline::winograd_table, avx2::winograd_table, avx512::winograd_table);
 }
 
 }  // namespace rung::kernels

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+
+#include "rung/core/memory_format.h"
+
+namespace rung::kernels::winograd {
+
+/// A convolution of 3 x 3 pixels with stride 1 on tensors in a blocked format.
+struct Sizes {
+  std::int64_t images = 0, inputs = 0, outputs = 0;  ///< channels
+  std::int64_t height = 0, width = 0;                ///< of the input
+  std::int64_t padding = 0;                          ///< 0, 1 or 2
+  Format format = Format::blocked16;
+  std::int64_t out_height() const { return height + 2 * padding - 2; }
+  std::int64_t out_width() const { return width + 2 * padding - 2; }
+};
+
+/// Returns the sizes of the convolution that computes the gradient of this one's input: dy with the
+/// weights rotated.
+Sizes transposed(const Sizes& sizes);
+
+/// How a pass is cut into pieces that stay in the cache.
+struct Cut {
+  bool apart;             ///< each thread does whole groups of tiles by itself; else all share one
+  std::int64_t tiles;     ///< of a group
+  std::int64_t blocks;    ///< of output channels whose transformed weights are there at a time
+  std::int64_t workers;   ///< threads that it is cut for
+  std::int64_t scratch;   ///< floats
+};
+Cut cut_forward(const Sizes& sizes);
+Cut cut_weights(const Sizes& sizes);
+
+/// Winograd's convolution F(4x4, 3x3) and its gradients: four times fewer multiplications than the
+/// direct one, with errors of about 1e-6 to 1e-5 relative to the largest element. Weights are
+/// [outputs, inputs, 3, 3]. All give the same bits for any number of threads.
+///
+/// y = x * weights + bias + added, then relu; `bias` [outputs] and `added` may be nullptr. Rotated,
+/// weights are [inputs, outputs, 3, 3] of `sizes`, turned by 180 degrees.
+void forward(const Sizes& sizes, const Cut& cut, const float* x, const float* weights, bool rotated,
+             const float* bias, const float* added, bool relu, float* y, float* scratch);
+/// Overwrites the weights' gradient.
+void backward_weights(const Sizes& sizes, const Cut& cut, const float* x, const float* dy,
+                      float* gradient, float* scratch);
+
+}  // namespace rung::kernels::winograd

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/dispatch.h"
+
+namespace rung::kernels::winograd {
+
+// F(4x4, 3x3): a tile of 6 x 6 pixels makes 4 x 4 pixels of output.
+constexpr int kTile = 6, kOut = 4, kPoints = kTile * kTile;
+
+/// An image tensor in a blocked format, [images, blocks, height, width, lanes], and how tiles cover
+/// it: tile (y, x) starts `pad` pixels before (y * 4, x * 4). What is outside counts as zero.
+struct Image {
+  std::int64_t blocks, height, width;
+  std::int64_t tiles_y, tiles_x, pad;
+};
+
+/// A matrix per point: [points, rows, channels], or in panels [points, panels, rows, channels of the
+/// panel]. Rows are the tiles of a group, or the channels of the other side.
+struct Matrices {
+  float* data;
+  std::int64_t rows, blocks;  ///< blocks of channels
+  std::int64_t stride;        ///< floats from one point to the next
+};
+
+/// The widest panel of gemm's right side, in vectors.
+constexpr int kPanel = 4;
+
+/// Adds the product of one point to C, or writes it: c [m, n] = a [m, k] b [k, n]. b is in panels of
+/// up to kPanel vectors, each [k, width].
+struct Product {
+  std::int64_t m, n, k;
+  const float* a;
+  std::int64_t a_row, a_step;  ///< floats from one row to the next, and from one k to the next
+  const float* b;
+  float* c;
+  std::int64_t c_row;
+  bool adds;
+};
+
+/// What becomes of a convolution's output in the pass that writes it.
+struct Finish {
+  const float* bias = nullptr;   ///< of the first channel of a block; [lanes]
+  const float* added = nullptr;  ///< a tensor like the output
+  bool relu = false;
+};
+
+/// Loops for one block format. Tiles are numbered over all images, rows and columns; `first` is that
+/// of row 0. `block` is of the tensor, `slot` where it stands in the matrices.
+struct Kernels {
+  /// Writes B^T d B of rows begin .. end.
+  void (*input)(const float* x, const Image& image, std::int64_t block, std::int64_t first,
+                std::int64_t begin, std::int64_t end, const Matrices& v);
+  /// Writes the output A^T m A of rows begin .. end.
+  void (*output)(const Matrices& m, const Image& image, std::int64_t block, std::int64_t slot,
+                 std::int64_t first, std::int64_t begin, std::int64_t end, float* y,
+                 const Finish& finish);
+  /// Writes A dy A^T in panels: the transpose of output().
+  void (*output_gradient)(const float* dy, const Image& image, std::int64_t block,
+                          std::int64_t slot, std::int64_t first, std::int64_t begin,
+                          std::int64_t end, const Matrices& m);
+  /// Writes G g G^T in panels, of one block of outputs and the inputs begin .. end; rotated, of one
+  /// block of inputs and the outputs begin .. end. Weights are [outputs, inputs, 3, 3]; channels
+  /// that they do not have become zero.
+  void (*weights)(const float* weights, std::int64_t outputs, std::int64_t inputs, bool rotated,
+                  std::int64_t block, std::int64_t slot, std::int64_t begin, std::int64_t end,
+                  const Matrices& u);
+  /// Writes G^T du G of one block of outputs and the inputs begin .. end; du is not in panels.
+  void (*weights_gradient)(const Matrices& du, std::int64_t outputs, std::int64_t inputs,
+                           std::int64_t block, std::int64_t slot, std::int64_t begin,
+                           std::int64_t end, float* gradient);
+  void (*multiply)(const Product& product);
+};
+
+/// Kernels for blocks of 8 and of 16 channels.
+struct WinogradKernels {
+  Kernels lanes8, lanes16;
+};
+
+}  // namespace rung::kernels::winograd
+
+namespace rung::kernels {
+
+using winograd::WinogradKernels;
+RUNG_DECLARE_KERNELS(WinogradKernels, winograd_table);
+
+}  // namespace rung::kernels
