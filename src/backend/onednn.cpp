@@ -176,14 +176,14 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
       attr_forward, kind, algorithm, src, any, bias, dst, stride, dilation, padding, padding);
   Impl& m = *impl_;
   m.note(forward);
-  m.forward = dnnl::convolution_forward(forward);
+  if (spec.forward) m.forward = dnnl::convolution_forward(forward);
   m.src = unbound(src);
   m.dst = unbound(dst);
   m.diff_dst = unbound(dst);
   if (spec.bias) m.bias = unbound(bias), m.diff_bias = unbound(bias);
   if (spec.add) m.added = unbound(dst);
   m.scratch_forward = unbound(m.scratchpad(forward.scratchpad_desc()));
-  m.weights_forward = PreparedWeights(plain, forward.weights_desc());
+  if (spec.forward) m.weights_forward = PreparedWeights(plain, forward.weights_desc());
 
   // A first layer reads a row-major image, but no fast primitive writes the gradient of one.
   if (spec.backward_data && spec.src_format != spec.dst_format) {

@@ -24,7 +24,7 @@ struct ConvolutionSpec {
   std::int64_t groups = 1;
   bool bias = false, relu = false;
   bool add = false;  ///< another tensor, before relu
-  bool backward_data = false, backward_weights = false;
+  bool forward = true, backward_data = false, backward_weights = false;
   Format src_format = Format::plain, dst_format = Format::plain;
 };
 

@@ -93,6 +93,13 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
                          std::span<const std::string> watched) {
   const Format blocked =
       options.layout == LayoutPolicy::blocked ? backend::blocked_format() : Format::plain;
+  // Codes are to be those of whole numbers, also where a quantizer is only behind a convolution.
+  const bool quantized = std::ranges::any_of(
+      graph.nodes(), [](const Node* node) { return node->type() == "QuantizeDequantize"; });
+  const ConvAlgorithm algorithm =
+      options.conv_algorithm == ConvAlgorithm::automatic && mode_ == Mode::eval && quantized
+          ? ConvAlgorithm::direct
+          : options.conv_algorithm;
   std::map<const Value*, bool> differentiable;
   for (const Value* input : graph.inputs()) {
     inputs_.push_back(new_buffer(input->name(), shapes_.at(input), Format::plain));
@@ -152,6 +159,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
                                  .formats = formats,
                                  .blocked = blocked,
                                  .mode = mode_,
+                                 .conv_algorithm = algorithm,
                                  .wants = {compiled.wants.get(), in.size()},
                                  .fused_relu = node.relu,
                                  .fused_quantizer = op_of(node.quantizer),

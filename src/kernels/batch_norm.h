@@ -4,6 +4,8 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/epilogue.h"
+#include "rung/core/memory_format.h"
+#include "rung/core/shape.h"
 
 namespace rung::kernels {
 
@@ -42,6 +44,8 @@ RUNG_DECLARE_KERNELS(BatchNormKernels, batch_norm);
 /// squared distances from that image's mean.
 void batch_norm_statistics(const float* x, const BatchNormExtents& extents, float* sums,
                            float* squares);
+/// Writes the sum of every channel of x [N, C, H, W].
+void sum_channels(const float* x, const Shape& shape, Format format, float* sums);
 /// y = epilogue(v), v = x * scale + shift; scale and shift are [blocks * lanes].
 void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents, const float* scale,
                       const float* shift, const Epilogue& epilogue);

@@ -112,6 +112,19 @@ void batch_norm_statistics(const float* x, const BatchNormExtents& extents, floa
   });
 }
 
+void sum_channels(const float* x, const Shape& shape, Format format, float* sums) {
+  const auto lanes = static_cast<std::int64_t>(format);
+  const std::int64_t blocks = (shape[1] + lanes - 1) / lanes, row = blocks * lanes;
+  std::vector<float> parts(static_cast<std::size_t>(2 * shape[0] * row));
+  batch_norm_statistics(x, {shape[0], blocks, shape[2] * shape[3], lanes}, parts.data(),
+                        parts.data() + shape[0] * row);
+  for (std::int64_t c = 0; c < shape[1]; ++c) {
+    double sum = 0;
+    for (std::int64_t n = 0; n < shape[0]; ++n) sum += parts[static_cast<std::size_t>(n * row + c)];
+    sums[c] = static_cast<float>(sum);
+  }
+}
+
 void batch_norm_apply(const float* x, float* y, const BatchNormExtents& extents, const float* scale,
                       const float* shift, const Epilogue& epilogue) {
   const auto& k = batch_norm_kernels();

@@ -45,7 +45,8 @@ struct QuantizeKernels {
                              RandomStream random);
   /// Writes code + offset, as whole floats: y without its scale.
   void (*codes)(const float* x, float* q, std::int64_t count, AffineParams params);
-  /// Writes code - qmin of what forward() wrote, for grids of up to 8 bits (0 for NaN), and y again.
+  /// Writes code - qmin of what forward() wrote, for grids of up to 8 bits (0 for NaN), and y
+  /// again.
   void (*pack)(const float* y, std::uint8_t* codes, std::int64_t count, AffineParams params);
   void (*unpack)(const std::uint8_t* codes, float* y, std::int64_t count, AffineParams params);
   /// Writes dx, and returns the sums.

@@ -1,10 +1,14 @@
 #include <algorithm>
+#include <optional>
 
 #include "backend/onednn.h"
 #include "core/format.h"
+#include "kernels/batch_norm.h"
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
+#include "kernels/winograd/convolution.h"
 #include "ops/common.h"
+#include "ops/conv_algorithm.h"
 #include "ops/epilogue.h"
 #include "ops/exact.h"
 #include "rung/ops/ops.h"
@@ -36,42 +40,46 @@ class ConvKernel final : public Kernel {
     if (context.fused_add) residual_ = epilogue_.own_inputs() - 1;
     spec.add = residual_ != 0;
     spec.bias = epilogue_.own_inputs() - (spec.add ? 1 : 0) > 2;
-    spec.relu = context.fused_relu && !epilogue_.has_quantizer();
-    spec.backward_data = context.wants[0];
-    spec.backward_weights = context.wants[1] || (spec.bias && context.wants[2]);
+    spec.relu = relu_ = context.fused_relu && !epilogue_.has_quantizer();
+    spec.backward_data = wants_data_ = context.wants[0];
+    spec.backward_weights = wants_weights_ = context.wants[1] || (spec.bias && context.wants[2]);
     // Few input channels (an image) stay row-major: first-layer kernels read that directly.
     const Format blocked =
         blocks_fit(op, x[1], y[1], context.blocked) ? context.blocked : Format::plain;
     spec.dst_format = blocked;
     spec.src_format = x[1] <= 4 && op.groups == 1 ? Format::plain : blocked;
-    convolution_ = std::make_unique<backend::Convolution>(spec);
-    if (convolution_->is_reference() && blocked != Format::plain) {
-      spec.src_format = spec.dst_format = Format::plain;
-      convolution_ = std::make_unique<backend::Convolution>(spec);
+    if (spec.src_format != Format::plain && winograd_fits(op, w))
+      choose_winograd(spec, context.conv_algorithm);
+    if (spec.forward || spec.backward_data || spec.backward_weights) {
+      direct_ = std::make_unique<backend::Convolution>(spec);
+      if (direct_->is_reference() && blocked != Format::plain) {
+        spec.src_format = spec.dst_format = Format::plain;
+        direct_ = std::make_unique<backend::Convolution>(spec);
+      }
+      scratch_forward = scratch_backward = direct_->scratch_floats();
     }
     input_formats.assign(context.inputs.size(), Format::plain);
     input_formats[0] = spec.src_format;
     output_formats = {spec.dst_format};
     if (spec.add) input_formats[residual_] = spec.dst_format;
-    scratch_forward = convolution_->scratch_floats();
-    scratch_backward = scratch_forward;
-    const bool reads_weights = context.wants[0] && !convolution_->keeps_weights();
-    needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (reads_weights ? 0b10u : 0u),
+    if (forward_) scratch_forward = std::max(scratch_forward, forward_->cut.scratch);
+    for (const auto* pass : {&data_, &weights_})
+      if (*pass) scratch_backward = std::max(scratch_backward, (*pass)->cut.scratch);
+    const bool reads_weights = wants_data_ && (data_ || !direct_->keeps_weights());
+    needs = {.input_bits = (wants_weights_ ? 0b01u : 0u) | (reads_weights ? 0b10u : 0u),
              .output_bits = 0};
     weights_floats_ = w.numel();
     bias_floats_ = spec.bias ? y[1] : 0;
-    wants_weights_ = spec.backward_weights;
     if (wants_weights_) {
-      needs.input_bits |= 0b01u;
       if (!context.wants[1]) scratch_backward += weights_floats_;
       if (spec.bias && !context.wants[2]) scratch_backward += bias_floats_;
     }
     flops_forward = 2.0 * static_cast<double>(y.numel() * w[1] * w[2] * w[3]);
-    flops_backward = flops_forward * (context.wants[0] + wants_weights_);
-    if (!epilogue_.empty()) {  // dy masked, an extra tensor during backward
+    flops_backward = flops_forward * (wants_data_ + wants_weights_);
+    if (context.mode == Mode::train && !epilogue_.empty()) {
       masked_floats_ = kernels::padded_count(y, spec.dst_format);
       scratch_backward += masked_floats_;
-      if (epilogue_.has_quantizer())  // by a bit per number
+      if (epilogue_.has_quantizer())
         workspace = (kernels::mask_bytes(masked_floats_) + 3) / 4;
       else  // by y > 0
         needs.output_bits = 0b1;
@@ -79,7 +87,13 @@ class ConvKernel final : public Kernel {
   }
 
   std::string name() const override {
-    return convolution_->implementation() + (residual_ != 0 ? "+add" : "") + epilogue_.suffix();
+    const std::string direct = direct_ ? direct_->implementation() : "";
+    const std::string winograd = fmt::format("winograd:{}", kernels::isa_name());
+    const bool both = direct_ && (forward_ || data_ || weights_);
+    return (both       ? forward_ ? winograd + "/" + direct : direct + "/" + winograd
+            : forward_ ? winograd
+                       : direct) +
+           (residual_ != 0 ? "+add" : "") + epilogue_.suffix();
   }
 
   bool packs() const override { return epilogue_.packs(); }
@@ -89,12 +103,16 @@ class ConvKernel final : public Kernel {
   }
 
   void forward(const Io& io) override {
-    convolution_->forward(io.input(0).data, io.input(1).data, io.input(1).version,
-                          bias_floats_ > 0 ? io.input(2).data : nullptr,
-                          residual_ != 0 ? io.input(residual_).data : nullptr, io.output(0).data,
-                          io.scratch());
-    if (!epilogue_.has_quantizer()) return;
     const View& y = io.output(0);
+    const float* bias = bias_floats_ > 0 ? io.input(2).data : nullptr;
+    const float* added = residual_ != 0 ? io.input(residual_).data : nullptr;
+    if (forward_)
+      kernels::winograd::forward(forward_->sizes, forward_->cut, io.input(0).data, io.input(1).data,
+                                 false, bias, added, relu_, y.data, io.scratch());
+    else
+      direct_->forward(io.input(0).data, io.input(1).data, io.input(1).version, bias, added, y.data,
+                       io.scratch());
+    if (!epilogue_.has_quantizer()) return;
     kernels::finish(y.data, y.data, y.count, epilogue_.begin(io), mask(io.workspace()));
     epilogue_.end(y);
   }
@@ -121,20 +139,69 @@ class ConvKernel final : public Kernel {
       dw = io.wants(1) ? io.input_grad(1).data : take(weights_floats_);
       if (bias_floats_ > 0) db = io.wants(2) ? io.input_grad(2).data : take(bias_floats_);
     }
-    if (io.wants(0))
-      convolution_->backward_data(dy, io.input(1).data, io.input(1).version, io.input_grad(0).data,
-                                  scratch);
-    if (wants_weights_) convolution_->backward_weights(io.input(0).data, dy, dw, db, scratch);
+    if (io.wants(0)) {
+      if (data_)
+        kernels::winograd::forward(data_->sizes, data_->cut, dy, io.input(1).data, true, nullptr,
+                                   nullptr, false, io.input_grad(0).data, scratch);
+      else
+        direct_->backward_data(dy, io.input(1).data, io.input(1).version, io.input_grad(0).data,
+                               scratch);
+    }
+    if (!wants_weights_) return;
+    if (weights_) {
+      kernels::winograd::backward_weights(weights_->sizes, weights_->cut, io.input(0).data, dy, dw,
+                                          scratch);
+      if (db != nullptr) kernels::sum_channels(dy, *io.output(0).shape, output_formats[0], db);
+    } else {
+      direct_->backward_weights(io.input(0).data, dy, dw, db, scratch);
+    }
   }
 
  private:
+  /// One of the passes, done by Winograd's convolution.
+  struct Winograd {
+    kernels::winograd::Sizes sizes;
+    kernels::winograd::Cut cut;
+  };
+
   static std::uint8_t* mask(float* workspace) { return reinterpret_cast<std::uint8_t*>(workspace); }
 
-  std::unique_ptr<backend::Convolution> convolution_;
+  static bool winograd_fits(const Conv& op, const Shape& weight) {
+    return weight[2] == 3 && weight[3] == 3 && op.stride_h == 1 && op.stride_w == 1 &&
+           op.dilation_h == 1 && op.dilation_w == 1 && op.padding_h == op.padding_w &&
+           op.padding_h <= 1 && op.groups == 1;
+  }
+
+  // Takes the passes that Winograd's convolution does from the direct one.
+  void choose_winograd(backend::ConvolutionSpec& spec, ConvAlgorithm algorithm) {
+    if (algorithm == ConvAlgorithm::direct) return;
+    const kernels::winograd::Sizes sizes{.images = spec.src[0],
+                                         .inputs = spec.src[1],
+                                         .outputs = spec.dst[1],
+                                         .height = spec.src[2],
+                                         .width = spec.src[3],
+                                         .padding = spec.padding[0],
+                                         .format = spec.dst_format};
+    const auto choose = [&](ConvPass pass, bool& direct, const kernels::winograd::Sizes& of,
+                            const auto& cut, std::optional<Winograd>& chosen) {
+      if (!direct) return;
+      if (algorithm == ConvAlgorithm::automatic && !winograd_is_faster(pass, of)) return;
+      chosen = Winograd{of, cut(of)};
+      direct = false;
+    };
+    choose(ConvPass::forward, spec.forward, sizes, kernels::winograd::cut_forward, forward_);
+    choose(ConvPass::backward_data, spec.backward_data, kernels::winograd::transposed(sizes),
+           kernels::winograd::cut_forward, data_);
+    choose(ConvPass::backward_weights, spec.backward_weights, sizes, kernels::winograd::cut_weights,
+           weights_);
+  }
+
+  std::unique_ptr<backend::Convolution> direct_;  // nullptr if nothing is left for it
+  std::optional<Winograd> forward_, data_, weights_;
   Epilogue epilogue_;
   std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;
   std::size_t residual_ = 0;  // the input that a fused Add adds; 0: there is none
-  bool wants_weights_ = false;
+  bool wants_data_ = false, wants_weights_ = false, relu_ = false;
 };
 
 }  // namespace

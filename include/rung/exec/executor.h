@@ -22,6 +22,7 @@ enum class MemoryPolicy { arena, keep_all };
 struct ExecutorOptions {
   LayoutPolicy layout = LayoutPolicy::blocked;
   MemoryPolicy memory = MemoryPolicy::arena;
+  ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
   bool fuse = true;  ///< run Conv/BatchNormalization/Add + Relu as one kernel
   /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
   bool exact = true;

@@ -83,7 +83,8 @@ Cut cut_forward(const Sizes& s) {
     cut.tiles = std::max<std::int64_t>(1, std::min(fit, fair) / kRowsAtOnce) * kRowsAtOnce;
     cut.workers = std::min(cut.workers, divided_up(tiles, cut.tiles));
     cut.blocks = out_blocks;
-    cut.scratch = floats_of(in, out) + cut.workers * (floats_of(cut.tiles, in + out) + kPoints * 16);
+    cut.scratch =
+        floats_of(in, out) + cut.workers * (floats_of(cut.tiles, in + out) + kPoints * 16);
   } else {
     const std::int64_t fit = 4800 * kFloatsPerKiB / (kPoints * in * lanes);
     cut.blocks = std::clamp<std::int64_t>(fit / kPanel * kPanel, 1, out_blocks);
@@ -127,8 +128,9 @@ void forward(const Sizes& s, const Cut& cut, const float* x, const float* weight
     const std::int64_t groups = divided_up(tiles, cut.tiles);
     const std::int64_t grain = divided_up(groups, cut.workers);
     parallel_for(groups, grain, [&](std::int64_t begin, std::int64_t end) {
-      float* own = scratch + begin / grain * (floats_of(cut.tiles, inputs + out.blocks * lanes) +
-                                              kPoints * kFloatsPerKiB / 16);
+      float* own = scratch + begin / grain *
+                                 (floats_of(cut.tiles, inputs + out.blocks * lanes) +
+                                  kPoints * kFloatsPerKiB / 16);
       const Matrices v = take(own, cut.tiles, in.blocks, lanes);
       const Matrices m = take(own, cut.tiles, out.blocks, lanes);
       for (std::int64_t group = begin; group < end; ++group) {
@@ -171,9 +173,8 @@ Cut cut_weights(const Sizes& s) {
   const std::int64_t tiles = tiles_of(s);
   Cut cut{};
   const std::int64_t fit = 4800 * kFloatsPerKiB / (kPoints * in * lanes);
-  cut.blocks = fit >= out_blocks
-                   ? out_blocks
-                   : std::clamp<std::int64_t>(fit / kPanel * kPanel, 1, out_blocks);
+  cut.blocks = fit >= out_blocks ? out_blocks
+                                 : std::clamp<std::int64_t>(fit / kPanel * kPanel, 1, out_blocks);
   const std::int64_t width = cut.blocks * lanes;
   const std::int64_t group = 1500 * kFloatsPerKiB / (kPoints * (in + width));
   cut.tiles = std::min(tiles, std::max<std::int64_t>(1, group));

@@ -22,11 +22,11 @@ Sizes transposed(const Sizes& sizes);
 
 /// How a pass is cut into pieces that stay in the cache.
 struct Cut {
-  bool apart;             ///< each thread does whole groups of tiles by itself; else all share one
-  std::int64_t tiles;     ///< of a group
-  std::int64_t blocks;    ///< of output channels whose transformed weights are there at a time
-  std::int64_t workers;   ///< threads that it is cut for
-  std::int64_t scratch;   ///< floats
+  bool apart;            ///< each thread does whole groups of tiles by itself; else all share one
+  std::int64_t tiles;    ///< of a group
+  std::int64_t blocks;   ///< of output channels whose transformed weights are there at a time
+  std::int64_t workers;  ///< threads that it is cut for
+  std::int64_t scratch;  ///< floats
 };
 Cut cut_forward(const Sizes& sizes);
 Cut cut_weights(const Sizes& sizes);

@@ -16,8 +16,8 @@ struct Image {
   std::int64_t tiles_y, tiles_x, pad;
 };
 
-/// A matrix per point: [points, rows, channels], or in panels [points, panels, rows, channels of the
-/// panel]. Rows are the tiles of a group, or the channels of the other side.
+/// A matrix per point: [points, rows, channels], or in panels [points, panels, rows, channels of
+/// the panel]. Rows are the tiles of a group, or the channels of the other side.
 struct Matrices {
   float* data;
   std::int64_t rows, blocks;  ///< blocks of channels
@@ -27,8 +27,8 @@ struct Matrices {
 /// The widest panel of gemm's right side, in vectors.
 constexpr int kPanel = 4;
 
-/// Adds the product of one point to C, or writes it: c [m, n] = a [m, k] b [k, n]. b is in panels of
-/// up to kPanel vectors, each [k, width].
+/// Adds the product of one point to C, or writes it: c [m, n] = a [m, k] b [k, n]. b is in panels
+/// of up to kPanel vectors, each [k, width].
 struct Product {
   std::int64_t m, n, k;
   const float* a;
@@ -46,8 +46,8 @@ struct Finish {
   bool relu = false;
 };
 
-/// Loops for one block format. Tiles are numbered over all images, rows and columns; `first` is that
-/// of row 0. `block` is of the tensor, `slot` where it stands in the matrices.
+/// Loops for one block format. Tiles are numbered over all images, rows and columns; `first` is
+/// that of row 0. `block` is of the tensor, `slot` where it stands in the matrices.
 struct Kernels {
   /// Writes B^T d B of rows begin .. end.
   void (*input)(const float* x, const Image& image, std::int64_t block, std::int64_t first,

@@ -84,8 +84,8 @@ template <int L>
 void output(const Matrices& m, const Image& image, std::int64_t block, std::int64_t slot,
             std::int64_t first, std::int64_t begin, std::int64_t end, float* y,
             const Finish& finish) {
-  const Vector<L> bias = finish.bias != nullptr ? Vector<L>(finish.bias + block * L)
-                                                : Vector<L>(0.0f);
+  const Vector<L> bias =
+      finish.bias != nullptr ? Vector<L>(finish.bias + block * L) : Vector<L>(0.0f);
   const Vector<L> zero(0.0f);
   Walk walk(image, first + begin);
   for (std::int64_t row = begin; row < end; ++row, walk.next()) {

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "kernels/winograd/convolution.h"
+#include "rung/graph/op.h"
+
+namespace rung {
+
+/// The three passes of a convolution; each has an algorithm of its own.
+enum class ConvPass { forward, backward_data, backward_weights };
+
+/// Returns true if Winograd's convolution is faster than oneDNN's direct one for these sizes on
+/// this instruction set: a fixed rule, so that the same program gives the same bits. `sizes` are
+/// those of the pass itself (for backward_data the transposed ones). The rules come from
+/// `rung bench --tune`.
+bool winograd_is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes);
+
+}  // namespace rung
