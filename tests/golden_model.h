@@ -17,6 +17,13 @@ inline rung::Tensor tensor(const Tensor& source) {
   return rung::Tensor(rung::Shape(source.shape), std::span<const float>(source.floats));
 }
 
+/// Returns the algorithm that training runs in these suites: direct, or what the environment variable
+/// RUNG_TEST_CONV_ALGORITHM says.
+inline rung::ConvAlgorithm conv_algorithm() {
+  const char* name = std::getenv("RUNG_TEST_CONV_ALGORITHM");
+  return rung::parse_conv_algorithm(name != nullptr && *name != '\0' ? name : "direct");
+}
+
 /// Lists the names of the golden files in a folder that begin with `prefix`, sorted.
 inline std::vector<std::string> files(std::string_view folder, const std::string& prefix) {
   std::vector<std::string> names;

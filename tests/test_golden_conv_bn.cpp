@@ -166,6 +166,7 @@ void check_run(const nlohmann::json& run, golden::Report& report, golden::Floors
                            {.config_file = run.at("per_channel") ? "per_channel" : "default",
                             .batch_norms = BatchNormMode::fold_in_simulation});
   set_quantizers(sim, run.at("quantizers"), report);
+  sim.executor().set_conv_algorithm(golden::conv_algorithm());
   nn::Sgd sgd(sim.graph().parameters(),
               {.lr = run.at("sgd").at("lr"), .momentum = run.at("sgd").at("momentum")});
   const std::size_t frozen_from = run.at("frozen_from_step");

@@ -171,6 +171,7 @@ void check_qat(const SimRun& run, const golden::Tensors& data, golden::Report& r
   golden::calibrate(sim, run, data);
   freeze_bn_stats(sim.graph());  // "BatchNorm in eval mode" while everything else trains
   const Values before = values_before(sim, results);
+  sim.executor().set_conv_algorithm(golden::conv_algorithm());
   nn::Sgd sgd(sim.graph().parameters(), {.lr = 0.01, .momentum = 0.9});
   REQUIRE(run.qat_losses.size() == 4);
   for (std::size_t step = 0; step < run.qat_losses.size(); ++step) {

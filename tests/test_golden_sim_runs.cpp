@@ -126,6 +126,7 @@ Measures measure(const SimRun& run, const golden::Tensors& data, const Sabotage&
                                ? range_parameter(sim, name.substr(6))
                                : nullptr)
       start[name.substr(6)] = range->value().clone();
+  sim.executor().set_conv_algorithm(golden::conv_algorithm());
   nn::Sgd sgd(sim.graph().parameters(), {.lr = 0.01, .momentum = 0.9});
   for (std::size_t step = 0; step < run.qat_losses.size(); ++step) {
     const std::string index = std::to_string(step);

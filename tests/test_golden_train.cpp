@@ -47,7 +47,7 @@ void train(const nlohmann::json& run, const golden::Tensors& data, LayoutPolicy 
   CAPTURE(name);
   const golden::Tensors expected = golden::tensors("network/train_" + name + ".safetensors");
   Graph graph = golden::network("network/init.safetensors");
-  Executor executor(graph, {.layout = layout});
+  Executor executor(graph, {.layout = layout, .conv_algorithm = golden::conv_algorithm()});
   const auto& options = run.at("optimizer");
   for (const auto& [key, value] : options.items())
     REQUIRE_MESSAGE(

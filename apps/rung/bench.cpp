@@ -191,6 +191,7 @@ void add_bench(Program& program) {
   command.option("--param-bw N", bench.param_bw, "qat, calibrate: bits of weights", between(2, 32));
   command.option("--output-bw N", bench.output_bw, "qat, calibrate: bits of activations",
                  between(2, 32));
+  add_conv_option(command, bench.conv_algorithm);
   command.flag("--fold-bn", bench.fold_bn, "qat, infer, calibrate: fold batch norms first");
   command.flag("--alone", bench.alone, "qat: no float step in turn with it");
   command.flag("--per-op", options->per_op, "also print time and rate of every step");

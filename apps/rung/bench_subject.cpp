@@ -23,12 +23,18 @@ Graph quantizable_graph(const BenchOptions& options) {
   return graph;
 }
 
+ExecutorOptions executor_options(const BenchOptions& options) {
+  return {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
+          .profile = options.profile,
+          .seed = options.seed};
+}
+
 /// A graph and its own executor.
 class Model {
  public:
   Model(Graph graph, const BenchOptions& options)
       : graph_(std::make_unique<Graph>(std::move(graph))),
-        executor_(*graph_, {.profile = options.profile, .seed = options.seed}) {}
+        executor_(*graph_, executor_options(options)) {}
   Graph& graph() { return *graph_; }
   Executor& executor() { return executor_; }
 
@@ -91,7 +97,7 @@ class Qat final : public BenchSubject {
   Qat(const BenchOptions& options, const BenchData& data) : data_(data), sim_(make_sim(options)) {
     sim_.compute_encodings([&](Executor& executor) { (void)executor.forward(data_.images); });
     // What calibration prepared, above all weights in its layouts, is not part of a training step.
-    sim_.executor() = Executor(sim_.graph(), {.profile = options.profile, .seed = options.seed});
+    sim_.executor() = Executor(sim_.graph(), executor_options(options));
     sgd_.emplace(sim_.graph().parameters(), kSgd);
   }
   void step() override { train_step(executor(), *sgd_, data_); }

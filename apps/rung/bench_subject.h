@@ -13,7 +13,8 @@
 namespace rung::cli {
 
 struct BenchOptions {
-  std::string mode, model = "resnet20", scheme = "tf", config = "per_channel";
+  std::string mode, model = "resnet20", scheme = "tf", config = "per_channel",
+                    conv_algorithm = "auto";
   std::int64_t batch = 128, size = 32, channels = 3, classes = 10, steps = 9;
   int param_bw = 8, output_bw = 8;
   bool fold_bn = false;  ///< before quantizing or inference

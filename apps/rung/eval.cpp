@@ -17,7 +17,7 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data;
-  std::string model;
+  std::string model, conv_algorithm = "auto";
 };
 
 constexpr const char* kDetails =
@@ -34,7 +34,8 @@ void run(const Options& options) {
   const Data data(task_of(file, options.model), options.data, options.run);
   data.check_fits(file.graph);
   nn::DataLoader loader = data.test();
-  Executor executor(file.graph, {.seed = options.run.seed});
+  Executor executor(file.graph, {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
+                                 .seed = options.run.seed});
   const nn::Metrics metrics = test_model(executor, loader, "test");
   const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
   console.line(
@@ -57,6 +58,7 @@ void add_eval(Program& program) {
   command.argument("MODEL", options->model, "a model file, *.rung");
   command.option("--dataset NAME", options->data.dataset, "default: the one it was trained on");
   add_data_options(command, options->data);
+  add_conv_option(command, options->conv_algorithm);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

@@ -40,6 +40,11 @@ void add_run_options(Command& command, RunOptions& options) {
   command.option("--json FILE", options.json, "write the figures as JSON, - = standard output");
 }
 
+void add_conv_option(Command& command, std::string& algorithm) {
+  command.option("--conv-algorithm NAME", algorithm,
+                 "auto: the fastest by fixed rules; direct; winograd: wherever it is possible");
+}
+
 void add_data_options(Command& command, DataOptions& options) {
   command.option("--data DIR", options.dir, "folder of the dataset, default: see rung datasets");
   command.option("--test-images N", options.test_images, "use the first N test images, 0 = all",

@@ -18,6 +18,9 @@ struct RunOptions {
 };
 void add_run_options(Command& command, RunOptions& options);
 
+/// Adds --conv-algorithm: auto, direct or winograd.
+void add_conv_option(Command& command, std::string& algorithm);
+
 /// Which images, and how many at a time.
 struct DataOptions {
   std::string dataset = {};  ///< empty: the one that the model file names

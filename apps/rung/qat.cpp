@@ -30,6 +30,7 @@ struct Options {
   // AIMET's recipe for quantization-aware training.
   Recipe recipe{.epochs = 15, .weight_decay = 1e-4, .schedule = "step", .step_size = 5};
   std::optional<double> lr, lr_encodings;
+  std::string conv_algorithm = "auto";
   std::optional<int> freeze_bn_after;
   std::string model, out;
 };
@@ -72,6 +73,7 @@ void run(const Options& options) {
   data.check_fits(file.graph);
   QuantizationSimModel sim = load_checkpoint(std::move(file), options.model);
   sim.executor().set_seed(options.run.seed);
+  sim.executor().set_conv_algorithm(parse_conv_algorithm(options.conv_algorithm));
 
   const double lr =
       options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
@@ -122,6 +124,7 @@ void add_qat(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
+  add_conv_option(command, options->conv_algorithm);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

@@ -18,6 +18,7 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data{.dataset = "fashion-mnist"};
+  std::string conv_algorithm = "auto";
   Recipe recipe;
   double lr = 0.1;
   std::string model, init, out;
@@ -58,7 +59,8 @@ void run(const Options& options) {
                            options.model, task.dataset, train.dataset().size(),
                            test.dataset().size(), options.recipe.epochs, options.run.seed));
 
-  Executor executor(graph, {.seed = options.run.seed});
+  Executor executor(graph, {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
+                            .seed = options.run.seed});
   const auto optimizer = make_optimizer(
       options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
   Report report;
@@ -85,6 +87,7 @@ void add_train(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
+  add_conv_option(command, options->conv_algorithm);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

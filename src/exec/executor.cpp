@@ -33,6 +33,12 @@ struct Executor::Impl {
   bool can_backward = false;
   std::uint64_t steps = 0;
 
+  void forget_plans() {
+    plans.clear();
+    last = nullptr;
+    can_backward = false;
+  }
+
   Plan& find(std::span<const Shape> shapes, Mode mode) {
     const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, thread_count()};
     const auto found = std::ranges::find(plans, key, &Entry::key);
@@ -112,9 +118,7 @@ void Executor::backward(const Tensor& output_gradient) { backward(std::span(&out
 void Executor::watch(std::vector<std::string> names) {
   for (const std::string& name : names) impl_->graph->value(name);  // throws if there is none
   impl_->watched = std::move(names);
-  impl_->plans.clear();
-  impl_->last = nullptr;
-  impl_->can_backward = false;
+  impl_->forget_plans();
 }
 
 Tensor Executor::value(std::string_view name) const {
@@ -136,6 +140,12 @@ const Plan& Executor::plan() const {
 }
 
 void Executor::set_seed(std::uint64_t seed) { impl_->options.seed = seed; }
+void Executor::set_conv_algorithm(ConvAlgorithm algorithm) {
+  if (algorithm == impl_->options.conv_algorithm) return;
+  impl_->options.conv_algorithm = algorithm;
+  impl_->forget_plans();
+}
+
 std::uint64_t Executor::step_count() const { return impl_->steps; }
 void Executor::set_step_count(std::uint64_t steps) { impl_->steps = steps; }
 

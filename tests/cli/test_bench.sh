@@ -23,5 +23,11 @@ works "bench with its tables" bench train $small --per-op --memory
 check "bench --per-op: has rates" stdout_has "GFLOP/s"
 check "bench --per-op: fuses batch norm, addition and relu" stdout_has "bn+add+relu"
 check "bench --memory: names the peak" stdout_has "most memory in use"
+# shellcheck disable=SC2086
+works "bench with Winograd" bench train $small --per-op --conv-algorithm winograd
+check "bench --conv-algorithm winograd: runs it" stdout_has "winograd:"
+# shellcheck disable=SC2086
+works "bench without Winograd" bench train $small --per-op --conv-algorithm direct --json bench.json
+refuses "bench of an unknown algorithm" "direct" bench train --conv-algorithm fft
 refuses "bench of an unknown mode" "calibrate" bench fly
 refuses "bench of an unknown scheme" "tf_enhanced" bench qat --scheme best

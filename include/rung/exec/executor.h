@@ -62,6 +62,8 @@ class RUNG_API Executor {
   const Plan& plan() const;
   /// Sets ExecutorOptions::seed, from the next forward on.
   void set_seed(std::uint64_t seed);
+  /// Sets ExecutorOptions::conv_algorithm; plans are compiled again.
+  void set_conv_algorithm(ConvAlgorithm algorithm);
   /// The state of the random generator behind dropout: for bit-identical resumption.
   std::uint64_t step_count() const;
   void set_step_count(std::uint64_t steps);

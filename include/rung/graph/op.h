@@ -139,6 +139,9 @@ class GradIo {
 /// fewer multiplications. `automatic`: the faster one by fixed rules; direct in evaluation if there
 /// are quantizers, whose codes are to equal those of integer hardware.
 enum class ConvAlgorithm { automatic, direct, winograd };
+RUNG_API std::string_view to_string(ConvAlgorithm algorithm);
+/// Throws Error unless the name is auto, direct or winograd.
+RUNG_API ConvAlgorithm parse_conv_algorithm(std::string_view name);
 
 /// What a plan tells an op when it compiles it.
 struct KernelContext {
