@@ -70,158 +70,268 @@ Sizes transposed(const Sizes& sizes) {
   return result;
 }
 
+namespace {
+
+constexpr std::int64_t kManyChannels = 160;  // of both sides: transformed weights fit the L2 cache
+constexpr std::int64_t kDeepChannels = 64;   // of a chunk and of a slice
+
+bool is_deep(std::int64_t in, std::int64_t out) { return in * out > kManyChannels * kManyChannels; }
+
+std::int64_t rounded_down(std::int64_t a, std::int64_t b) { return std::max(b, a / b * b); }
+
+// What one pass works on.
+struct Pass {
+  explicit Pass(const Sizes& s)
+      : k(kernels_of(s)),
+        in(input_image(s)),
+        out(output_image(s)),
+        lanes(lanes_of(s)),
+        inputs(in.blocks * lanes),
+        outputs(out.blocks * lanes),
+        tiles(tiles_of(s)) {}
+  const Kernels& k;
+  Image in, out;
+  std::int64_t lanes, inputs, outputs;  // channels, whole blocks
+  std::int64_t tiles;
+};
+
+// m = v u, or m += v u, for every point; `inputs` channels of v.
+void multiply_tiles(const Pass& p, const Matrices& v, const Matrices& u, const Matrices& m,
+                    std::int64_t rows, bool adds) {
+  for (std::int64_t point = 0; point < kPoints; ++point)
+    p.k.multiply({.m = rows,
+                  .n = m.blocks * p.lanes,
+                  .k = v.blocks * p.lanes,
+                  .a = v.data + point * v.stride,
+                  .a_row = v.blocks * p.lanes,
+                  .a_step = 1,
+                  .b = u.data + point * u.stride,
+                  .c = m.data + point * m.stride,
+                  .c_row = m.blocks * p.lanes,
+                  .adds = adds});
+}
+
+// du = v^T m, or du += v^T m, for every point; `rows` tiles.
+void multiply_channels(const Pass& p, const Matrices& v, const Matrices& m, const Matrices& du,
+                       std::int64_t rows, bool adds) {
+  for (std::int64_t point = 0; point < kPoints; ++point)
+    p.k.multiply({.m = v.blocks * p.lanes,
+                  .n = m.blocks * p.lanes,
+                  .k = rows,
+                  .a = v.data + point * v.stride,
+                  .a_row = 1,
+                  .a_step = v.blocks * p.lanes,
+                  .b = m.data + point * m.stride,
+                  .c = du.data + point * du.stride,
+                  .c_row = m.blocks * p.lanes,
+                  .adds = adds});
+}
+
+// Calls body(item, scratch of its worker) for every item, on all threads.
+template <typename Body>
+void for_items(std::int64_t items, std::int64_t workers, float* scratch, std::int64_t each,
+               const Body& body) {
+  const std::int64_t grain = divided_up(items, workers);
+  parallel_for(items, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t item = begin; item < end; ++item) body(item, scratch + begin / grain * each);
+  });
+}
+
+}  // namespace
+
 Cut cut_forward(const Sizes& s) {
-  const std::int64_t lanes = lanes_of(s), out_blocks = blocks_of(s, s.outputs);
-  const std::int64_t in = blocks_of(s, s.inputs) * lanes, out = out_blocks * lanes;
-  const std::int64_t tiles = tiles_of(s);
+  const Pass p(s);
   Cut cut{};
-  cut.workers = thread_count();
-  cut.apart = in * out <= 260 * 260;
-  if (cut.apart) {
-    const std::int64_t fit = 256 * kFloatsPerKiB / (kPoints * (in + out));  // in the L2 cache
-    const std::int64_t fair = divided_up(tiles, cut.workers);
-    cut.tiles = std::max<std::int64_t>(1, std::min(fit, fair) / kRowsAtOnce) * kRowsAtOnce;
-    cut.workers = std::min(cut.workers, divided_up(tiles, cut.tiles));
-    cut.blocks = out_blocks;
-    cut.scratch =
-        floats_of(in, out) + cut.workers * (floats_of(cut.tiles, in + out) + kPoints * 16);
+  cut.deep = is_deep(p.inputs, p.outputs);
+  cut.parts = 1;
+  if (cut.deep) {
+    const std::int64_t channels = std::min(kDeepChannels, p.inputs);
+    const std::int64_t width = std::min(kDeepChannels, p.outputs);
+    cut.tiles = std::min<std::int64_t>(p.tiles, 256);
+    cut.workers = std::min<std::int64_t>(thread_count(), divided_up(p.outputs, width));
+    cut.scratch = cut.workers * (floats_of(channels, width) + floats_of(cut.tiles, channels) +
+                                 floats_of(cut.tiles, width));
   } else {
-    const std::int64_t fit = 4800 * kFloatsPerKiB / (kPoints * in * lanes);
-    cut.blocks = std::clamp<std::int64_t>(fit / kPanel * kPanel, 1, out_blocks);
-    const std::int64_t width = cut.blocks * lanes;
-    const std::int64_t group = 8000 * kFloatsPerKiB / (kPoints * (in + width));
-    cut.tiles = std::min(tiles, std::max<std::int64_t>(1, group / kRowsAtOnce) * kRowsAtOnce);
-    cut.scratch = floats_of(in, width) + floats_of(cut.tiles, in) + floats_of(cut.tiles, width);
+    const std::int64_t fit = 256 * kFloatsPerKiB / (kPoints * (p.inputs + p.outputs));
+    const std::int64_t fair = divided_up(p.tiles, thread_count());
+    cut.tiles = rounded_down(std::min(fit, fair), kRowsAtOnce);
+    cut.workers = std::min<std::int64_t>(thread_count(), divided_up(p.tiles, cut.tiles));
+    cut.scratch = floats_of(p.inputs, p.outputs) +
+                  cut.workers * (floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs));
   }
   return cut;
 }
+
+namespace {
+
+// Transformed weights are shared; each thread does groups of tiles by itself.
+void forward_by_tiles(const Sizes& s, const Cut& cut, const float* x, const float* weights,
+                      bool rotated, const Finish& finish, float* y, float* scratch) {
+  const Pass p(s);
+  const Matrices u = take(scratch, p.inputs, p.out.blocks, p.lanes);
+  for_rows(p.out.blocks, p.inputs, 64, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
+    p.k.weights(weights, rotated ? s.inputs : s.outputs, rotated ? s.outputs : s.inputs, rotated, b,
+                b, 0, begin, end, u);
+  });
+  const std::int64_t each = floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs);
+  for_items(divided_up(p.tiles, cut.tiles), cut.workers, scratch, each,
+            [&](std::int64_t group, float* own) {
+              const Matrices v = take(own, cut.tiles, p.in.blocks, p.lanes);
+              const Matrices m = take(own, cut.tiles, p.out.blocks, p.lanes);
+              const std::int64_t first = group * cut.tiles;
+              const std::int64_t rows = std::min(cut.tiles, p.tiles - first);
+              for (std::int64_t b = 0; b < p.in.blocks; ++b)
+                p.k.input(x, p.in, b, b, first, 0, rows, v);
+              multiply_tiles(p, v, u, m, rows, false);
+              for (std::int64_t b = 0; b < p.out.blocks; ++b)
+                p.k.output(m, p.out, b, b, first, 0, rows, y, finish);
+            });
+}
+
+// Each thread makes some output channels, adding up slice by slice of the input channels, whose
+// weights it transforms by itself.
+void forward_deep(const Sizes& s, const Cut& cut, const float* x, const float* weights,
+                  bool rotated, const Finish& finish, float* y, float* scratch) {
+  const Pass p(s);
+  const std::int64_t slice = std::min(kDeepChannels / p.lanes, p.in.blocks);
+  const std::int64_t chunk = std::min(kDeepChannels / p.lanes, p.out.blocks);
+  const std::int64_t each = cut.scratch / cut.workers;
+  for_items(divided_up(p.out.blocks, chunk), cut.workers, scratch, each,
+            [&](std::int64_t item, float* own) {
+              const std::int64_t out = item * chunk, width = std::min(chunk, p.out.blocks - out);
+              for (std::int64_t first = 0; first < p.tiles; first += cut.tiles) {
+                const std::int64_t rows = std::min(cut.tiles, p.tiles - first);
+                float* rest = own;
+                const Matrices m = take(rest, rows, width, p.lanes);
+                for (std::int64_t in = 0; in < p.in.blocks; in += slice) {
+                  const std::int64_t depth = std::min(slice, p.in.blocks - in);
+                  float* after = rest;
+                  const Matrices v = take(after, rows, depth, p.lanes);
+                  const Matrices u = take(after, depth * p.lanes, width, p.lanes);
+                  for (std::int64_t b = 0; b < depth; ++b)
+                    p.k.input(x, p.in, in + b, b, first, 0, rows, v);
+                  for (std::int64_t b = 0; b < width; ++b)
+                    p.k.weights(weights, rotated ? s.inputs : s.outputs,
+                                rotated ? s.outputs : s.inputs, rotated, out + b, b, in * p.lanes,
+                                0, depth * p.lanes, u);
+                  multiply_tiles(p, v, u, m, rows, in > 0);
+                }
+                for (std::int64_t b = 0; b < width; ++b)
+                  p.k.output(m, p.out, out + b, b, first, 0, rows, y, finish);
+              }
+            });
+}
+
+}  // namespace
 
 void forward(const Sizes& s, const Cut& cut, const float* x, const float* weights, bool rotated,
              const float* bias, const float* added, bool relu, float* y, float* scratch) {
-  const Kernels& k = kernels_of(s);
-  const std::int64_t lanes = lanes_of(s), tiles = tiles_of(s);
-  const Image in = input_image(s), out = output_image(s);
-  const std::int64_t inputs = in.blocks * lanes;
   const Finish finish{bias, added, relu};
-  const auto transform_weights = [&](std::int64_t block, std::int64_t count, const Matrices& u) {
-    for_rows(count, inputs, 64, [&](std::int64_t slot, std::int64_t begin, std::int64_t end) {
-      k.weights(weights, rotated ? s.inputs : s.outputs, rotated ? s.outputs : s.inputs, rotated,
-                block + slot, slot, begin, end, u);
-    });
-  };
-  const auto multiply = [&](const Matrices& v, const Matrices& u, const Matrices& m,
-                            std::int64_t rows, std::int64_t point) {
-    k.multiply({.m = rows,
-                .n = m.blocks * lanes,
-                .k = inputs,
-                .a = v.data + point * v.stride,
-                .a_row = inputs,
-                .a_step = 1,
-                .b = u.data + point * u.stride,
-                .c = m.data + point * m.stride,
-                .c_row = m.blocks * lanes,
-                .adds = false});
-  };
-  if (cut.apart) {
-    const Matrices u = take(scratch, inputs, out.blocks, lanes);
-    transform_weights(0, out.blocks, u);
-    const std::int64_t groups = divided_up(tiles, cut.tiles);
-    const std::int64_t grain = divided_up(groups, cut.workers);
-    parallel_for(groups, grain, [&](std::int64_t begin, std::int64_t end) {
-      float* own = scratch + begin / grain *
-                                 (floats_of(cut.tiles, inputs + out.blocks * lanes) +
-                                  kPoints * kFloatsPerKiB / 16);
-      const Matrices v = take(own, cut.tiles, in.blocks, lanes);
-      const Matrices m = take(own, cut.tiles, out.blocks, lanes);
-      for (std::int64_t group = begin; group < end; ++group) {
-        const std::int64_t first = group * cut.tiles, rows = std::min(cut.tiles, tiles - first);
-        for (std::int64_t block = 0; block < in.blocks; ++block)
-          k.input(x, in, block, first, 0, rows, v);
-        for (std::int64_t point = 0; point < kPoints; ++point) multiply(v, u, m, rows, point);
-        for (std::int64_t block = 0; block < out.blocks; ++block)
-          k.output(m, out, block, block, first, 0, rows, y, finish);
-      }
-    });
-    return;
-  }
-  const Matrices v = take(scratch, cut.tiles, in.blocks, lanes);
-  for (std::int64_t block = 0; block < out.blocks; block += cut.blocks) {
-    const std::int64_t count = std::min(cut.blocks, out.blocks - block);
-    float* rest = scratch;
-    const Matrices u = take(rest, inputs, count, lanes);
-    const Matrices m = take(rest, cut.tiles, count, lanes);
-    transform_weights(block, count, u);
-    for (std::int64_t first = 0; first < tiles; first += cut.tiles) {
-      const std::int64_t rows = std::min(cut.tiles, tiles - first);
-      if (block == 0 || tiles > cut.tiles)
-        for_rows(in.blocks, rows, 16, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
-          k.input(x, in, b, first, begin, end, v);
-        });
-      parallel_for(kPoints, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t point = begin; point < end; ++point) multiply(v, u, m, rows, point);
-      });
-      for_rows(count, rows, 16, [&](std::int64_t slot, std::int64_t begin, std::int64_t end) {
-        k.output(m, out, block + slot, slot, first, begin, end, y, finish);
-      });
-    }
-  }
+  const auto pass = cut.deep ? forward_deep : forward_by_tiles;
+  pass(s, cut, x, weights, rotated, finish, y, scratch);
 }
 
 Cut cut_weights(const Sizes& s) {
-  const std::int64_t lanes = lanes_of(s), out_blocks = blocks_of(s, s.outputs);
-  const std::int64_t in = blocks_of(s, s.inputs) * lanes;
-  const std::int64_t tiles = tiles_of(s);
+  const Pass p(s);
   Cut cut{};
-  const std::int64_t fit = 4800 * kFloatsPerKiB / (kPoints * in * lanes);
-  cut.blocks = fit >= out_blocks ? out_blocks
-                                 : std::clamp<std::int64_t>(fit / kPanel * kPanel, 1, out_blocks);
-  const std::int64_t width = cut.blocks * lanes;
-  const std::int64_t group = 1500 * kFloatsPerKiB / (kPoints * (in + width));
-  cut.tiles = std::min(tiles, std::max<std::int64_t>(1, group));
-  cut.scratch = floats_of(in, width) + floats_of(cut.tiles, in) + floats_of(cut.tiles, width);
+  cut.deep = is_deep(p.inputs, p.outputs);
+  if (cut.deep) {
+    const std::int64_t channels = std::min(kDeepChannels, p.inputs);
+    const std::int64_t width = std::min(kDeepChannels, p.outputs);
+    cut.parts = 1;
+    cut.tiles = std::min<std::int64_t>(p.tiles, 256);
+    cut.workers = std::min<std::int64_t>(thread_count(), divided_up(p.outputs, width));
+    cut.scratch = cut.workers * (floats_of(channels, width) + floats_of(cut.tiles, channels) +
+                                 floats_of(cut.tiles, width));
+  } else {
+    // The number of parts must not depend on that of threads, or sums would.
+    const std::int64_t sums = floats_of(p.inputs, p.outputs);
+    const std::int64_t fit = 384 * kFloatsPerKiB / (kPoints * (p.inputs + p.outputs));
+    cut.parts = std::clamp<std::int64_t>(4800 * kFloatsPerKiB / sums, 2, 8);
+    cut.parts = std::min(cut.parts, divided_up(p.tiles, 128));
+    cut.tiles = std::min(divided_up(p.tiles, cut.parts), rounded_down(fit, 4));
+    cut.workers = std::min<std::int64_t>(thread_count(), cut.parts);
+    cut.scratch = cut.parts * sums +
+                  cut.workers * (floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs));
+  }
   return cut;
 }
 
+namespace {
+
+// Each part of the tiles has sums of its own, which are added up at the end.
+void weights_by_tiles(const Sizes& s, const Cut& cut, const float* x, const float* dy,
+                      float* gradient, float* scratch) {
+  const Pass p(s);
+  const std::int64_t sums = floats_of(p.inputs, p.outputs);
+  const std::int64_t length = divided_up(p.tiles, cut.parts);
+  float* all = scratch;
+  for_items(cut.parts, cut.workers, scratch + cut.parts * sums,
+            floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs),
+            [&](std::int64_t part, float* own) {
+              float* at = all + part * sums;
+              const Matrices du = take(at, p.inputs, p.out.blocks, p.lanes);
+              const std::int64_t begin = part * length;
+              const std::int64_t end = std::min(p.tiles, begin + length);
+              for (std::int64_t first = begin; first < end; first += cut.tiles) {
+                const std::int64_t rows = std::min(cut.tiles, end - first);
+                float* rest = own;
+                const Matrices v = take(rest, rows, p.in.blocks, p.lanes);
+                const Matrices m = take(rest, rows, p.out.blocks, p.lanes);
+                for (std::int64_t b = 0; b < p.in.blocks; ++b)
+                  p.k.input(x, p.in, b, b, first, 0, rows, v);
+                for (std::int64_t b = 0; b < p.out.blocks; ++b)
+                  p.k.output_gradient(dy, p.out, b, b, first, 0, rows, m);
+                multiply_channels(p, v, m, du, rows, first > begin);
+              }
+            });
+  const Matrices du = take(all, p.inputs, p.out.blocks, p.lanes);
+  const std::int64_t used = divided_up(p.tiles, length);
+  for_rows(p.out.blocks, s.inputs, 64, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
+    p.k.weights_gradient(du, used, sums, s.outputs, s.inputs, b, b, 0, begin, end, gradient);
+  });
+}
+
+// Each thread makes the gradients of some output channels, slice by slice of the input channels.
+void weights_deep(const Sizes& s, const Cut& cut, const float* x, const float* dy, float* gradient,
+                  float* scratch) {
+  const Pass p(s);
+  const std::int64_t slice = std::min(kDeepChannels / p.lanes, p.in.blocks);
+  const std::int64_t chunk = std::min(kDeepChannels / p.lanes, p.out.blocks);
+  for_items(divided_up(p.out.blocks, chunk), cut.workers, scratch, cut.scratch / cut.workers,
+            [&](std::int64_t item, float* own) {
+              const std::int64_t out = item * chunk, width = std::min(chunk, p.out.blocks - out);
+              const bool once = p.tiles <= cut.tiles;  // then dy is transformed for all slices
+              for (std::int64_t in = 0; in < p.in.blocks; in += slice) {
+                const std::int64_t depth = std::min(slice, p.in.blocks - in);
+                float* rest = own;
+                const Matrices m = take(rest, std::min(cut.tiles, p.tiles), width, p.lanes);
+                const Matrices du = take(rest, depth * p.lanes, width, p.lanes);
+                for (std::int64_t first = 0; first < p.tiles; first += cut.tiles) {
+                  const std::int64_t rows = std::min(cut.tiles, p.tiles - first);
+                  float* after = rest;
+                  const Matrices v = take(after, rows, depth, p.lanes);
+                  const Matrices now{m.data, rows, width, m.stride};
+                  for (std::int64_t b = 0; b < depth; ++b)
+                    p.k.input(x, p.in, in + b, b, first, 0, rows, v);
+                  if (in == 0 || !once)
+                    for (std::int64_t b = 0; b < width; ++b)
+                      p.k.output_gradient(dy, p.out, out + b, b, first, 0, rows, now);
+                  multiply_channels(p, v, now, du, rows, first > 0);
+                }
+                for (std::int64_t b = 0; b < width; ++b)
+                  p.k.weights_gradient(du, 1, 0, s.outputs, s.inputs, out + b, b, in * p.lanes, 0,
+                                       depth * p.lanes, gradient);
+              }
+            });
+}
+
+}  // namespace
+
 void backward_weights(const Sizes& s, const Cut& cut, const float* x, const float* dy,
                       float* gradient, float* scratch) {
-  const Kernels& k = kernels_of(s);
-  const std::int64_t lanes = lanes_of(s), tiles = tiles_of(s);
-  const Image in = input_image(s), out = output_image(s);
-  const std::int64_t inputs = in.blocks * lanes;
-  const Matrices v = take(scratch, cut.tiles, in.blocks, lanes);
-  for (std::int64_t block = 0; block < out.blocks; block += cut.blocks) {
-    const std::int64_t count = std::min(cut.blocks, out.blocks - block);
-    float* rest = scratch;
-    const Matrices du = take(rest, inputs, count, lanes);
-    for (std::int64_t first = 0; first < tiles; first += cut.tiles) {
-      const std::int64_t rows = std::min(cut.tiles, tiles - first);
-      float* after = rest;
-      const Matrices m = take(after, rows, count, lanes);
-      if (block == 0 || tiles > cut.tiles)
-        for_rows(in.blocks, rows, 16, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
-          k.input(x, in, b, first, begin, end, v);
-        });
-      for_rows(count, rows, 16, [&](std::int64_t slot, std::int64_t begin, std::int64_t end) {
-        k.output_gradient(dy, out, block + slot, slot, first, begin, end, m);
-      });
-      parallel_for(kPoints, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t point = begin; point < end; ++point)
-          k.multiply({.m = inputs,
-                      .n = count * lanes,
-                      .k = rows,
-                      .a = v.data + point * v.stride,
-                      .a_row = 1,
-                      .a_step = inputs,
-                      .b = m.data + point * m.stride,
-                      .c = du.data + point * du.stride,
-                      .c_row = count * lanes,
-                      .adds = first > 0});
-      });
-    }
-    for_rows(count, s.inputs, 64, [&](std::int64_t slot, std::int64_t begin, std::int64_t end) {
-      k.weights_gradient(du, s.outputs, s.inputs, block + slot, slot, begin, end, gradient);
-    });
-  }
+  const auto pass = cut.deep ? weights_deep : weights_by_tiles;
+  pass(s, cut, x, dy, gradient, scratch);
 }
 
 }  // namespace rung::kernels::winograd

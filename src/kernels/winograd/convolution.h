@@ -20,12 +20,13 @@ struct Sizes {
 /// weights rotated.
 Sizes transposed(const Sizes& sizes);
 
-/// How a pass is cut into pieces that stay in the cache.
+/// How a pass is cut into pieces: threads share nothing that one of them writes, as caches of
+/// different processors pass it on slowly, and a piece stays in the cache of its own.
 struct Cut {
-  bool apart;            ///< each thread does whole groups of tiles by itself; else all share one
-  std::int64_t tiles;    ///< of a group
-  std::int64_t blocks;   ///< of output channels whose transformed weights are there at a time
-  std::int64_t workers;  ///< threads that it is cut for
+  bool deep;             ///< many channels: a thread makes some output channels of all tiles
+  std::int64_t tiles;    ///< of a group, worked on at once
+  std::int64_t parts;    ///< of the tiles, each with sums of its own (weights' gradient)
+  std::int64_t workers;  ///< threads that memory is for
   std::int64_t scratch;  ///< floats
 };
 Cut cut_forward(const Sizes& sizes);

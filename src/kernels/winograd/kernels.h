@@ -50,8 +50,8 @@ struct Finish {
 /// that of row 0. `block` is of the tensor, `slot` where it stands in the matrices.
 struct Kernels {
   /// Writes B^T d B of rows begin .. end.
-  void (*input)(const float* x, const Image& image, std::int64_t block, std::int64_t first,
-                std::int64_t begin, std::int64_t end, const Matrices& v);
+  void (*input)(const float* x, const Image& image, std::int64_t block, std::int64_t slot,
+                std::int64_t first, std::int64_t begin, std::int64_t end, const Matrices& v);
   /// Writes the output A^T m A of rows begin .. end.
   void (*output)(const Matrices& m, const Image& image, std::int64_t block, std::int64_t slot,
                  std::int64_t first, std::int64_t begin, std::int64_t end, float* y,
@@ -60,15 +60,17 @@ struct Kernels {
   void (*output_gradient)(const float* dy, const Image& image, std::int64_t block,
                           std::int64_t slot, std::int64_t first, std::int64_t begin,
                           std::int64_t end, const Matrices& m);
-  /// Writes G g G^T in panels, of one block of outputs and the inputs begin .. end; rotated, of one
-  /// block of inputs and the outputs begin .. end. Weights are [outputs, inputs, 3, 3]; channels
-  /// that they do not have become zero.
+  /// Writes G g G^T in panels, of one block of outputs and u.rows inputs from `first` on; rotated,
+  /// of one block of inputs and u.rows outputs. Weights are [outputs, inputs, 3, 3]; channels that
+  /// they do not have become zero. Rows begin .. end of u.
   void (*weights)(const float* weights, std::int64_t outputs, std::int64_t inputs, bool rotated,
-                  std::int64_t block, std::int64_t slot, std::int64_t begin, std::int64_t end,
-                  const Matrices& u);
-  /// Writes G^T du G of one block of outputs and the inputs begin .. end; du is not in panels.
-  void (*weights_gradient)(const Matrices& du, std::int64_t outputs, std::int64_t inputs,
-                           std::int64_t block, std::int64_t slot, std::int64_t begin,
+                  std::int64_t block, std::int64_t slot, std::int64_t first, std::int64_t begin,
+                  std::int64_t end, const Matrices& u);
+  /// Writes G^T du G of one block of outputs and of the inputs from `first` on that are du's rows
+  /// begin .. end; du, not in panels, is the sum of `parts` matrices, `part_stride` floats apart.
+  void (*weights_gradient)(const Matrices& du, std::int64_t parts, std::int64_t part_stride,
+                           std::int64_t outputs, std::int64_t inputs, std::int64_t block,
+                           std::int64_t slot, std::int64_t first, std::int64_t begin,
                            std::int64_t end, float* gradient);
   void (*multiply)(const Product& product);
 };

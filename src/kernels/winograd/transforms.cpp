@@ -15,12 +15,6 @@ using winograd::Matrices;
 
 std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
-// Where a block of a tensor has one tile.
-struct Place {
-  const float* plane;  // of the tile's image and block
-  std::int64_t y, x;   // of the tile's corner; may be outside
-};
-
 // Walks over tiles, image by image and row by row.
 struct Walk {
   const Image& image;
@@ -67,14 +61,14 @@ template <int kSize, int L>
 }
 
 template <int L>
-void input(const float* x, const Image& image, std::int64_t block, std::int64_t first,
-           std::int64_t begin, std::int64_t end, const Matrices& v) {
+void input(const float* x, const Image& image, std::int64_t block, std::int64_t slot,
+           std::int64_t first, std::int64_t begin, std::int64_t end, const Matrices& v) {
   Walk walk(image, first + begin);
   for (std::int64_t row = begin; row < end; ++row, walk.next()) {
     Vector<L> tile[kPoints], out[kPoints];
     load_tile<kTile>(x + walk.plane(block, L), image, walk.y(), walk.x(), tile);
     both_ways<kTile, kTile>(tile, out, input_transform<L>);
-    float* to = v.data + (row * v.blocks + block) * L;
+    float* to = v.data + (row * v.blocks + slot) * L;
 #pragma GCC unroll 36
     for (int p = 0; p < kPoints; ++p) out[p].store(to + p * v.stride);
   }
@@ -137,16 +131,16 @@ void output_gradient(const float* dy, const Image& image, std::int64_t block, st
 
 template <int L>
 void weights(const float* from, std::int64_t outputs, std::int64_t inputs, bool rotated,
-             std::int64_t block, std::int64_t slot, std::int64_t begin, std::int64_t end,
-             const Matrices& u) {
+             std::int64_t block, std::int64_t slot, std::int64_t first, std::int64_t begin,
+             std::int64_t end, const Matrices& u) {
   const PanelPlace place = in_panels(u, slot, L);
   const std::int64_t across = rotated ? inputs : outputs, along = rotated ? outputs : inputs;
   const std::int64_t real = least(L, across - block * L);
   const std::int64_t lane_step = (rotated ? 1 : inputs) * 9, row_step = (rotated ? inputs : 1) * 9;
   for (std::int64_t row = begin; row < end; ++row) {
     float taps[9][L] = {};
-    if (row < along) {
-      const float* g = from + row * row_step + block * L * lane_step;
+    if (first + row < along) {
+      const float* g = from + (first + row) * row_step + block * L * lane_step;
       for (std::int64_t l = 0; l < real; ++l)
         for (int k = 0; k < 9; ++k) taps[rotated ? 8 - k : k][l] = g[l * lane_step + k];
     }
@@ -160,19 +154,24 @@ void weights(const float* from, std::int64_t outputs, std::int64_t inputs, bool 
 }
 
 template <int L>
-void weights_gradient(const Matrices& du, std::int64_t outputs, std::int64_t inputs,
-                      std::int64_t block, std::int64_t slot, std::int64_t begin, std::int64_t end,
+void weights_gradient(const Matrices& du, std::int64_t parts, std::int64_t part_stride,
+                      std::int64_t outputs, std::int64_t inputs, std::int64_t block,
+                      std::int64_t slot, std::int64_t first, std::int64_t begin, std::int64_t end,
                       float* gradient) {
   const std::int64_t real = least(L, outputs - block * L);
-  for (std::int64_t i = begin; i < least(end, inputs); ++i) {
+  for (std::int64_t row = begin; row < least(end, inputs - first); ++row) {
     Vector<L> tile[kPoints], out[9];
-    const float* from = du.data + (i * du.blocks + slot) * L;
+    const float* from = du.data + (row * du.blocks + slot) * L;
 #pragma GCC unroll 36
     for (int p = 0; p < kPoints; ++p) tile[p] = Vector<L>(from + p * du.stride);
+    for (std::int64_t part = 1; part < parts; ++part)
+#pragma GCC unroll 36
+      for (int p = 0; p < kPoints; ++p)
+        tile[p] += Vector<L>(from + part * part_stride + p * du.stride);
     both_ways<kTile, 3>(tile, out, weights_gradient_transform<L>);
     float taps[9][L];
     for (int k = 0; k < 9; ++k) out[k].store(taps[k]);
-    float* to = gradient + (block * L * inputs + i) * 9;
+    float* to = gradient + (block * L * inputs + first + row) * 9;
     for (std::int64_t l = 0; l < real; ++l)
       for (int k = 0; k < 9; ++k) to[l * inputs * 9 + k] = taps[k][l];
   }
