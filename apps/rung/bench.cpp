@@ -33,7 +33,8 @@ constexpr const char* kDetails =
              step; "over_float" is the median of the ratios of the pairs
   infer      forward in evaluation
   calibrate  compute_encodings over 8 batches, the search for the best range included, in turn
-             with 8 plain forward passes of the same network; times are per batch
+             with 8 plain forward passes of the same network and direct convolutions, which
+             quantizers are calibrated and evaluated with; times are per batch
 
 Peak memory is the process's: of qat, with --alone, else both networks' together. "others_cpu_s"
 is processor time that other processes took meanwhile: figures are worth little if it is not small.

@@ -151,8 +151,10 @@ BenchPair make_bench(const BenchOptions& options, const BenchData& data) {
   }
   if (options.mode == "calibrate") {
     auto calibrate = std::make_unique<Calibrate>(options, data);
+    BenchOptions alike = options;  // quantizers are calibrated behind direct convolutions
+    alike.conv_algorithm = to_string(ConvAlgorithm::direct);
     auto forward =
-        std::make_unique<Infer>(calibrate->original(), options, data, calibrate->batches());
+        std::make_unique<Infer>(calibrate->original(), alike, data, calibrate->batches());
     return {std::move(calibrate), std::move(forward), "forward"};
   }
   throw Error("MODE must be train, qat, infer or calibrate, got " + options.mode);

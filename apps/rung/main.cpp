@@ -1,5 +1,11 @@
 // The command line of Rung: train, quantize, fine-tune and export without writing a program.
 
+#include <cstdlib>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "subcommands.h"
 
 #ifndef RUNG_VERSION
@@ -8,6 +14,11 @@
 
 int main(int argc, char** argv) {
   using namespace rung::cli;
+#ifdef __GLIBC__
+  // Freed tensors go back to the system at once. Unless told so, glibc keeps blocks of up to 32
+  // MiB.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   Program program(
       "Rung trains image classifiers, simulates their quantization and exports them.\n"
       "The usual way: train -> quantize -> qat -> export; eval and inspect look at any step.",

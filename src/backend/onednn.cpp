@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <optional>
 
-#include "backend/image_gradient.h"
 #include "core/format.h"
 
 namespace rung::backend {
@@ -123,7 +121,6 @@ struct Convolution::Impl {
   memory scratch_forward, scratch_data, scratch_weights, diff_weights, diff_weights_plain;
   dnnl::reorder diff_reorder;
   bool diff_reordered = false;
-  std::optional<ImageGradient> image_gradient;  // instead of backward_data
   PreparedWeights weights_forward, weights_data;
   std::string implementation;
   bool reference = false;
@@ -185,11 +182,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   m.scratch_forward = unbound(m.scratchpad(forward.scratchpad_desc()));
   if (spec.forward) m.weights_forward = PreparedWeights(plain, forward.weights_desc());
 
-  // A first layer reads a row-major image, but no fast primitive writes the gradient of one.
-  if (spec.backward_data && spec.src_format != spec.dst_format) {
-    m.image_gradient.emplace(spec);
-    m.scratch = std::max(m.scratch, m.image_gradient->scratch_floats());
-  } else if (spec.backward_data) {
+  if (spec.backward_data) {
     const auto descriptor = make_descriptor_hinted<dnnl::convolution_backward_data>(
         attr, forward, algorithm, src, any, dst, stride, dilation, padding, padding);
     m.note(descriptor);
@@ -244,7 +237,6 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
                                 std::uint64_t weights_version, float* diff_src,
                                 float* scratch) try {
   Impl& m = *impl_;
-  if (m.image_gradient) return m.image_gradient->run(diff_dst, weights, diff_src, scratch);
   memory& prepared = keeps_weights() ? m.weights_data.wanted
                                      : m.weights_data.get(m.stream, weights, weights_version);
   m.backward_data.execute(m.stream, {{DNNL_ARG_DIFF_DST, m.with(m.diff_dst, diff_dst)},

@@ -7,6 +7,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/epilogue.h"
 #include "kernels/histogram.h"
+#include "kernels/multiply.h"
 #include "kernels/pool.h"
 #include "kernels/quantize.h"
 #include "kernels/relu.h"
@@ -60,6 +61,9 @@ const ElementwiseKernels& elementwise_kernels() {
 }
 const HistogramKernels& histogram_kernels() {
   return select(baseline::histogram, avx2::histogram, avx512::histogram);
+}
+const MultiplyKernels& multiply_kernels() {
+  return select(baseline::multiply, avx2::multiply, avx512::multiply);
 }
 const PoolKernels& pool_kernels() { return select(baseline::pool, avx2::pool, avx512::pool); }
 const QuantizeKernels& quantize_kernels() {

@@ -11,6 +11,7 @@
 #include "ops/conv_algorithm.h"
 #include "ops/epilogue.h"
 #include "ops/exact.h"
+#include "ops/image_gradient.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
@@ -50,10 +51,19 @@ class ConvKernel final : public Kernel {
     spec.src_format = x[1] <= 4 && op.groups == 1 ? Format::plain : blocked;
     if (spec.src_format != Format::plain && winograd_fits(op, w))
       choose_winograd(spec, context.conv_algorithm);
+    if (spec.backward_data && spec.src_format != spec.dst_format) {
+      image_gradient_.emplace(spec);
+      spec.backward_data = false;
+    }
     if (spec.forward || spec.backward_data || spec.backward_weights) {
       direct_ = std::make_unique<backend::Convolution>(spec);
-      if (direct_->is_reference() && blocked != Format::plain) {
+      if (direct_->is_reference() && blocked != Format::plain) {  // oneDNN alone, row-major
+        forward_ = data_ = weights_ = std::nullopt;
+        image_gradient_.reset();
         spec.src_format = spec.dst_format = Format::plain;
+        spec.forward = true;
+        spec.backward_data = wants_data_;
+        spec.backward_weights = wants_weights_;
         direct_ = std::make_unique<backend::Convolution>(spec);
       }
       scratch_forward = scratch_backward = direct_->scratch_floats();
@@ -62,10 +72,13 @@ class ConvKernel final : public Kernel {
     input_formats[0] = spec.src_format;
     output_formats = {spec.dst_format};
     if (spec.add) input_formats[residual_] = spec.dst_format;
+    if (image_gradient_)
+      scratch_backward = std::max(scratch_backward, image_gradient_->scratch_floats());
     if (forward_) scratch_forward = std::max(scratch_forward, forward_->cut.scratch);
     for (const auto* pass : {&data_, &weights_})
       if (*pass) scratch_backward = std::max(scratch_backward, (*pass)->cut.scratch);
-    const bool reads_weights = wants_data_ && (data_ || !direct_->keeps_weights());
+    const bool reads_weights =
+        wants_data_ && (data_ || image_gradient_ || !direct_->keeps_weights());
     needs = {.input_bits = (wants_weights_ ? 0b01u : 0u) | (reads_weights ? 0b10u : 0u),
              .output_bits = 0};
     weights_floats_ = w.numel();
@@ -143,6 +156,8 @@ class ConvKernel final : public Kernel {
       if (data_)
         kernels::winograd::forward(data_->sizes, data_->cut, dy, io.input(1).data, true, nullptr,
                                    nullptr, false, io.input_grad(0).data, scratch);
+      else if (image_gradient_)
+        image_gradient_->run(dy, io.input(1).data, io.input_grad(0).data, scratch);
       else
         direct_->backward_data(dy, io.input(1).data, io.input(1).version, io.input_grad(0).data,
                                scratch);
@@ -198,6 +213,7 @@ class ConvKernel final : public Kernel {
 
   std::unique_ptr<backend::Convolution> direct_;  // nullptr if nothing is left for it
   std::optional<Winograd> forward_, data_, weights_;
+  std::optional<ImageGradient> image_gradient_;
   Epilogue epilogue_;
   std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;
   std::size_t residual_ = 0;  // the input that a fused Add adds; 0: there is none

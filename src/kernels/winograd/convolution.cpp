@@ -83,6 +83,8 @@ std::int64_t rounded_down(std::int64_t a, std::int64_t b) { return std::max(b, a
 struct Pass {
   explicit Pass(const Sizes& s)
       : k(kernels_of(s)),
+        multiply(s.format == Format::blocked16 ? multiply_kernels().lanes16
+                                               : multiply_kernels().lanes8),
         in(input_image(s)),
         out(output_image(s)),
         lanes(lanes_of(s)),
@@ -90,6 +92,7 @@ struct Pass {
         outputs(out.blocks * lanes),
         tiles(tiles_of(s)) {}
   const Kernels& k;
+  void (*multiply)(const Product& product);
   Image in, out;
   std::int64_t lanes, inputs, outputs;  // channels, whole blocks
   std::int64_t tiles;
@@ -99,32 +102,32 @@ struct Pass {
 void multiply_tiles(const Pass& p, const Matrices& v, const Matrices& u, const Matrices& m,
                     std::int64_t rows, bool adds) {
   for (std::int64_t point = 0; point < kPoints; ++point)
-    p.k.multiply({.m = rows,
-                  .n = m.blocks * p.lanes,
-                  .k = v.blocks * p.lanes,
-                  .a = v.data + point * v.stride,
-                  .a_row = v.blocks * p.lanes,
-                  .a_step = 1,
-                  .b = u.data + point * u.stride,
-                  .c = m.data + point * m.stride,
-                  .c_row = m.blocks * p.lanes,
-                  .adds = adds});
+    p.multiply({.m = rows,
+                .n = m.blocks * p.lanes,
+                .k = v.blocks * p.lanes,
+                .a = v.data + point * v.stride,
+                .a_row = v.blocks * p.lanes,
+                .a_step = 1,
+                .b = u.data + point * u.stride,
+                .c = m.data + point * m.stride,
+                .c_row = m.blocks * p.lanes,
+                .adds = adds});
 }
 
 // du = v^T m, or du += v^T m, for every point; `rows` tiles.
 void multiply_channels(const Pass& p, const Matrices& v, const Matrices& m, const Matrices& du,
                        std::int64_t rows, bool adds) {
   for (std::int64_t point = 0; point < kPoints; ++point)
-    p.k.multiply({.m = v.blocks * p.lanes,
-                  .n = m.blocks * p.lanes,
-                  .k = rows,
-                  .a = v.data + point * v.stride,
-                  .a_row = 1,
-                  .a_step = v.blocks * p.lanes,
-                  .b = m.data + point * m.stride,
-                  .c = du.data + point * du.stride,
-                  .c_row = m.blocks * p.lanes,
-                  .adds = adds});
+    p.multiply({.m = v.blocks * p.lanes,
+                .n = m.blocks * p.lanes,
+                .k = rows,
+                .a = v.data + point * v.stride,
+                .a_row = 1,
+                .a_step = v.blocks * p.lanes,
+                .b = m.data + point * m.stride,
+                .c = du.data + point * du.stride,
+                .c_row = m.blocks * p.lanes,
+                .adds = adds});
 }
 
 // Calls body(item, scratch of its worker) for every item, on all threads.

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/dispatch.h"
+#include "kernels/multiply.h"
 
 namespace rung::kernels::winograd {
 
@@ -22,21 +22,6 @@ struct Matrices {
   float* data;
   std::int64_t rows, blocks;  ///< blocks of channels
   std::int64_t stride;        ///< floats from one point to the next
-};
-
-/// The widest panel of gemm's right side, in vectors.
-constexpr int kPanel = 4;
-
-/// Adds the product of one point to C, or writes it: c [m, n] = a [m, k] b [k, n]. b is in panels
-/// of up to kPanel vectors, each [k, width].
-struct Product {
-  std::int64_t m, n, k;
-  const float* a;
-  std::int64_t a_row, a_step;  ///< floats from one row to the next, and from one k to the next
-  const float* b;
-  float* c;
-  std::int64_t c_row;
-  bool adds;
 };
 
 /// What becomes of a convolution's output in the pass that writes it.
@@ -72,7 +57,6 @@ struct Kernels {
                            std::int64_t outputs, std::int64_t inputs, std::int64_t block,
                            std::int64_t slot, std::int64_t first, std::int64_t begin,
                            std::int64_t end, float* gradient);
-  void (*multiply)(const Product& product);
 };
 
 /// Kernels for blocks of 8 and of 16 channels.

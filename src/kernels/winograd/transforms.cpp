@@ -1,14 +1,11 @@
 #include "kernels/winograd/transforms.h"
 
-#include "kernels/winograd/multiply.h"
-
 namespace rung::kernels::RUNG_ISA {
 namespace {
 
 using winograd::Finish;
 using winograd::Image;
 using winograd::kOut;
-using winograd::kPanel;
 using winograd::kPoints;
 using winograd::kTile;
 using winograd::Matrices;
@@ -178,8 +175,8 @@ void weights_gradient(const Matrices& du, std::int64_t parts, std::int64_t part_
 }
 
 template <int L>
-constexpr winograd::Kernels kKernels = {input<L>,   output<L>,           output_gradient<L>,
-                                        weights<L>, weights_gradient<L>, multiply<L>};
+constexpr winograd::Kernels kKernels = {input<L>, output<L>, output_gradient<L>, weights<L>,
+                                        weights_gradient<L>};
 
 }  // namespace
 

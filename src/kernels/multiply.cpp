@@ -1,15 +1,15 @@
-#pragma once
+#include "kernels/multiply.h"
 
 #include "kernels/vector.h"
-#include "kernels/winograd/kernels.h"
 
 namespace rung::kernels::RUNG_ISA {
+namespace {
 
 /// A block of kRows x kVectors accumulators, which stay in registers: every loop over them is
 /// unrolled.
 template <int L, int kRows, int kVectors>
-[[gnu::always_inline]] inline void multiply_block(const winograd::Product& p, const float* a,
-                                                  const float* b, float* c) {
+[[gnu::always_inline]] inline void multiply_block(const Product& p, const float* a, const float* b,
+                                                  float* c) {
   Vector<L> sums[kRows * kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r)
@@ -35,16 +35,16 @@ template <int L, int kRows, int kVectors>
 
 /// All rows of one panel: as many at once as there are registers for, then fewer.
 template <int L, int kRows, int kVectors>
-inline void multiply_panel(const winograd::Product& p, std::int64_t row, const float* b, float* c) {
+inline void multiply_panel(const Product& p, std::int64_t row, const float* b, float* c) {
   for (; row + kRows <= p.m; row += kRows)
     multiply_block<L, kRows, kVectors>(p, p.a + row * p.a_row, b, c + row * p.c_row);
   if constexpr (kRows > 1)
     if (row < p.m) multiply_panel<L, kRows / 2, kVectors>(p, row, b, c);
 }
 
-/// See winograd::Product.
+// See Product.
 template <int L>
-void multiply(const winograd::Product& p) {
+void multiply_lanes(const Product& p) {
   // Accumulators of the largest block: what is left of 16 or 32 registers is for both factors.
   // Fewer, if that divides the rows.
   constexpr int kSums = (Vector<L>::Register::kWidth == 16 ? 24 : 12) / Vector<L>::kCount;
@@ -58,7 +58,7 @@ void multiply(const winograd::Product& p) {
     else
       multiply_panel<L, kFewerRows, kVectors>(p, 0, p.b + n * p.k, p.c + n);
   };
-  for (std::int64_t n = 0; n < p.n; n += winograd::kPanel * L) switch ((p.n - n) / L) {
+  for (std::int64_t n = 0; n < p.n; n += kPanel * L) switch ((p.n - n) / L) {
       case 1:
         panel.template operator()<1>(n);
         break;
@@ -72,5 +72,10 @@ void multiply(const winograd::Product& p) {
         panel.template operator()<4>(n);
     }
 }
+
+}  // namespace
+
+extern const MultiplyKernels multiply;
+const MultiplyKernels multiply = {multiply_lanes<8>, multiply_lanes<16>};
 
 }  // namespace rung::kernels::RUNG_ISA
