@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench_subject.h"
+#include "bench_tune.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/parallel.h"
@@ -21,7 +22,7 @@ namespace {
 struct Options {
   RunOptions run;
   BenchOptions bench;
-  bool per_op = false, memory = false;
+  bool per_op = false, memory = false, tune = false;
 };
 
 constexpr int kWarmUp = 3;  // compiles the plan, fills caches, touches memory
@@ -116,6 +117,7 @@ void print_profile(const Console& console, const Plan& plan) {
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
+  if (options.tune) return print_conv_rules(console);
   BenchOptions bench = options.bench;
   bench.seed = options.run.seed;
   bench.profile = options.per_op;
@@ -197,6 +199,8 @@ void add_bench(Program& program) {
   command.flag("--alone", bench.alone, "qat: no float step in turn with it");
   command.flag("--per-op", options->per_op, "also print time and rate of every step");
   command.flag("--memory", options->memory, "also print the largest buffers and the peak step");
+  command.flag("--tune", options->tune,
+               "time direct and Winograd's convolutions instead, and print the rules that follow");
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }
