@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <vector>
 
+#include "backend/onednn.h"
 #include "gradcheck.h"
+#include "kernels/dispatch.h"
+#include "kernels/winograd/convolution.h"
 #include "reference.h"
 #include "rung/core/parallel.h"
+#include "rung/ops/conv_choices.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/quantize_dequantize.h"
 #include "train_step.h"
@@ -185,6 +190,83 @@ TEST_SUITE("ops winograd") {
     CHECK(to_string(winograd.plan()).find("winograd:") != std::string::npos);
     CHECK(to_string(winograd.plan()).find("+add+relu") != std::string::npos);
   }
+
+  TEST_CASE("measured choices are remembered, and decide") {
+    Graph graph;
+    const Var x = graph.parameter("x", uniform({2, 16, 12, 12}, Rng(1)), Role::weight);
+    graph.set_outputs(
+        {nn::conv2d(x, {.out_channels = 24, .kernel = 3, .padding = 1, .bias = false}, "conv")});
+    const auto plan_with = [&](const std::shared_ptr<ConvChoices>& choices) {
+      Executor executor(graph, {.conv_choices = choices});
+      (void)executor.forward(std::span<const Tensor>{}, Mode::train);
+      return to_string(executor.plan());
+    };
+    const auto measured = std::make_shared<ConvChoices>();
+    (void)plan_with(measured);
+    REQUIRE(measured->all().size() == 3);  // forward and both gradients
+    for (const ConvAlgorithm algorithm : {ConvAlgorithm::direct, ConvAlgorithm::winograd}) {
+      const auto stored = std::make_shared<ConvChoices>(false);
+      for (const auto& [key, choice] : measured->all()) stored->set(key, algorithm);
+      const std::string plan = plan_with(stored);
+      CHECK((plan.find("winograd") != std::string::npos) == (algorithm == ConvAlgorithm::winograd));
+      CHECK(stored->all().size() == 3);
+    }
+    const auto nothing = std::make_shared<ConvChoices>(false);
+    CHECK(plan_with(nothing) == plan_with(nullptr));  // the rules
+    CHECK(nothing->all().empty());
+    CHECK_THROWS_AS(nothing->set("forward", ConvAlgorithm::automatic), Error);
+  }
+
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+  // Accumulators that the compiler spills to memory cost a factor of two, which this notices.
+  TEST_CASE("Winograd's kernels do more than a matrix product of as many multiplications could") {
+    if (kernels::isa() == kernels::Isa::baseline) return;
+    const kernels::winograd::Sizes sizes{.images = 4,
+                                         .inputs = 64,
+                                         .outputs = 64,
+                                         .height = 28,
+                                         .width = 28,
+                                         .padding = 1,
+                                         .format = backend::blocked_format()};
+    const int before = thread_count();
+    set_thread_count(1);
+    const auto forward = kernels::winograd::cut_forward(sizes);
+    const auto weights = kernels::winograd::cut_weights(sizes);
+    const std::int64_t count = 4 * 64 * 28 * 28, n = 512;
+    const Tensor x = uniform({count}, Rng(1)), w = uniform({64 * 64 * 9}, Rng(2)),
+                 a = uniform({n * n}, Rng(3));
+    Tensor y(Shape{count}), dw(Shape{64 * 64 * 9}), c(Shape{n * n}),
+        scratch(Shape{std::max(forward.scratch, weights.scratch)});
+    const auto seconds = [](const auto& body) {
+      const auto begin = std::chrono::steady_clock::now();
+      body();
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
+    double gemm = 1e9, forwards = 1e9, gradients = 1e9;
+    for (int i = 0; i < 9; ++i) {  // in turn; the best of each
+      gemm = std::min(gemm, seconds([&] {
+                        backend::gemm(false, false, n, n, n, a.data().data(), a.data().data(),
+                                      c.data().data());
+                      }));
+      forwards = std::min(forwards, seconds([&] {
+                            kernels::winograd::forward(
+                                sizes, forward, x.data().data(), w.data().data(), false, nullptr,
+                                nullptr, false, y.data().data(), scratch.data().data());
+                          }));
+      gradients = std::min(gradients, seconds([&] {
+                             kernels::winograd::backward_weights(sizes, weights, x.data().data(),
+                                                                 y.data().data(), dw.data().data(),
+                                                                 scratch.data().data());
+                           }));
+    }
+    set_thread_count(before);
+    const double product = 2.0 * n * n * n / gemm, direct = 2.0 * count * 64 * 9;
+    MESSAGE("forward ", direct / forwards / product, ", gradient of weights ",
+            direct / gradients / product, " times the rate of a matrix product");
+    CHECK(direct / forwards > 1.3 * product);
+    CHECK(direct / gradients > 1.3 * product);
+  }
+#endif
 
   TEST_CASE("by itself a plan never runs Winograd where quantizers are evaluated") {
     Graph graph;

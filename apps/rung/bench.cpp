@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "bench_error.h"
 #include "bench_subject.h"
 #include "bench_tune.h"
 #include "options.h"
@@ -22,7 +23,7 @@ namespace {
 struct Options {
   RunOptions run;
   BenchOptions bench;
-  bool per_op = false, memory = false, tune = false;
+  bool per_op = false, memory = false, tune = false, error = false;
 };
 
 constexpr int kWarmUp = 3;  // compiles the plan, fills caches, touches memory
@@ -122,6 +123,7 @@ void run(const Options& options) {
   bench.seed = options.run.seed;
   bench.profile = options.per_op;
   const BenchData data(bench);
+  if (options.error) print_conv_errors(bench, data, console);
   const BenchPair pair = make_bench(bench, data);
 
   std::vector<double> seconds, beside, ratios;
@@ -194,11 +196,13 @@ void add_bench(Program& program) {
   command.option("--param-bw N", bench.param_bw, "qat, calibrate: bits of weights", between(2, 32));
   command.option("--output-bw N", bench.output_bw, "qat, calibrate: bits of activations",
                  between(2, 32));
-  add_conv_option(command, bench.conv_algorithm);
+  add_conv_options(command, bench.conv);
   command.flag("--fold-bn", bench.fold_bn, "qat, infer, calibrate: fold batch norms first");
   command.flag("--alone", bench.alone, "qat: no float step in turn with it");
   command.flag("--per-op", options->per_op, "also print time and rate of every step");
   command.flag("--memory", options->memory, "also print the largest buffers and the peak step");
+  command.flag("--error", options->error,
+               "also print how far each Winograd convolution is from the direct one");
   command.flag("--tune", options->tune,
                "time direct and Winograd's convolutions instead, and print the rules that follow");
   add_run_options(command, options->run);

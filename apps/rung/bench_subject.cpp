@@ -10,21 +10,14 @@ namespace {
 
 constexpr std::int64_t kCalibrationBatches = 8;
 
-Graph float_graph(const BenchOptions& options) {
-  return models::make(
-      options.model,
-      {.in_channels = options.channels, .num_classes = options.classes, .image_size = options.size},
-      Rng(options.seed).split("init"));
-}
-
 Graph quantizable_graph(const BenchOptions& options) {
-  Graph graph = float_graph(options);
+  Graph graph = bench_graph(options);
   if (options.fold_bn) ptq::fold_all_batch_norms(graph);
   return graph;
 }
 
 ExecutorOptions executor_options(const BenchOptions& options) {
-  return {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
+  return {.conv_algorithm = parse_conv_algorithm(options.conv.algorithm),
           .profile = options.profile,
           .seed = options.seed};
 }
@@ -57,7 +50,7 @@ class Train final : public BenchSubject {
  public:
   Train(const BenchOptions& options, const BenchData& data)
       : data_(data),
-        model_(float_graph(options), options),
+        model_(bench_graph(options), options),
         sgd_(model_.graph().parameters(), kSgd) {}
   void step() override { train_step(model_.executor(), sgd_, data_); }
   Executor& executor() override { return model_.executor(); }
@@ -131,6 +124,13 @@ class Calibrate final : public BenchSubject {
 
 }  // namespace
 
+Graph bench_graph(const BenchOptions& options) {
+  return models::make(
+      options.model,
+      {.in_channels = options.channels, .num_classes = options.classes, .image_size = options.size},
+      Rng(options.seed).split("init"));
+}
+
 BenchData::BenchData(const BenchOptions& options)
     : images(Shape{options.batch, options.channels, options.size, options.size}) {
   Rng draw = Rng(options.seed).split("images");
@@ -152,7 +152,7 @@ BenchPair make_bench(const BenchOptions& options, const BenchData& data) {
   if (options.mode == "calibrate") {
     auto calibrate = std::make_unique<Calibrate>(options, data);
     BenchOptions alike = options;  // quantizers are calibrated behind direct convolutions
-    alike.conv_algorithm = to_string(ConvAlgorithm::direct);
+    alike.conv.algorithm = to_string(ConvAlgorithm::direct);
     auto forward =
         std::make_unique<Infer>(calibrate->original(), alike, data, calibrate->batches());
     return {std::move(calibrate), std::move(forward), "forward"};

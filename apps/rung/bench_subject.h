@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "options.h"
 #include "rung/exec/executor.h"
 #include "rung/nn/optim.h"
 #include "rung/quantsim/quantsim.h"
@@ -13,8 +14,8 @@
 namespace rung::cli {
 
 struct BenchOptions {
-  std::string mode, model = "resnet20", scheme = "tf", config = "per_channel",
-                    conv_algorithm = "auto";
+  std::string mode, model = "resnet20", scheme = "tf", config = "per_channel";
+  ConvOptions conv;
   std::int64_t batch = 128, size = 32, channels = 3, classes = 10, steps = 9;
   int param_bw = 8, output_bw = 8;
   bool fold_bn = false;  ///< before quantizing or inference
@@ -22,6 +23,9 @@ struct BenchOptions {
   bool profile = false;
   std::uint64_t seed = 0;
 };
+
+/// Returns the float network.
+Graph bench_graph(const BenchOptions& options);
 
 /// Random images and labels, the same for everything that is compared.
 struct BenchData {

@@ -17,7 +17,8 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data;
-  std::string model, conv_algorithm = "auto";
+  ConvOptions conv;
+  std::string model;
 };
 
 constexpr const char* kDetails =
@@ -31,11 +32,12 @@ void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
   io::ModelFile file = io::load_model(options.model);
-  const Data data(task_of(file, options.model), options.data, options.run);
+  const Task task = task_of(file, options.model);
+  const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   nn::DataLoader loader = data.test();
-  Executor executor(file.graph, {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
-                                 .seed = options.run.seed});
+  Executor executor(file.graph, {.seed = options.run.seed});
+  apply(options.conv, task.conv_choices, executor);
   const nn::Metrics metrics = test_model(executor, loader, "test");
   const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
   console.line(
@@ -58,7 +60,7 @@ void add_eval(Program& program) {
   command.argument("MODEL", options->model, "a model file, *.rung");
   command.option("--dataset NAME", options->data.dataset, "default: the one it was trained on");
   add_data_options(command, options->data);
-  add_conv_option(command, options->conv_algorithm);
+  add_conv_options(command, options->conv);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

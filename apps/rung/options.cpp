@@ -40,9 +40,25 @@ void add_run_options(Command& command, RunOptions& options) {
   command.option("--json FILE", options.json, "write the figures as JSON, - = standard output");
 }
 
-void add_conv_option(Command& command, std::string& algorithm) {
-  command.option("--conv-algorithm NAME", algorithm,
+void add_conv_options(Command& command, ConvOptions& options) {
+  command.option("--conv-algorithm NAME", options.algorithm,
                  "auto: the fastest by fixed rules; direct; winograd: wherever it is possible");
+}
+
+void add_autotune(Command& command, ConvOptions& options) {
+  command.flag("--autotune", options.autotune,
+               "auto: measure which algorithm is faster, and remember it in the model file");
+}
+
+std::shared_ptr<ConvChoices> apply(const ConvOptions& options, const ConvChoices& stored,
+                                   Executor& executor) {
+  std::shared_ptr<ConvChoices> choices;
+  if (options.autotune || !stored.all().empty()) {
+    choices = std::make_shared<ConvChoices>(options.autotune);
+    for (const auto& [key, algorithm] : stored.all()) choices->set(key, algorithm);
+  }
+  executor.set_conv_algorithm(parse_conv_algorithm(options.algorithm), choices);
+  return choices;
 }
 
 void add_data_options(Command& command, DataOptions& options) {

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "command.h"
 #include "console.h"
+#include "rung/exec/executor.h"
+#include "rung/ops/conv_choices.h"
 
 namespace rung::cli {
 
@@ -18,8 +21,19 @@ struct RunOptions {
 };
 void add_run_options(Command& command, RunOptions& options);
 
-/// Adds --conv-algorithm: auto, direct or winograd.
-void add_conv_option(Command& command, std::string& algorithm);
+/// How convolutions compute.
+struct ConvOptions {
+  std::string algorithm = "auto";
+  bool autotune = false;
+};
+/// Adds --conv-algorithm.
+void add_conv_options(Command& command, ConvOptions& options);
+/// Adds --autotune.
+void add_autotune(Command& command, ConvOptions& options);
+/// Makes an executor follow the options. With --autotune, or if `stored` has choices that a file
+/// brought along, choices are returned that the executor goes on to fill; else nullptr.
+std::shared_ptr<ConvChoices> apply(const ConvOptions& options, const ConvChoices& stored,
+                                   Executor& executor);
 
 /// Which images, and how many at a time.
 struct DataOptions {

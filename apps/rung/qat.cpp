@@ -30,7 +30,7 @@ struct Options {
   // AIMET's recipe for quantization-aware training.
   Recipe recipe{.epochs = 15, .weight_decay = 1e-4, .schedule = "step", .step_size = 5};
   std::optional<double> lr, lr_encodings;
-  std::string conv_algorithm = "auto";
+  ConvOptions conv;
   std::optional<int> freeze_bn_after;
   std::string model, out;
 };
@@ -68,12 +68,12 @@ void run(const Options& options) {
   io::ModelFile file = io::load_model(options.model);
   if (!has_checkpoint(file))
     throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
-  const Task task = task_of(file, options.model);
+  Task task = task_of(file, options.model);
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   QuantizationSimModel sim = load_checkpoint(std::move(file), options.model);
   sim.executor().set_seed(options.run.seed);
-  sim.executor().set_conv_algorithm(parse_conv_algorithm(options.conv_algorithm));
+  const auto choices = apply(options.conv, task.conv_choices, sim.executor());
 
   const double lr =
       options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
@@ -97,6 +97,7 @@ void run(const Options& options) {
     if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
   };
   run_epochs({sim.executor(), train, test, *optimizer, options.recipe, freeze_bn}, console, report);
+  if (choices) task.conv_choices = *choices;
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   console.line("wrote " + options.out);
   report.write(options.run.json);
@@ -124,7 +125,8 @@ void add_qat(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
-  add_conv_option(command, options->conv_algorithm);
+  add_conv_options(command, options->conv);
+  add_autotune(command, options->conv);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

@@ -22,7 +22,8 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data;
-  std::string model, out, conv_algorithm = "auto";
+  ConvOptions conv;
+  std::string model, out;
   std::string scheme = "tf_enhanced";
   std::string config = "default";
   int param_bw = 8, output_bw = 8;
@@ -111,8 +112,8 @@ void run(const Options& options) {
 
   double top1_float = 0;
   {
-    Executor executor(file.graph, {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
-                                   .seed = options.run.seed});
+    Executor executor(file.graph, {.seed = options.run.seed});
+    apply(options.conv, task.conv_choices, executor);
     top1_float = percent(test_model(executor, test, "float").top1);
   }
   QuantizationSimModel sim(prepare(std::move(file.graph), options), sim_options(options));
@@ -187,7 +188,7 @@ void add_quantize(Program& program) {
                  "with --block-size: scales are whole multiples of a channel's (LPBQ)",
                  between(2, 31));
   add_data_options(command, options->data);
-  add_conv_option(command, options->conv_algorithm);
+  add_conv_options(command, options->conv);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

@@ -22,6 +22,9 @@ Task parse(const std::string& text) {
   json.at("num_classes").get_to(task.num_classes);
   json.at("mean").get_to(task.mean);
   json.at("std").get_to(task.std);
+  if (json.contains("conv_choices"))
+    for (const auto& [key, name] : json.at("conv_choices").items())
+      task.conv_choices.set(key, parse_conv_algorithm(name.get<std::string>()));
   if (json.contains("last_lr")) task.last_lr = json.at("last_lr").get<double>();
   check(task.num_classes > 0, "num_classes must be positive");
   check(task.mean.size() == task.std.size(), "mean and std have different lengths");
@@ -37,6 +40,7 @@ Task make_task(const std::string& model, const datasets::DatasetInfo& dataset) {
           .num_classes = dataset.classes,
           .mean = dataset.mean,
           .std = dataset.std,
+          .conv_choices = ConvChoices(false),
           .last_lr = {}};
 }
 
@@ -47,6 +51,8 @@ std::string to_json(const Task& task) {
                          {"mean", task.mean},
                          {"std", task.std}};
   if (task.last_lr) json["last_lr"] = *task.last_lr;
+  for (const auto& [key, algorithm] : task.conv_choices.all())
+    json["conv_choices"][key] = to_string(algorithm);
   return json.dump();
 }
 

@@ -9,6 +9,7 @@
 
 #include "rung/datasets.h"
 #include "rung/io/model_file.h"
+#include "rung/ops/conv_choices.h"
 
 namespace rung::cli {
 
@@ -17,8 +18,9 @@ struct Task {
   std::string model;    ///< its name in rung::models
   std::string dataset;  ///< its name in rung::datasets
   std::int64_t num_classes = 0;
-  std::vector<float> mean, std;   ///< per channel: images are normalized with them
-  std::optional<double> last_lr;  ///< learning rate in the middle of the last float epoch
+  std::vector<float> mean, std;     ///< per channel: images are normalized with them
+  ConvChoices conv_choices{false};  ///< that --autotune made, in any of the runs so far
+  std::optional<double> last_lr;    ///< learning rate in the middle of the last float epoch
 };
 
 /// Returns the task of a new model on a dataset.

@@ -18,7 +18,7 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data{.dataset = "fashion-mnist"};
-  std::string conv_algorithm = "auto";
+  ConvOptions conv;
   Recipe recipe;
   double lr = 0.1;
   std::string model, init, out;
@@ -59,12 +59,13 @@ void run(const Options& options) {
                            options.model, task.dataset, train.dataset().size(),
                            test.dataset().size(), options.recipe.epochs, options.run.seed));
 
-  Executor executor(graph, {.conv_algorithm = parse_conv_algorithm(options.conv_algorithm),
-                            .seed = options.run.seed});
+  Executor executor(graph, {.seed = options.run.seed});
+  const auto choices = apply(options.conv, task.conv_choices, executor);
   const auto optimizer = make_optimizer(
       options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
   Report report;
   run_epochs({executor, train, test, *optimizer, options.recipe}, console, report);
+  if (choices) task.conv_choices = *choices;
   io::save_model(options.out, graph, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   console.line("wrote " + options.out);
   report.write(options.run.json);
@@ -87,7 +88,8 @@ void add_train(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
-  add_conv_option(command, options->conv_algorithm);
+  add_conv_options(command, options->conv);
+  add_autotune(command, options->conv);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

@@ -140,9 +140,9 @@ const Plan& Executor::plan() const {
 }
 
 void Executor::set_seed(std::uint64_t seed) { impl_->options.seed = seed; }
-void Executor::set_conv_algorithm(ConvAlgorithm algorithm) {
-  if (algorithm == impl_->options.conv_algorithm) return;
+void Executor::set_conv_algorithm(ConvAlgorithm algorithm, std::shared_ptr<ConvChoices> choices) {
   impl_->options.conv_algorithm = algorithm;
+  impl_->options.conv_choices = std::move(choices);
   impl_->forget_plans();
 }
 

@@ -12,6 +12,7 @@
 #include "ops/epilogue.h"
 #include "ops/exact.h"
 #include "ops/image_gradient.h"
+#include "rung/ops/conv_choices.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
@@ -49,8 +50,7 @@ class ConvKernel final : public Kernel {
         blocks_fit(op, x[1], y[1], context.blocked) ? context.blocked : Format::plain;
     spec.dst_format = blocked;
     spec.src_format = x[1] <= 4 && op.groups == 1 ? Format::plain : blocked;
-    if (spec.src_format != Format::plain && winograd_fits(op, w))
-      choose_winograd(spec, context.conv_algorithm);
+    if (spec.src_format != Format::plain && winograd_fits(op, w)) choose_winograd(spec, context);
     if (spec.backward_data && spec.src_format != spec.dst_format) {
       image_gradient_.emplace(spec);
       spec.backward_data = false;
@@ -188,19 +188,12 @@ class ConvKernel final : public Kernel {
   }
 
   // Takes the passes that Winograd's convolution does from the direct one.
-  void choose_winograd(backend::ConvolutionSpec& spec, ConvAlgorithm algorithm) {
-    if (algorithm == ConvAlgorithm::direct) return;
-    const kernels::winograd::Sizes sizes{.images = spec.src[0],
-                                         .inputs = spec.src[1],
-                                         .outputs = spec.dst[1],
-                                         .height = spec.src[2],
-                                         .width = spec.src[3],
-                                         .padding = spec.padding[0],
-                                         .format = spec.dst_format};
+  void choose_winograd(backend::ConvolutionSpec& spec, const KernelContext& context) {
+    const kernels::winograd::Sizes sizes = winograd_sizes(spec);
+    const backend::ConvolutionSpec whole = spec;
     const auto choose = [&](ConvPass pass, bool& direct, const kernels::winograd::Sizes& of,
                             const auto& cut, std::optional<Winograd>& chosen) {
-      if (!direct) return;
-      if (algorithm == ConvAlgorithm::automatic && !winograd_is_faster(pass, of)) return;
+      if (!direct || !prefers_winograd(pass, whole, of, context)) return;
       chosen = Winograd{of, cut(of)};
       direct = false;
     };
@@ -209,6 +202,21 @@ class ConvKernel final : public Kernel {
            kernels::winograd::cut_forward, data_);
     choose(ConvPass::backward_weights, spec.backward_weights, sizes, kernels::winograd::cut_weights,
            weights_);
+  }
+
+  static bool prefers_winograd(ConvPass pass, const backend::ConvolutionSpec& spec,
+                               const kernels::winograd::Sizes& sizes,
+                               const KernelContext& context) {
+    if (context.conv_algorithm != ConvAlgorithm::automatic)
+      return context.conv_algorithm == ConvAlgorithm::winograd;
+    if (context.conv_choices == nullptr) return winograd_is_faster(pass, sizes);
+    const std::string key = conv_key(pass, spec);
+    std::optional<ConvAlgorithm> choice = context.conv_choices->find(key);
+    if (!choice && context.conv_choices->measures()) {
+      choice = measure_conv(pass, spec);
+      context.conv_choices->set(key, *choice);
+    }
+    return choice ? *choice == ConvAlgorithm::winograd : winograd_is_faster(pass, sizes);
   }
 
   std::unique_ptr<backend::Convolution> direct_;  // nullptr if nothing is left for it

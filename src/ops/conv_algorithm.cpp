@@ -1,9 +1,13 @@
 #include "ops/conv_algorithm.h"
 
 #include <algorithm>
+#include <chrono>
 #include <span>
 
+#include "core/format.h"
 #include "kernels/dispatch.h"
+#include "kernels/reorder.h"
+#include "rung/core/tensor.h"
 
 namespace rung {
 namespace {
@@ -68,6 +72,73 @@ bool winograd_is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes) {
   for (const Rule& rule : rules())
     if (rule.pass == pass && rule.channels <= channels) faster = tiles >= rule.tiles;
   return faster;
+}
+
+kernels::winograd::Sizes winograd_sizes(const backend::ConvolutionSpec& spec) {
+  return {.images = spec.src[0],
+          .inputs = spec.src[1],
+          .outputs = spec.dst[1],
+          .height = spec.src[2],
+          .width = spec.src[3],
+          .padding = spec.padding[0],
+          .format = spec.dst_format};
+}
+
+std::string conv_key(ConvPass pass, const backend::ConvolutionSpec& spec) {
+  const char* names[] = {"forward", "backward_data", "backward_weights"};
+  return fmt::format("{} {}x{}x{}x{} to {}, padding {}, {}c", names[static_cast<int>(pass)],
+                     spec.src[0], spec.src[1], spec.src[2], spec.src[3], spec.dst[1],
+                     spec.padding[0], static_cast<int>(spec.dst_format));
+}
+
+ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec) {
+  namespace wino = kernels::winograd;
+  backend::ConvolutionSpec alone = spec;
+  alone.bias = alone.relu = alone.add = false;
+  alone.forward = pass == ConvPass::forward;
+  alone.backward_data = pass == ConvPass::backward_data;
+  alone.backward_weights = pass == ConvPass::backward_weights;
+  backend::Convolution direct(alone);
+  const wino::Sizes sizes = winograd_sizes(spec), back = wino::transposed(sizes);
+  const wino::Cut cut = pass == ConvPass::forward         ? wino::cut_forward(sizes)
+                        : pass == ConvPass::backward_data ? wino::cut_forward(back)
+                                                          : wino::cut_weights(sizes);
+  const auto random = [](std::int64_t count) {
+    Tensor tensor(Shape{count});
+    Rng rng(1);
+    for (float& value : tensor.data()) value = static_cast<float>(rng.uniform(-1.0, 1.0));
+    return tensor;
+  };
+  const auto count = [&](const std::array<std::int64_t, 4>& s) {
+    return kernels::padded_count(Shape{s[0], s[1], s[2], s[3]}, spec.dst_format);
+  };
+  Tensor x = random(count(spec.src)), y = random(count(spec.dst)),
+         w = random(spec.src[1] * spec.dst[1] * 9),
+         scratch(Shape{std::max(cut.scratch, direct.scratch_floats())});
+  float *px = x.data().data(), *py = y.data().data(), *pw = w.data().data(),
+        *ps = scratch.data().data();
+  const auto run = [&](bool winograd) {
+    switch (pass) {
+      case ConvPass::forward:
+        return winograd ? wino::forward(sizes, cut, px, pw, false, nullptr, nullptr, false, py, ps)
+                        : direct.forward(px, pw, 0, nullptr, nullptr, py, ps);
+      case ConvPass::backward_data:
+        return winograd ? wino::forward(back, cut, py, pw, true, nullptr, nullptr, false, px, ps)
+                        : direct.backward_data(py, pw, 0, px, ps);
+      case ConvPass::backward_weights:
+        return winograd ? wino::backward_weights(sizes, cut, px, py, pw, ps)
+                        : direct.backward_weights(px, py, pw, nullptr, ps);
+    }
+  };
+  double best[2] = {1e30, 1e30};
+  for (int i = 0; i < 5; ++i)  // in turn; the first prepares things
+    for (const bool winograd : {false, true}) {
+      const auto begin = std::chrono::steady_clock::now();
+      run(winograd);
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+      if (i > 0) best[winograd] = std::min(best[winograd], took.count());
+    }
+  return best[1] < best[0] ? ConvAlgorithm::winograd : ConvAlgorithm::direct;
 }
 
 }  // namespace rung

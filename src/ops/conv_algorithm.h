@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+
+#include "backend/onednn.h"
 #include "kernels/winograd/convolution.h"
 #include "rung/graph/op.h"
 
@@ -13,5 +16,14 @@ enum class ConvPass { forward, backward_data, backward_weights };
 /// those of the pass itself (for backward_data the transposed ones). The rules come from
 /// `rung bench --tune`.
 bool winograd_is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes);
+
+/// Returns which one is faster when both run on random numbers; `spec` is the convolution.
+ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec);
+
+/// Returns how ConvChoices calls a pass of a convolution.
+std::string conv_key(ConvPass pass, const backend::ConvolutionSpec& spec);
+
+/// Returns the sizes of a 3 x 3 convolution of stride 1.
+kernels::winograd::Sizes winograd_sizes(const backend::ConvolutionSpec& spec);
 
 }  // namespace rung

@@ -28,6 +28,9 @@ works "bench with Winograd" bench train $small --per-op --conv-algorithm winogra
 check "bench --conv-algorithm winograd: runs it" stdout_has "winograd:"
 # shellcheck disable=SC2086
 works "bench without Winograd" bench train $small --per-op --conv-algorithm direct --json bench.json
+# shellcheck disable=SC2086
+works "bench with errors" bench train $small --error
+check "bench --error: names the layers" stdout_has "layer1.0.conv1"
 refuses "bench of an unknown algorithm" "direct" bench train --conv-algorithm fft
 refuses "bench of an unknown mode" "calibrate" bench fly
 refuses "bench of an unknown scheme" "tf_enhanced" bench qat --scheme best

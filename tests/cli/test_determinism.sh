@@ -22,3 +22,16 @@ quantize_lenet() {
 quantize_lenet --out qa.rung
 quantize_lenet --out qb.rung --workers 0
 check "quantizing twice gives the same file" cmp -s qa.rung qb.rung
+
+# What --autotune measured stays in the file: later commands use it, and give the same bits.
+small="--train-images 64 --test-images 32 --batch-size 32"
+# shellcheck disable=SC2086  # the options are words
+works "train --autotune" train --model resnet8 --epochs 1 --seed 5 $small --autotune --out tuned.rung
+check "--autotune: the file has the choices" grep -aq "conv_choices" tuned.rung
+works "quantize a tuned model" quantize tuned.rung --calibration-images 32 --test-images 32 --out tq.rung
+for name in ta tb; do
+  # shellcheck disable=SC2086
+  works "qat of a tuned model: $name" qat tq.rung --epochs 1 --seed 5 $small --out $name.rung
+done
+check "a tuned model trains the same way twice" cmp -s ta.rung tb.rung
+check "qat keeps the choices" grep -aq "conv_choices" ta.rung

@@ -23,6 +23,7 @@ struct ExecutorOptions {
   LayoutPolicy layout = LayoutPolicy::blocked;
   MemoryPolicy memory = MemoryPolicy::arena;
   ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
+  std::shared_ptr<ConvChoices> conv_choices = {};  ///< measured, instead of the fixed rules
   bool fuse = true;  ///< run Conv/BatchNormalization/Add + Relu as one kernel
   /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
   bool exact = true;
@@ -62,8 +63,8 @@ class RUNG_API Executor {
   const Plan& plan() const;
   /// Sets ExecutorOptions::seed, from the next forward on.
   void set_seed(std::uint64_t seed);
-  /// Sets ExecutorOptions::conv_algorithm; plans are compiled again.
-  void set_conv_algorithm(ConvAlgorithm algorithm);
+  /// Sets ExecutorOptions::conv_algorithm and conv_choices; plans are compiled again.
+  void set_conv_algorithm(ConvAlgorithm algorithm, std::shared_ptr<ConvChoices> choices = {});
   /// The state of the random generator behind dropout: for bit-identical resumption.
   std::uint64_t step_count() const;
   void set_step_count(std::uint64_t steps);

@@ -17,6 +17,7 @@ namespace rung {
 class Parameter;
 class Kernel;
 class Op;
+class ConvChoices;
 
 /// What a forward pass is for. `train` keeps what backward needs, uses batch statistics and
 /// dropout; `eval` keeps nothing.
@@ -152,6 +153,7 @@ struct KernelContext {
   Format blocked = Format::plain;   ///< the blocked format of this machine and layout policy
   Mode mode = Mode::eval;
   ConvAlgorithm conv_algorithm = ConvAlgorithm::direct;
+  ConvChoices* conv_choices = nullptr;  ///< if set, decides where the algorithm is automatic
   std::span<const bool> wants;  ///< which inputs need a gradient; all false in eval
   bool fused_relu = false;      ///< apply Relu to output 0 (only if op.can_fuse_relu())
   /// Apply this QuantizeDequantize to output 0, after Relu (only if op.can_fuse_quantizer()). Its
