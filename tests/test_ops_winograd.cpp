@@ -248,11 +248,11 @@ TEST_SUITE("ops winograd") {
                         backend::gemm(false, false, n, n, n, a.data().data(), a.data().data(),
                                       c.data().data());
                       }));
-      forwards = std::min(forwards, seconds([&] {
-                            kernels::winograd::forward(
-                                sizes, forward, x.data().data(), w.data().data(), false, nullptr,
-                                nullptr, false, y.data().data(), scratch.data().data());
-                          }));
+      forwards =
+          std::min(forwards, seconds([&] {
+                     kernels::winograd::forward(sizes, forward, x.data().data(), w.data().data(),
+                                                false, {}, y.data().data(), scratch.data().data());
+                   }));
       gradients = std::min(gradients, seconds([&] {
                              kernels::winograd::backward_weights(sizes, weights, x.data().data(),
                                                                  y.data().data(), dw.data().data(),

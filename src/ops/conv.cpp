@@ -42,7 +42,7 @@ class ConvKernel final : public Kernel {
     if (context.fused_add) residual_ = epilogue_.own_inputs() - 1;
     spec.add = residual_ != 0;
     spec.bias = epilogue_.own_inputs() - (spec.add ? 1 : 0) > 2;
-    spec.relu = relu_ = context.fused_relu && !epilogue_.has_quantizer();
+    spec.relu = context.fused_relu && !epilogue_.has_quantizer();
     spec.backward_data = wants_data_ = context.wants[0];
     spec.backward_weights = wants_weights_ = context.wants[1] || (spec.bias && context.wants[2]);
     // Few input channels (an image) stay row-major: first-layer kernels read that directly.
@@ -119,14 +119,16 @@ class ConvKernel final : public Kernel {
     const View& y = io.output(0);
     const float* bias = bias_floats_ > 0 ? io.input(2).data : nullptr;
     const float* added = residual_ != 0 ? io.input(residual_).data : nullptr;
-    if (forward_)
+    const kernels::Epilogue& epilogue = epilogue_.begin(io);
+    std::uint8_t* const bits = epilogue_.has_quantizer() ? mask(io.workspace()) : nullptr;
+    if (forward_) {
       kernels::winograd::forward(forward_->sizes, forward_->cut, io.input(0).data, io.input(1).data,
-                                 false, bias, added, relu_, y.data, io.scratch());
-    else
+                                 false, {bias, added, epilogue, bits}, y.data, io.scratch());
+    } else {
       direct_->forward(io.input(0).data, io.input(1).data, io.input(1).version, bias, added, y.data,
                        io.scratch());
-    if (!epilogue_.has_quantizer()) return;
-    kernels::finish(y.data, y.data, y.count, epilogue_.begin(io), mask(io.workspace()));
+      if (epilogue_.has_quantizer()) kernels::finish(y.data, y.data, y.count, epilogue, bits);
+    }
     epilogue_.end(y);
   }
 
@@ -154,8 +156,8 @@ class ConvKernel final : public Kernel {
     }
     if (io.wants(0)) {
       if (data_)
-        kernels::winograd::forward(data_->sizes, data_->cut, dy, io.input(1).data, true, nullptr,
-                                   nullptr, false, io.input_grad(0).data, scratch);
+        kernels::winograd::forward(data_->sizes, data_->cut, dy, io.input(1).data, true, {},
+                                   io.input_grad(0).data, scratch);
       else if (image_gradient_)
         image_gradient_->run(dy, io.input(1).data, io.input_grad(0).data, scratch);
       else
@@ -225,7 +227,7 @@ class ConvKernel final : public Kernel {
   Epilogue epilogue_;
   std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;
   std::size_t residual_ = 0;  // the input that a fused Add adds; 0: there is none
-  bool wants_data_ = false, wants_weights_ = false, relu_ = false;
+  bool wants_data_ = false, wants_weights_ = false;
 };
 
 }  // namespace

@@ -120,10 +120,10 @@ ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec) 
   const auto run = [&](bool winograd) {
     switch (pass) {
       case ConvPass::forward:
-        return winograd ? wino::forward(sizes, cut, px, pw, false, nullptr, nullptr, false, py, ps)
+        return winograd ? wino::forward(sizes, cut, px, pw, false, {}, py, ps)
                         : direct.forward(px, pw, 0, nullptr, nullptr, py, ps);
       case ConvPass::backward_data:
-        return winograd ? wino::forward(back, cut, py, pw, true, nullptr, nullptr, false, px, ps)
+        return winograd ? wino::forward(back, cut, py, pw, true, {}, px, ps)
                         : direct.backward_data(py, pw, 0, px, ps);
       case ConvPass::backward_weights:
         return winograd ? wino::backward_weights(sizes, cut, px, py, pw, ps)

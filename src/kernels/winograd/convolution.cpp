@@ -142,18 +142,30 @@ void for_items(std::int64_t items, std::int64_t workers, float* scratch, std::in
 
 }  // namespace
 
+namespace {
+
+// Memory of one thread, if there are many channels: a slice's weights or sums, and both sides.
+std::int64_t deep_floats(const Pass& p, std::int64_t tiles) {
+  const std::int64_t channels = std::min(kDeepChannels, p.inputs);
+  const std::int64_t width = std::min(kDeepChannels, p.outputs);
+  return floats_of(channels, width) + floats_of(tiles, channels) + floats_of(tiles, width);
+}
+
+Cut cut_deep(const Pass& p) {
+  Cut cut{.deep = true, .tiles = std::min<std::int64_t>(p.tiles, 256), .parts = 1};
+  cut.workers = std::min<std::int64_t>(thread_count(),
+                                       divided_up(p.outputs, std::min(kDeepChannels, p.outputs)));
+  cut.scratch = cut.workers * deep_floats(p, cut.tiles);
+  return cut;
+}
+
+}  // namespace
+
 Cut cut_forward(const Sizes& s) {
   const Pass p(s);
-  Cut cut{};
-  cut.deep = is_deep(p.inputs, p.outputs);
-  cut.parts = 1;
-  if (cut.deep) {
-    const std::int64_t channels = std::min(kDeepChannels, p.inputs);
-    const std::int64_t width = std::min(kDeepChannels, p.outputs);
-    cut.tiles = std::min<std::int64_t>(p.tiles, 256);
-    cut.workers = std::min<std::int64_t>(thread_count(), divided_up(p.outputs, width));
-    cut.scratch = cut.workers * (floats_of(channels, width) + floats_of(cut.tiles, channels) +
-                                 floats_of(cut.tiles, width));
+  Cut cut;
+  if (is_deep(p.inputs, p.outputs)) {
+    cut = cut_deep(p);
   } else {
     const std::int64_t fit = 256 * kFloatsPerKiB / (kPoints * (p.inputs + p.outputs));
     const std::int64_t fair = divided_up(p.tiles, thread_count());
@@ -162,6 +174,7 @@ Cut cut_forward(const Sizes& s) {
     cut.scratch = floats_of(p.inputs, p.outputs) +
                   cut.workers * (floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs));
   }
+  cut.scratch += p.outputs;  // the bias, padded
   return cut;
 }
 
@@ -171,6 +184,7 @@ namespace {
 void forward_by_tiles(const Sizes& s, const Cut& cut, const float* x, const float* weights,
                       bool rotated, const Finish& finish, float* y, float* scratch) {
   const Pass p(s);
+  const Interval interval = passes(finish.epilogue);
   const Matrices u = take(scratch, p.inputs, p.out.blocks, p.lanes);
   for_rows(p.out.blocks, p.inputs, 64, [&](std::int64_t b, std::int64_t begin, std::int64_t end) {
     p.k.weights(weights, rotated ? s.inputs : s.outputs, rotated ? s.outputs : s.inputs, rotated, b,
@@ -187,7 +201,7 @@ void forward_by_tiles(const Sizes& s, const Cut& cut, const float* x, const floa
                 p.k.input(x, p.in, b, b, first, 0, rows, v);
               multiply_tiles(p, v, u, m, rows, false);
               for (std::int64_t b = 0; b < p.out.blocks; ++b)
-                p.k.output(m, p.out, b, b, first, 0, rows, y, finish);
+                p.k.output(m, p.out, b, b, first, 0, rows, y, finish, interval);
             });
 }
 
@@ -196,10 +210,10 @@ void forward_by_tiles(const Sizes& s, const Cut& cut, const float* x, const floa
 void forward_deep(const Sizes& s, const Cut& cut, const float* x, const float* weights,
                   bool rotated, const Finish& finish, float* y, float* scratch) {
   const Pass p(s);
+  const Interval interval = passes(finish.epilogue);
   const std::int64_t slice = std::min(kDeepChannels / p.lanes, p.in.blocks);
   const std::int64_t chunk = std::min(kDeepChannels / p.lanes, p.out.blocks);
-  const std::int64_t each = cut.scratch / cut.workers;
-  for_items(divided_up(p.out.blocks, chunk), cut.workers, scratch, each,
+  for_items(divided_up(p.out.blocks, chunk), cut.workers, scratch, deep_floats(p, cut.tiles),
             [&](std::int64_t item, float* own) {
               const std::int64_t out = item * chunk, width = std::min(chunk, p.out.blocks - out);
               for (std::int64_t first = 0; first < p.tiles; first += cut.tiles) {
@@ -220,7 +234,7 @@ void forward_deep(const Sizes& s, const Cut& cut, const float* x, const float* w
                   multiply_tiles(p, v, u, m, rows, in > 0);
                 }
                 for (std::int64_t b = 0; b < width; ++b)
-                  p.k.output(m, p.out, out + b, b, first, 0, rows, y, finish);
+                  p.k.output(m, p.out, out + b, b, first, 0, rows, y, finish, interval);
               }
             });
 }
@@ -228,35 +242,32 @@ void forward_deep(const Sizes& s, const Cut& cut, const float* x, const float* w
 }  // namespace
 
 void forward(const Sizes& s, const Cut& cut, const float* x, const float* weights, bool rotated,
-             const float* bias, const float* added, bool relu, float* y, float* scratch) {
-  const Finish finish{bias, added, relu};
+             const Finish& finish, float* y, float* scratch) {
+  Finish padded = finish;
+  if (finish.bias != nullptr) {
+    const std::int64_t channels = blocks_of(s, s.outputs) * lanes_of(s);
+    std::copy_n(finish.bias, s.outputs, scratch);
+    std::fill(scratch + s.outputs, scratch + channels, 0.0f);
+    padded.bias = scratch;
+    scratch += channels;
+  }
   const auto pass = cut.deep ? forward_deep : forward_by_tiles;
-  pass(s, cut, x, weights, rotated, finish, y, scratch);
+  pass(s, cut, x, weights, rotated, padded, y, scratch);
 }
 
 Cut cut_weights(const Sizes& s) {
   const Pass p(s);
-  Cut cut{};
-  cut.deep = is_deep(p.inputs, p.outputs);
-  if (cut.deep) {
-    const std::int64_t channels = std::min(kDeepChannels, p.inputs);
-    const std::int64_t width = std::min(kDeepChannels, p.outputs);
-    cut.parts = 1;
-    cut.tiles = std::min<std::int64_t>(p.tiles, 256);
-    cut.workers = std::min<std::int64_t>(thread_count(), divided_up(p.outputs, width));
-    cut.scratch = cut.workers * (floats_of(channels, width) + floats_of(cut.tiles, channels) +
-                                 floats_of(cut.tiles, width));
-  } else {
-    // The number of parts must not depend on that of threads, or sums would.
-    const std::int64_t sums = floats_of(p.inputs, p.outputs);
-    const std::int64_t fit = 384 * kFloatsPerKiB / (kPoints * (p.inputs + p.outputs));
-    cut.parts = std::clamp<std::int64_t>(4800 * kFloatsPerKiB / sums, 2, 8);
-    cut.parts = std::min(cut.parts, divided_up(p.tiles, 128));
-    cut.tiles = std::min(divided_up(p.tiles, cut.parts), rounded_down(fit, 4));
-    cut.workers = std::min<std::int64_t>(thread_count(), cut.parts);
-    cut.scratch = cut.parts * sums +
-                  cut.workers * (floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs));
-  }
+  if (is_deep(p.inputs, p.outputs)) return cut_deep(p);
+  // The number of parts must not depend on that of threads, or sums would.
+  const std::int64_t sums = floats_of(p.inputs, p.outputs);
+  const std::int64_t fit = 384 * kFloatsPerKiB / (kPoints * (p.inputs + p.outputs));
+  Cut cut;
+  cut.parts = std::clamp<std::int64_t>(4800 * kFloatsPerKiB / sums, 2, 8);
+  cut.parts = std::min(cut.parts, divided_up(p.tiles, 128));
+  cut.tiles = std::min(divided_up(p.tiles, cut.parts), rounded_down(fit, 4));
+  cut.workers = std::min<std::int64_t>(thread_count(), cut.parts);
+  cut.scratch = cut.parts * sums +
+                cut.workers * (floats_of(cut.tiles, p.inputs) + floats_of(cut.tiles, p.outputs));
   return cut;
 }
 
@@ -301,7 +312,7 @@ void weights_deep(const Sizes& s, const Cut& cut, const float* x, const float* d
   const Pass p(s);
   const std::int64_t slice = std::min(kDeepChannels / p.lanes, p.in.blocks);
   const std::int64_t chunk = std::min(kDeepChannels / p.lanes, p.out.blocks);
-  for_items(divided_up(p.out.blocks, chunk), cut.workers, scratch, cut.scratch / cut.workers,
+  for_items(divided_up(p.out.blocks, chunk), cut.workers, scratch, deep_floats(p, cut.tiles),
             [&](std::int64_t item, float* own) {
               const std::int64_t out = item * chunk, width = std::min(chunk, p.out.blocks - out);
               const bool once = p.tiles <= cut.tiles;  // then dy is transformed for all slices

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/winograd/finish.h"
 #include "rung/core/memory_format.h"
 
 namespace rung::kernels::winograd {
@@ -23,11 +24,11 @@ Sizes transposed(const Sizes& sizes);
 /// How a pass is cut into pieces: threads share nothing that one of them writes, as caches of
 /// different processors pass it on slowly, and a piece stays in the cache of its own.
 struct Cut {
-  bool deep;             ///< many channels: a thread makes some output channels of all tiles
-  std::int64_t tiles;    ///< of a group, worked on at once
-  std::int64_t parts;    ///< of the tiles, each with sums of its own (weights' gradient)
-  std::int64_t workers;  ///< threads that memory is for
-  std::int64_t scratch;  ///< floats
+  bool deep = false;         ///< many channels: a thread makes some output channels of all tiles
+  std::int64_t tiles = 0;    ///< of a group, worked on at once
+  std::int64_t parts = 1;    ///< of the tiles, each with sums of its own (weights' gradient)
+  std::int64_t workers = 1;  ///< threads that memory is for
+  std::int64_t scratch = 0;  ///< floats
 };
 Cut cut_forward(const Sizes& sizes);
 Cut cut_weights(const Sizes& sizes);
@@ -36,10 +37,10 @@ Cut cut_weights(const Sizes& sizes);
 /// direct one, with errors of about 1e-6 to 1e-5 relative to the largest element. Weights are
 /// [outputs, inputs, 3, 3]. All give the same bits for any number of threads.
 ///
-/// y = x * weights + bias + added, then relu; `bias` [outputs] and `added` may be nullptr. Rotated,
-/// weights are [inputs, outputs, 3, 3] of `sizes`, turned by 180 degrees.
+/// y = finish(x * weights), with a bias of [outputs] only. Rotated, weights are [inputs, outputs,
+/// 3, 3] of `sizes`, turned by 180 degrees.
 void forward(const Sizes& sizes, const Cut& cut, const float* x, const float* weights, bool rotated,
-             const float* bias, const float* added, bool relu, float* y, float* scratch);
+             const Finish& finish, float* y, float* scratch);
 /// Overwrites the weights' gradient.
 void backward_weights(const Sizes& sizes, const Cut& cut, const float* x, const float* dy,
                       float* gradient, float* scratch);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/multiply.h"
+#include "kernels/winograd/finish.h"
 
 namespace rung::kernels::winograd {
 
@@ -24,13 +25,6 @@ struct Matrices {
   std::int64_t stride;        ///< floats from one point to the next
 };
 
-/// What becomes of a convolution's output in the pass that writes it.
-struct Finish {
-  const float* bias = nullptr;   ///< of the first channel of a block; [lanes]
-  const float* added = nullptr;  ///< a tensor like the output
-  bool relu = false;
-};
-
 /// Loops for one block format. Tiles are numbered over all images, rows and columns; `first` is
 /// that of row 0. `block` is of the tensor, `slot` where it stands in the matrices.
 struct Kernels {
@@ -40,7 +34,7 @@ struct Kernels {
   /// Writes the output A^T m A of rows begin .. end.
   void (*output)(const Matrices& m, const Image& image, std::int64_t block, std::int64_t slot,
                  std::int64_t first, std::int64_t begin, std::int64_t end, float* y,
-                 const Finish& finish);
+                 const Finish& finish, Interval passes);
   /// Writes A dy A^T in panels: the transpose of output().
   void (*output_gradient)(const float* dy, const Image& image, std::int64_t block,
                           std::int64_t slot, std::int64_t first, std::int64_t begin,

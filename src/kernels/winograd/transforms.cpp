@@ -1,4 +1,10 @@
+// See quantize.cpp: lets selections become vector instructions. Before the headers, as functions are
+// only inlined into those of the same options.
+#pragma GCC optimize("no-trapping-math")
+
 #include "kernels/winograd/transforms.h"
+
+#include "kernels/epilogue_inline.h"
 
 namespace rung::kernels::RUNG_ISA {
 namespace {
@@ -71,13 +77,33 @@ void input(const float* x, const Image& image, std::int64_t block, std::int64_t 
   }
 }
 
+// Writes a row of a tile: `count` numbers that lie side by side.
+template <int L>
+[[gnu::always_inline]] inline void write_row(const Vector<L>* row, std::int64_t columns,
+                                             const Vector<L>& bias, const Finish& finish,
+                                             Interval passes, std::int64_t at, float* y) {
+  float v[kOut * L];
+  for (std::int64_t j = 0; j < columns; ++j) {
+    Vector<L> value = row[j] + bias;
+    if (finish.added != nullptr) value += Vector<L>(finish.added + at + j * L);
+    value.store(v + j * L);
+  }
+  const auto number = [&v](std::int64_t i) { return v[i]; };
+  std::uint8_t* mask = finish.mask == nullptr ? nullptr : finish.mask + at / 8;
+  if (finish.epilogue.quantizes)
+    write_epilogue<true>(number, y + at, columns * L, finish.epilogue, passes, mask);
+  else
+    write_epilogue<false>(number, y + at, columns * L, finish.epilogue, passes, mask);
+}
+
 template <int L>
 void output(const Matrices& m, const Image& image, std::int64_t block, std::int64_t slot,
             std::int64_t first, std::int64_t begin, std::int64_t end, float* y,
-            const Finish& finish) {
-  const Vector<L> bias =
-      finish.bias != nullptr ? Vector<L>(finish.bias + block * L) : Vector<L>(0.0f);
+            const Finish& finish, Interval passes) {
   const Vector<L> zero(0.0f);
+  const Vector<L> bias = finish.bias != nullptr ? Vector<L>(finish.bias + block * L) : zero;
+  const bool plain = !finish.epilogue.relu && !finish.epilogue.quantizes &&
+                     finish.added == nullptr && finish.bias == nullptr && finish.mask == nullptr;
   Walk walk(image, first + begin);
   for (std::int64_t row = begin; row < end; ++row, walk.next()) {
     Vector<L> tile[kPoints], out[kOut * kOut];
@@ -88,15 +114,13 @@ void output(const Matrices& m, const Image& image, std::int64_t block, std::int6
     const std::int64_t corner = walk.plane(block, L) + (walk.y() * image.width + walk.x()) * L;
     const std::int64_t rows = least(kOut, image.height - walk.y());
     const std::int64_t columns = least(kOut, image.width - walk.x());
-    for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < columns; ++j) {
-        const std::int64_t at = corner + (i * image.width + j) * L;
-        Vector<L> value = out[i * kOut + j];
-        value += bias;
-        if (finish.added != nullptr) value += Vector<L>(finish.added + at);
-        if (finish.relu) value.max(zero);
-        value.store(y + at);
-      }
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t at = corner + i * image.width * L;
+      if (plain)
+        for (std::int64_t j = 0; j < columns; ++j) out[i * kOut + j].store(y + at + j * L);
+      else
+        write_row(out + i * kOut, columns, bias, finish, passes, at, y);
+    }
   }
 }
 
