@@ -211,6 +211,28 @@ TEST_SUITE("ops winograd") {
       CHECK((plan.find("winograd") != std::string::npos) == (algorithm == ConvAlgorithm::winograd));
       CHECK(stored->all().size() == 3);
     }
+    // Every mixture: what the passes prepare for each other must not depend on the choices.
+    const auto gradients_with = [&](const std::shared_ptr<ConvChoices>& choices) {
+      Executor executor(graph, {.conv_choices = choices});
+      for (Parameter* parameter : graph.parameters()) parameter->zero_grad();
+      const Tensor y = executor.forward(std::span<const Tensor>{}, Mode::train)[0];
+      executor.backward(uniform(y.shape(), Rng(3)));
+      return std::vector<Tensor>{y, graph.parameter("x").grad().clone(),
+                                 graph.parameter("conv.weight").grad().clone()};
+    };
+    graph.parameter("conv.weight").edit() = uniform({24, 16, 3, 3}, Rng(2));
+    std::vector<Tensor> expected;
+    for (int bits = 0; bits < 8; ++bits) {
+      CAPTURE(bits);
+      const auto mixed = std::make_shared<ConvChoices>(false);
+      int pass = 0;
+      for (const auto& [key, choice] : measured->all())
+        mixed->set(key,
+                   (bits >> pass++ & 1) != 0 ? ConvAlgorithm::winograd : ConvAlgorithm::direct);
+      const std::vector<Tensor> got = gradients_with(mixed);
+      if (bits == 0) expected = got;
+      for (std::size_t i = 0; i < got.size(); ++i) CHECK(difference(got[i], expected[i]) <= 1e-4);
+    }
     const auto nothing = std::make_shared<ConvChoices>(false);
     CHECK(plan_with(nothing) == plan_with(nullptr));  // the rules
     CHECK(nothing->all().empty());

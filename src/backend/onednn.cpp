@@ -85,17 +85,13 @@ struct PreparedWeights {
     wanted = memory(wanted_desc, cpu());
     reorder = dnnl::reorder(plain, wanted);
   }
-  memory& get(dnnl::stream& stream, const float* weights, std::uint64_t now) {
-    if (!needed) {
-      bind(plain, weights);
-      return plain;
-    }
-    if (now == 0 || now != version) {
-      bind(plain, weights);
-      reorder.execute(stream, plain, wanted);
-      version = now;
-    }
-    return wanted;
+  /// What the primitive reads.
+  const memory& used() const { return needed ? wanted : plain; }
+  void update(dnnl::stream& stream, const float* weights, std::uint64_t now) {
+    if (needed && now != 0 && now == version) return;
+    bind(plain, weights);
+    if (needed) reorder.execute(stream, plain, wanted);
+    version = now;
   }
 };
 
@@ -120,8 +116,10 @@ struct Convolution::Impl {
   memory src, dst, bias, added, diff_src, diff_dst, diff_bias;  // apart, so that bindings last
   memory scratch_forward, scratch_data, scratch_weights, diff_weights, diff_weights_plain;
   dnnl::reorder diff_reorder;
-  bool diff_reordered = false;
+  bool diff_reordered = false, keeps_weights = false;
   PreparedWeights weights_forward, weights_data;
+  // The memory objects of each primitive; they share their pointers with those above.
+  std::unordered_map<int, memory> forward_args, data_args, weights_args;
   std::string implementation;
   bool reference = false;
   std::int64_t scratch = 0;
@@ -136,9 +134,27 @@ struct Convolution::Impl {
     if (implementation.empty()) implementation = name;
     reference = reference || name.starts_with("ref");
   }
-  memory& with(memory& object, const float* data) {
-    bind(object, data);
-    return object;
+  void prepare_arguments(const ConvolutionSpec& spec) {
+    if (spec.forward) {
+      forward_args = {{DNNL_ARG_SRC, src},
+                      {DNNL_ARG_WEIGHTS, weights_forward.used()},
+                      {DNNL_ARG_DST, dst},
+                      {DNNL_ARG_SCRATCHPAD, scratch_forward}};
+      if (spec.bias) forward_args.emplace(DNNL_ARG_BIAS, bias);
+      if (spec.add) forward_args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, added);
+    }
+    if (spec.backward_data)
+      data_args = {{DNNL_ARG_DIFF_DST, diff_dst},
+                   {DNNL_ARG_WEIGHTS, weights_data.used()},
+                   {DNNL_ARG_DIFF_SRC, diff_src},
+                   {DNNL_ARG_SCRATCHPAD, scratch_data}};
+    if (spec.backward_weights) {
+      weights_args = {{DNNL_ARG_SRC, src},
+                      {DNNL_ARG_DIFF_DST, diff_dst},
+                      {DNNL_ARG_DIFF_WEIGHTS, diff_reordered ? diff_weights : diff_weights_plain},
+                      {DNNL_ARG_SCRATCHPAD, scratch_weights}};
+      if (spec.bias) weights_args.emplace(DNNL_ARG_DIFF_BIAS, diff_bias);
+    }
   }
 };
 
@@ -190,6 +206,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
     m.scratch_data = unbound(m.scratchpad(descriptor.scratchpad_desc()));
     m.diff_src = unbound(src);
     m.weights_data = PreparedWeights(plain, descriptor.weights_desc());
+    m.keeps_weights = spec.forward && m.weights_data.needed;
   }
   if (spec.backward_weights) {
     const auto descriptor = make_descriptor_hinted<dnnl::convolution_backward_weights>(
@@ -204,6 +221,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
       m.diff_reorder = dnnl::reorder(m.diff_weights, m.diff_weights_plain);
     }
   }
+  m.prepare_arguments(spec);
 } catch (const dnnl::error& error) {
   translate("convolution", error);
 }
@@ -212,23 +230,20 @@ Convolution::~Convolution() = default;
 
 bool Convolution::is_reference() const { return impl_->reference; }
 std::string Convolution::implementation() const { return impl_->implementation; }
-bool Convolution::keeps_weights() const { return impl_->weights_data.needed; }
+bool Convolution::keeps_weights() const { return impl_->keeps_weights; }
 std::int64_t Convolution::scratch_floats() const { return impl_->scratch; }
 
 void Convolution::forward(const float* src, const float* weights, std::uint64_t weights_version,
                           const float* bias, const float* added, float* dst, float* scratch) try {
   Impl& m = *impl_;
-  memory& prepared = m.weights_forward.get(m.stream, weights, weights_version);
-  std::unordered_map<int, memory> args = {
-      {DNNL_ARG_SRC, m.with(m.src, src)},
-      {DNNL_ARG_WEIGHTS, prepared},
-      {DNNL_ARG_DST, m.with(m.dst, dst)},
-      {DNNL_ARG_SCRATCHPAD, m.with(m.scratch_forward, scratch)}};
-  if (bias != nullptr) args.emplace(DNNL_ARG_BIAS, m.with(m.bias, bias));
-  if (added != nullptr)
-    args.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, m.with(m.added, added));
-  m.forward.execute(m.stream, args);
-  if (keeps_weights()) m.weights_data.get(m.stream, weights, weights_version);
+  m.weights_forward.update(m.stream, weights, weights_version);
+  bind(m.src, src);
+  bind(m.dst, dst);
+  bind(m.scratch_forward, scratch);
+  if (bias != nullptr) bind(m.bias, bias);
+  if (added != nullptr) bind(m.added, added);
+  m.forward.execute(m.stream, m.forward_args);
+  if (keeps_weights()) m.weights_data.update(m.stream, weights, weights_version);
 } catch (const dnnl::error& error) {
   translate("convolution forward", error);
 }
@@ -237,12 +252,11 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
                                 std::uint64_t weights_version, float* diff_src,
                                 float* scratch) try {
   Impl& m = *impl_;
-  memory& prepared = keeps_weights() ? m.weights_data.wanted
-                                     : m.weights_data.get(m.stream, weights, weights_version);
-  m.backward_data.execute(m.stream, {{DNNL_ARG_DIFF_DST, m.with(m.diff_dst, diff_dst)},
-                                     {DNNL_ARG_WEIGHTS, prepared},
-                                     {DNNL_ARG_DIFF_SRC, m.with(m.diff_src, diff_src)},
-                                     {DNNL_ARG_SCRATCHPAD, m.with(m.scratch_data, scratch)}});
+  if (!keeps_weights()) m.weights_data.update(m.stream, weights, weights_version);
+  bind(m.diff_dst, diff_dst);
+  bind(m.diff_src, diff_src);
+  bind(m.scratch_data, scratch);
+  m.backward_data.execute(m.stream, m.data_args);
 } catch (const dnnl::error& error) {
   translate("convolution backward data", error);
 }
@@ -250,14 +264,12 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
 void Convolution::backward_weights(const float* src, const float* diff_dst, float* diff_weights,
                                    float* diff_bias, float* scratch) try {
   Impl& m = *impl_;
+  bind(m.src, src);
+  bind(m.diff_dst, diff_dst);
   bind(m.diff_weights_plain, diff_weights);
-  std::unordered_map<int, memory> args = {
-      {DNNL_ARG_SRC, m.with(m.src, src)},
-      {DNNL_ARG_DIFF_DST, m.with(m.diff_dst, diff_dst)},
-      {DNNL_ARG_DIFF_WEIGHTS, m.diff_reordered ? m.diff_weights : m.diff_weights_plain},
-      {DNNL_ARG_SCRATCHPAD, m.with(m.scratch_weights, scratch)}};
-  if (diff_bias != nullptr) args.emplace(DNNL_ARG_DIFF_BIAS, m.with(m.diff_bias, diff_bias));
-  m.backward_weights.execute(m.stream, args);
+  bind(m.scratch_weights, scratch);
+  if (diff_bias != nullptr) bind(m.diff_bias, diff_bias);
+  m.backward_weights.execute(m.stream, m.weights_args);
   if (m.diff_reordered) m.diff_reorder.execute(m.stream, m.diff_weights, m.diff_weights_plain);
 } catch (const dnnl::error& error) {
   translate("convolution backward weights", error);
