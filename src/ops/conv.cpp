@@ -12,7 +12,6 @@
 #include "ops/epilogue.h"
 #include "ops/exact.h"
 #include "ops/image_gradient.h"
-#include "rung/ops/conv_choices.h"
 #include "rung/ops/ops.h"
 
 namespace rung {
@@ -50,7 +49,7 @@ class ConvKernel final : public Kernel {
         blocks_fit(op, x[1], y[1], context.blocked) ? context.blocked : Format::plain;
     spec.dst_format = blocked;
     spec.src_format = x[1] <= 4 && op.groups == 1 ? Format::plain : blocked;
-    if (spec.src_format != Format::plain && winograd_fits(op, w)) choose_winograd(spec, context);
+    if (spec.src_format != Format::plain && winograd_fits(op, w)) take_passes(spec, context);
     if (spec.backward_data && spec.src_format != spec.dst_format) {
       image_gradient_.emplace(spec);
       spec.backward_data = false;
@@ -175,12 +174,6 @@ class ConvKernel final : public Kernel {
   }
 
  private:
-  /// One of the passes, done by Winograd's convolution.
-  struct Winograd {
-    kernels::winograd::Sizes sizes;
-    kernels::winograd::Cut cut;
-  };
-
   static std::uint8_t* mask(float* workspace) { return reinterpret_cast<std::uint8_t*>(workspace); }
 
   static bool winograd_fits(const Conv& op, const Shape& weight) {
@@ -190,39 +183,19 @@ class ConvKernel final : public Kernel {
   }
 
   // Takes the passes that Winograd's convolution does from the direct one.
-  void choose_winograd(backend::ConvolutionSpec& spec, const KernelContext& context) {
-    const kernels::winograd::Sizes sizes = winograd_sizes(spec);
+  void take_passes(backend::ConvolutionSpec& spec, const KernelContext& context) {
     const backend::ConvolutionSpec whole = spec;
-    const auto choose = [&](ConvPass pass, bool& direct, const kernels::winograd::Sizes& of,
-                            const auto& cut, std::optional<Winograd>& chosen) {
-      if (!direct || !prefers_winograd(pass, whole, of, context)) return;
-      chosen = Winograd{of, cut(of)};
-      direct = false;
+    const auto take = [&](ConvPass pass, bool& direct, std::optional<WinogradPass>& chosen) {
+      if (direct) chosen = choose_winograd(pass, whole, context);
+      direct = direct && !chosen;
     };
-    choose(ConvPass::forward, spec.forward, sizes, kernels::winograd::cut_forward, forward_);
-    choose(ConvPass::backward_data, spec.backward_data, kernels::winograd::transposed(sizes),
-           kernels::winograd::cut_forward, data_);
-    choose(ConvPass::backward_weights, spec.backward_weights, sizes, kernels::winograd::cut_weights,
-           weights_);
-  }
-
-  static bool prefers_winograd(ConvPass pass, const backend::ConvolutionSpec& spec,
-                               const kernels::winograd::Sizes& sizes,
-                               const KernelContext& context) {
-    if (context.conv_algorithm != ConvAlgorithm::automatic)
-      return context.conv_algorithm == ConvAlgorithm::winograd;
-    if (context.conv_choices == nullptr) return winograd_is_faster(pass, sizes);
-    const std::string key = conv_key(pass, spec);
-    std::optional<ConvAlgorithm> choice = context.conv_choices->find(key);
-    if (!choice && context.conv_choices->measures()) {
-      choice = measure_conv(pass, spec);
-      context.conv_choices->set(key, *choice);
-    }
-    return choice ? *choice == ConvAlgorithm::winograd : winograd_is_faster(pass, sizes);
+    take(ConvPass::forward, spec.forward, forward_);
+    take(ConvPass::backward_data, spec.backward_data, data_);
+    take(ConvPass::backward_weights, spec.backward_weights, weights_);
   }
 
   std::unique_ptr<backend::Convolution> direct_;  // nullptr if nothing is left for it
-  std::optional<Winograd> forward_, data_, weights_;
+  std::optional<WinogradPass> forward_, data_, weights_;
   std::optional<ImageGradient> image_gradient_;
   Epilogue epilogue_;
   std::int64_t weights_floats_ = 0, bias_floats_ = 0, masked_floats_ = 0;

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <span>
+#include <string>
 
 #include "core/format.h"
 #include "kernels/dispatch.h"
 #include "kernels/reorder.h"
 #include "rung/core/tensor.h"
+#include "rung/ops/conv_choices.h"
 
 namespace rung {
 namespace {
@@ -60,9 +62,8 @@ std::span<const Rule> rules() {
   }
 }
 
-}  // namespace
-
-bool winograd_is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes) {
+// Returns true if Winograd's convolution is faster by the rules. `sizes` are those of the pass.
+bool is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes) {
   const std::int64_t height = sizes.out_height(), width = sizes.out_width();
   const std::int64_t tiles = sizes.images * ((height + 3) / 4) * ((width + 3) / 4);
   const std::int64_t channels = std::min(sizes.inputs, sizes.outputs);
@@ -74,7 +75,7 @@ bool winograd_is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes) {
   return faster;
 }
 
-kernels::winograd::Sizes winograd_sizes(const backend::ConvolutionSpec& spec) {
+kernels::winograd::Sizes sizes_of(const backend::ConvolutionSpec& spec) {
   return {.images = spec.src[0],
           .inputs = spec.src[1],
           .outputs = spec.dst[1],
@@ -84,14 +85,24 @@ kernels::winograd::Sizes winograd_sizes(const backend::ConvolutionSpec& spec) {
           .format = spec.dst_format};
 }
 
-std::string conv_key(ConvPass pass, const backend::ConvolutionSpec& spec) {
+// How ConvChoices calls a pass.
+std::string key_of(ConvPass pass, const backend::ConvolutionSpec& spec) {
   const char* names[] = {"forward", "backward_data", "backward_weights"};
   return fmt::format("{} {}x{}x{}x{} to {}, padding {}, {}c", names[static_cast<int>(pass)],
                      spec.src[0], spec.src[1], spec.src[2], spec.src[3], spec.dst[1],
                      spec.padding[0], static_cast<int>(spec.dst_format));
 }
 
-ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec) {
+WinogradPass pass_of(ConvPass pass, const backend::ConvolutionSpec& spec) {
+  namespace wino = kernels::winograd;
+  wino::Sizes sizes = sizes_of(spec);
+  if (pass == ConvPass::backward_weights) return {sizes, wino::cut_weights(sizes)};
+  if (pass == ConvPass::backward_data) sizes = wino::transposed(sizes);
+  return {sizes, wino::cut_forward(sizes)};
+}
+
+// Returns which one is faster on random numbers.
+ConvAlgorithm measure(ConvPass pass, const backend::ConvolutionSpec& spec) {
   namespace wino = kernels::winograd;
   backend::ConvolutionSpec alone = spec;
   alone.bias = alone.relu = alone.add = false;
@@ -99,10 +110,7 @@ ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec) 
   alone.backward_data = pass == ConvPass::backward_data;
   alone.backward_weights = pass == ConvPass::backward_weights;
   backend::Convolution direct(alone);
-  const wino::Sizes sizes = winograd_sizes(spec), back = wino::transposed(sizes);
-  const wino::Cut cut = pass == ConvPass::forward         ? wino::cut_forward(sizes)
-                        : pass == ConvPass::backward_data ? wino::cut_forward(back)
-                                                          : wino::cut_weights(sizes);
+  const auto [sizes, cut] = pass_of(pass, spec);
   const auto random = [](std::int64_t count) {
     Tensor tensor(Shape{count});
     Rng rng(1);
@@ -123,7 +131,7 @@ ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec) 
         return winograd ? wino::forward(sizes, cut, px, pw, false, {}, py, ps)
                         : direct.forward(px, pw, 0, nullptr, nullptr, py, ps);
       case ConvPass::backward_data:
-        return winograd ? wino::forward(back, cut, py, pw, true, {}, px, ps)
+        return winograd ? wino::forward(sizes, cut, py, pw, true, {}, px, ps)
                         : direct.backward_data(py, pw, 0, px, ps);
       case ConvPass::backward_weights:
         return winograd ? wino::backward_weights(sizes, cut, px, py, pw, ps)
@@ -139,6 +147,27 @@ ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec) 
       if (i > 0) best[winograd] = std::min(best[winograd], took.count());
     }
   return best[1] < best[0] ? ConvAlgorithm::winograd : ConvAlgorithm::direct;
+}
+
+bool prefers_winograd(ConvPass pass, const backend::ConvolutionSpec& spec,
+                      const KernelContext& context) {
+  if (context.conv_algorithm != ConvAlgorithm::automatic)
+    return context.conv_algorithm == ConvAlgorithm::winograd;
+  ConvChoices* choices = context.conv_choices;
+  if (choices != nullptr) {
+    const std::string key = key_of(pass, spec);
+    if (choices->measures() && !choices->find(key)) choices->set(key, measure(pass, spec));
+    if (const auto choice = choices->find(key)) return *choice == ConvAlgorithm::winograd;
+  }
+  return is_faster(pass, pass_of(pass, spec).sizes);
+}
+
+}  // namespace
+
+std::optional<WinogradPass> choose_winograd(ConvPass pass, const backend::ConvolutionSpec& spec,
+                                            const KernelContext& context) {
+  if (!prefers_winograd(pass, spec, context)) return std::nullopt;
+  return pass_of(pass, spec);
 }
 
 }  // namespace rung

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <string>
+#include <optional>
 
 #include "backend/onednn.h"
 #include "kernels/winograd/convolution.h"
@@ -11,19 +11,17 @@ namespace rung {
 /// The three passes of a convolution; each has an algorithm of its own.
 enum class ConvPass { forward, backward_data, backward_weights };
 
-/// Returns true if Winograd's convolution is faster than oneDNN's direct one for these sizes on
-/// this instruction set: a fixed rule, so that the same program gives the same bits. `sizes` are
-/// those of the pass itself (for backward_data the transposed ones). The rules come from
-/// `rung bench --tune`.
-bool winograd_is_faster(ConvPass pass, const kernels::winograd::Sizes& sizes);
+/// A pass that Winograd's convolution does: the sizes of the pass itself (for backward_data those
+/// of the transposed convolution), and how it is cut into pieces.
+struct WinogradPass {
+  kernels::winograd::Sizes sizes;
+  kernels::winograd::Cut cut;
+};
 
-/// Returns which one is faster when both run on random numbers; `spec` is the convolution.
-ConvAlgorithm measure_conv(ConvPass pass, const backend::ConvolutionSpec& spec);
-
-/// Returns how ConvChoices calls a pass of a convolution.
-std::string conv_key(ConvPass pass, const backend::ConvolutionSpec& spec);
-
-/// Returns the sizes of a 3 x 3 convolution of stride 1.
-kernels::winograd::Sizes winograd_sizes(const backend::ConvolutionSpec& spec);
+/// Returns the pass if Winograd's convolution is to do it: as the context says or, if that leaves
+/// it open, as was measured or by fixed rules, so that the same program gives the same bits. `spec`
+/// must be a convolution of 3 x 3 and stride 1 in a blocked format.
+std::optional<WinogradPass> choose_winograd(ConvPass pass, const backend::ConvolutionSpec& spec,
+                                            const KernelContext& context);
 
 }  // namespace rung
