@@ -22,10 +22,10 @@
 
 namespace golden {
 
-/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). conv_bn/ is not
-/// part of the layout that other golden data have: it is always the project's own.
+/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). conv_bn/ and pth/
+/// are not part of the layout that other golden data have: they are always the project's own.
 inline std::string path(std::string_view file) {
-  const char* dir = file.starts_with("conv_bn") ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
+  const char* dir = file.starts_with("conv_bn") || file.starts_with("pth/") ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
   return std::string(dir != nullptr && *dir != '\0' ? dir : RUNG_TEST_GOLDEN_DIR) + "/" +
          std::string(file);
 }

@@ -17,8 +17,8 @@ inline rung::Tensor tensor(const Tensor& source) {
   return rung::Tensor(rung::Shape(source.shape), std::span<const float>(source.floats));
 }
 
-/// Returns the algorithm that training runs in these suites: direct, or what the environment variable
-/// RUNG_TEST_CONV_ALGORITHM says.
+/// Returns the algorithm that training runs in these suites: direct, or what the environment
+/// variable RUNG_TEST_CONV_ALGORITHM says.
 inline rung::ConvAlgorithm conv_algorithm() {
   const char* name = std::getenv("RUNG_TEST_CONV_ALGORITHM");
   return rung::parse_conv_algorithm(name != nullptr && *name != '\0' ? name : "direct");

@@ -81,7 +81,7 @@ void add_train(Program& program) {
   command.option("--dataset NAME", options->data.dataset, "see rung datasets");
   command.required("--out FILE", options->out, "the model file to write, *.rung");
   command.option("--init FILE", options->init,
-                 "weights to start from, *.safetensors with PyTorch's names");
+                 "weights to start from, *.safetensors or *.pth, with PyTorch's names");
   command.option("--lr X", options->lr, "initial learning rate", at_least(0));
   command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
   add_recipe_options(command, options->recipe);

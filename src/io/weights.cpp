@@ -1,10 +1,14 @@
 #include "rung/io/weights.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 #include "core/closest.h"
 #include "core/format.h"
+#include "io/file.h"
 #include "io/names.h"
+#include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 
 namespace rung::io {
@@ -49,18 +53,9 @@ std::vector<Parameter*> weights_of(const Graph& graph) {
   return parameters;
 }
 
-}  // namespace
-
-void save_weights(const Graph& graph, const std::filesystem::path& path) {
-  SafetensorsContent content;
-  for (const Parameter* parameter : weights_of(graph))
-    content.tensors.emplace_back(parameter->name(), parameter->value());
-  save_safetensors(path, content);
-}
-
-LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
-                               LoadWeightsOptions options) {
-  const SafetensorsFile file(path);
+/// File is a SafetensorsFile or a PthFile.
+template <typename File>
+LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions options) {
   const std::vector<Parameter*> parameters = weights_of(graph);
 
   LoadWeightsReport report;
@@ -79,7 +74,7 @@ LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
       found.push_back(parameter);
     }
   }
-  for (const TensorInfo& info : file.tensors()) {
+  for (const auto& info : file.tensors()) {
     if (info.name.ends_with("num_batches_tracked")) continue;
     const Value* value = graph.find_value(info.name);
     const Parameter* parameter = value == nullptr ? nullptr : value->parameter();
@@ -97,13 +92,38 @@ LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
   std::string message;
   for (const Complaints* complaints : {&missing, &unexpected, &shapes})
     complaints->append_to(message);
-  require(message.empty(), "{}: does not fit the model{}", path.string(), message);
+  require(message.empty(), "{}: does not fit the model{}", file.path().string(), message);
 
   // All values are read before the first is written: a failing disk must not leave half a model.
   std::vector<Tensor> values;
   for (const Parameter* parameter : found) values.push_back(file.tensor(parameter->name()));
   for (std::size_t i = 0; i < found.size(); ++i) found[i]->edit().copy_from(values[i]);
   return report;
+}
+
+/// True if the file begins like a zip or like a pickle with torch's magic number.
+bool is_pth(const std::filesystem::path& path) {
+  const InputFile file(path);
+  std::array<std::uint8_t, 4> begin{};
+  if (file.size() < begin.size()) return false;
+  file.read(0, std::as_writable_bytes(std::span(begin)));
+  constexpr std::array<std::uint8_t, 4> kZip = {'P', 'K', 3, 4}, kPickle = {0x80, 2, 0x8a, 10};
+  return begin == kZip || begin == kPickle;
+}
+
+}  // namespace
+
+void save_weights(const Graph& graph, const std::filesystem::path& path) {
+  SafetensorsContent content;
+  for (const Parameter* parameter : weights_of(graph))
+    content.tensors.emplace_back(parameter->name(), parameter->value());
+  save_safetensors(path, content);
+}
+
+LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
+                               LoadWeightsOptions options) {
+  return is_pth(path) ? load_from(graph, PthFile(path), options)
+                      : load_from(graph, SafetensorsFile(path), options);
 }
 
 }  // namespace rung::io

@@ -16,7 +16,8 @@ namespace rung {
 
 /// `blocked` lets convolutions choose; `plain` keeps row-major everywhere, for debugging.
 enum class LayoutPolicy { blocked, plain };
-/// `arena` reuses memory as soon as the last reader is done; `keep_all` never, for inspection.
+/// `arena` reuses memory as soon as the last reader is done, and keeps what backward needs of
+/// quantized numbers as codes; `keep_all` neither, for inspection.
 enum class MemoryPolicy { arena, keep_all };
 
 struct ExecutorOptions {
@@ -24,7 +25,8 @@ struct ExecutorOptions {
   MemoryPolicy memory = MemoryPolicy::arena;
   ConvAlgorithm conv_algorithm = ConvAlgorithm::automatic;
   std::shared_ptr<ConvChoices> conv_choices = {};  ///< measured, instead of the fixed rules
-  bool fuse = true;  ///< run Conv/BatchNormalization/Add + Relu as one kernel
+  /// Run Conv, BatchNormalization or Add, and the Add, Relu and quantizer behind it, as one kernel.
+  bool fuse = true;
   /// In Mode::eval, sum the codes of a Conv's or Gemm's quantized inputs, not the real numbers.
   bool exact = true;
   bool profile = false;    ///< measure the time of every step, see profile()

@@ -4,5 +4,6 @@
 
 #include "rung/io/encodings.h"
 #include "rung/io/model_file.h"
+#include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/io/weights.h"

@@ -24,7 +24,8 @@ struct LoadWeightsReport {
   std::vector<std::string> unexpected = {};  ///< tensors that the graph does not have
 };
 
-/// Fills the graph's parameters (all but encodings) from a safetensors file, converting to float32;
+/// Fills the graph's parameters (all but encodings) from a safetensors file or a PyTorch checkpoint
+/// (see rung/io/pth.h; which of them it is shows in its first bytes), converting to float32;
 /// ignores PyTorch's `*.num_batches_tracked`. Throws one Error that lists the missing, unexpected
 /// and mis-shaped names together, with the closest candidates; the graph is unchanged then.
 RUNG_API LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
