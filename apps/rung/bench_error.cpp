@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "rung/models.h"
 #include "rung/ops/ops.h"
 
 namespace rung::cli {

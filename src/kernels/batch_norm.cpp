@@ -124,10 +124,7 @@ void apply_add(const float* x, const float* residual, float* y, std::int64_t are
                    for (std::int64_t j = 0; j < n; ++j) v[j] += residual[i + j];
                    const auto sum = [v](std::int64_t j) { return v[j]; };
                    std::uint8_t* bits = mask == nullptr ? mask : mask + i / 8;
-                   if (epilogue.quantizes)
-                     write_epilogue<true>(sum, y + i, n, epilogue, passes, bits);
-                   else
-                     write_epilogue<false>(sum, y + i, n, epilogue, passes, bits);
+                   write_epilogue(sum, y + i, n, epilogue, passes, bits);
                  });
 }
 

@@ -27,19 +27,13 @@ namespace {
 void finish_loop(const float* v, float* y, std::int64_t count, const Epilogue& epilogue,
                  Interval passes, std::uint8_t* mask) {
   const auto value = [v](std::int64_t i) { return v[i]; };
-  if (epilogue.quantizes)
-    write_epilogue<true>(value, y, count, epilogue, passes, mask);
-  else
-    write_epilogue<false>(value, y, count, epilogue, passes, mask);
+  write_epilogue(value, y, count, epilogue, passes, mask);
 }
 
 void add_loop(const float* a, const float* b, float* y, std::int64_t count,
               const Epilogue& epilogue, Interval passes, std::uint8_t* mask) {
   const auto value = [a, b](std::int64_t i) { return a[i] + b[i]; };
-  if (epilogue.quantizes)
-    write_epilogue<true>(value, y, count, epilogue, passes, mask);
-  else
-    write_epilogue<false>(value, y, count, epilogue, passes, mask);
+  write_epilogue(value, y, count, epilogue, passes, mask);
 }
 
 void masked_loop(const float* dy, const std::uint8_t* mask, float* dx, std::int64_t count) {

@@ -81,6 +81,17 @@ template <bool kQuantizes, typename Value>
   }
 }
 
+/// The same, whether or not the epilogue quantizes.
+template <typename Value>
+[[gnu::always_inline]] inline void write_epilogue(const Value& value, float* y, std::int64_t count,
+                                                  const Epilogue& epilogue, Interval passes,
+                                                  std::uint8_t* mask) {
+  if (epilogue.quantizes)
+    write_epilogue<true>(value, y, count, epilogue, passes, mask);
+  else
+    write_epilogue<false>(value, y, count, epilogue, passes, mask);
+}
+
 constexpr int kSumLanes = 16;
 
 /// Accumulators of d loss / d scale and d loss / d offset, one per lane, added up in a fixed order:

@@ -1,5 +1,5 @@
-// See quantize.cpp: lets selections become vector instructions. Before the headers, as functions are
-// only inlined into those of the same options.
+// See quantize.cpp: lets selections become vector instructions. Before the headers, as functions
+// are only inlined into those of the same options.
 #pragma GCC optimize("no-trapping-math")
 
 #include "kernels/winograd/transforms.h"
@@ -90,10 +90,7 @@ template <int L>
   }
   const auto number = [&v](std::int64_t i) { return v[i]; };
   std::uint8_t* mask = finish.mask == nullptr ? nullptr : finish.mask + at / 8;
-  if (finish.epilogue.quantizes)
-    write_epilogue<true>(number, y + at, columns * L, finish.epilogue, passes, mask);
-  else
-    write_epilogue<false>(number, y + at, columns * L, finish.epilogue, passes, mask);
+  write_epilogue(number, y + at, columns * L, finish.epilogue, passes, mask);
 }
 
 template <int L>
