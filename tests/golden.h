@@ -16,17 +16,19 @@
 #include <vector>
 
 #include "doctest/doctest.h"
+#include "paths.h"
 
 // Golden data: numbers that this project did not write (tests/golden, or the folder named by the
 // environment variable RUNG_GOLDEN_DIR, of the same layout). Whatever is missing is a failure.
 
 namespace golden {
 
-/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). conv_bn/ and pth/
-/// are not part of the layout that other golden data have: they are always the project's own.
+/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). conv_bn/ and
+/// pth/ are not part of the layout that other golden data have: they are always the project's own.
 inline std::string path(std::string_view file) {
-  const char* dir = file.starts_with("conv_bn") || file.starts_with("pth/") ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
-  return std::string(dir != nullptr && *dir != '\0' ? dir : RUNG_TEST_GOLDEN_DIR) + "/" +
+  const bool own = file.starts_with("conv_bn/") || file.starts_with("pth/");
+  const char* dir = own ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
+  return std::string(dir != nullptr && *dir != '\0' ? dir : paths::golden_dir()) + "/" +
          std::string(file);
 }
 

@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "paths.h"
+
 namespace {
 
 namespace fs = std::filesystem;
-const fs::path kRoot = RUNG_TEST_SOURCE_DIR;
+const fs::path kRoot = paths::source_dir();
 
 // What each folder may include besides itself.
 const std::map<std::string, std::set<std::string>> kAllowed = {

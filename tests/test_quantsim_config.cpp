@@ -1,6 +1,7 @@
 #include <string>
 
 #include "doctest/doctest.h"
+#include "paths.h"
 #include "rung/core/error.h"
 #include "rung/quantsim/config.h"
 
@@ -31,8 +32,7 @@ void check_rejected(const std::string& text, const std::string& path, const std:
 
 TEST_SUITE("quantsim: configuration") {
   TEST_CASE("a configuration is named or read from a file") {
-    const std::string file =
-        std::string(RUNG_TEST_SOURCE_DIR) + "/apps/configs/default_config.json";
+    const std::string file = paths::source_dir() + "/apps/configs/default_config.json";
     CHECK(read_config(file) == read_config("default"));
     CHECK(read_config("per_channel") != read_config("default"));
   }
