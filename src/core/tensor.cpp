@@ -1,9 +1,10 @@
 #include "rung/core/tensor.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <new>
+#include <memory>
 
 #include "core/format.h"
 
@@ -13,22 +14,36 @@ namespace {
 constexpr std::size_t kAlignment = 64;                  // one cache line, one AVX-512 register
 constexpr std::size_t kLargest = std::size_t{1} << 47;  // bytes: the address space of a process
 
-std::shared_ptr<float> allocate(std::int64_t count) {
+std::size_t padded_bytes(std::int64_t count) {
   std::size_t bytes = 0;
   require(!__builtin_mul_overflow(static_cast<std::size_t>(count), sizeof(float), &bytes) &&
               bytes <= kLargest,
           "Tensor: {} elements do not fit into memory", count);
-  bytes = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
+  return std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment * kAlignment, kAlignment);
+}
+
+std::shared_ptr<float> allocate(std::int64_t count) {
+  const std::size_t bytes = padded_bytes(count);
   void* memory = std::aligned_alloc(kAlignment, bytes);
   require(memory != nullptr, "Tensor: out of memory for {} MiB", bytes >> 20);
   return std::shared_ptr<float>(static_cast<float*>(memory), std::free);
 }
 
+/// Large zeros are pages that the system provides when they are touched, so that the graph of a
+/// large model costs next to nothing until it gets its weights.
+std::shared_ptr<float> allocate_zeros(std::int64_t count) {
+  const std::size_t bytes = padded_bytes(count) + kAlignment;
+  void* memory = std::calloc(bytes, 1);
+  require(memory != nullptr, "Tensor: out of memory for {} MiB", bytes >> 20);
+  std::shared_ptr<void> owner(memory, std::free);
+  std::size_t space = bytes;
+  void* aligned = std::align(kAlignment, bytes - kAlignment, memory, space);
+  return std::shared_ptr<float>(std::move(owner), static_cast<float*>(aligned));
+}
+
 }  // namespace
 
-Tensor::Tensor(Shape shape) : storage_(allocate(shape.numel())), shape_(std::move(shape)) {
-  std::memset(pointer(), 0, static_cast<std::size_t>(numel()) * sizeof(float));
-}
+Tensor::Tensor(Shape shape) : storage_(allocate_zeros(shape.numel())), shape_(std::move(shape)) {}
 
 Tensor::Tensor(Shape shape, std::span<const float> values)
     : storage_(allocate(shape.numel())), shape_(std::move(shape)) {
@@ -42,7 +57,7 @@ Tensor::Tensor(Shape shape, std::initializer_list<float> values)
 
 Tensor Tensor::full(Shape shape, float value) {
   Tensor tensor(std::move(shape));
-  tensor.fill(value);
+  if (std::bit_cast<std::uint32_t>(value) != 0) tensor.fill(value);
   return tensor;
 }
 
