@@ -25,20 +25,31 @@ void draw_normal(Parameter& parameter, double deviation, const Rng& rng) {
 }
 
 /// Draws a weight [O, ...], whose fan in is the product of all extents but the first, and a bias.
-void init_layer(const Node& node, const Rng& rng, bool normal_fan_out) {
+void init_layer(const Node& node, const Rng& rng, InitScheme scheme, BiasInit bias_init) {
   Parameter* weight = parameter_of(node, 1);
   if (weight == nullptr || weight->value().numel() == 0) return;
   const Shape& shape = weight->shape();
   const double fan_in = static_cast<double>(shape.numel()) / static_cast<double>(shape[0]);
   const double bound = 1.0 / std::sqrt(fan_in);
-  if (normal_fan_out) {
-    // torch counts O * KH * KW here whatever the number of groups is.
-    const double fan_out = static_cast<double>(shape.numel()) / static_cast<double>(shape[1]);
-    draw_normal(*weight, std::sqrt(2.0 / fan_out), rng);
-  } else {
-    draw_uniform(weight, bound, rng);
+  switch (scheme) {
+    case InitScheme::kaiming_normal_fan_out: {
+      // torch counts O * KH * KW here whatever the number of groups is.
+      const double fan_out = static_cast<double>(shape.numel()) / static_cast<double>(shape[1]);
+      draw_normal(*weight, std::sqrt(2.0 / fan_out), rng);
+      break;
+    }
+    case InitScheme::kaiming_uniform_fan_in:
+      draw_uniform(weight, bound, rng);
+      break;
+    case InitScheme::normal_0_01:
+      draw_normal(*weight, 0.01, rng);
+      break;
   }
-  draw_uniform(parameter_of(node, 2), bound, rng);
+  Parameter* bias = parameter_of(node, 2);
+  if (bias_init == BiasInit::uniform_fan_in)
+    draw_uniform(bias, bound, rng);
+  else if (bias != nullptr)
+    bias->edit().fill(0.0f);
 }
 
 void init_batch_norm(const Node& node) {
@@ -52,9 +63,9 @@ void init_batch_norm(const Node& node) {
 void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
   for (const Node* node : graph.nodes()) {
     if (node->type() == "Conv")
-      init_layer(*node, rng, options.conv == InitScheme::kaiming_normal_fan_out);
+      init_layer(*node, rng, options.conv, options.bias);
     else if (node->type() == "Gemm")
-      init_layer(*node, rng, /*normal_fan_out=*/false);
+      init_layer(*node, rng, options.linear, options.bias);
     else if (node->type() == "BatchNormalization")
       init_batch_norm(*node);
   }

@@ -6,17 +6,25 @@
 
 namespace rung::nn {
 
-/// How convolution weights are drawn. Linear layers and biases always follow PyTorch's defaults:
-/// uniform in +-1 / sqrt(fan_in).
+/// How the weights of a layer are drawn.
 enum class InitScheme {
   kaiming_normal_fan_out,  ///< normal, std = sqrt(2 / fan_out): torchvision's ResNet (He et al.
                            ///< 2015)
-  kaiming_uniform_fan_in   ///< uniform in +-1 / sqrt(fan_in): PyTorch's default, kaiming with a =
+  kaiming_uniform_fan_in,  ///< uniform in +-1 / sqrt(fan_in): PyTorch's default, kaiming with a =
                            ///< sqrt 5
+  normal_0_01              ///< normal, std = 0.01: linear layers of torchvision's VGG, MobileNetV2
+};
+
+/// How biases are drawn.
+enum class BiasInit {
+  uniform_fan_in,  ///< uniform in +-1 / sqrt(fan_in of the weight): PyTorch's default
+  zeros
 };
 
 struct InitOptions {
   InitScheme conv = InitScheme::kaiming_normal_fan_out;
+  InitScheme linear = InitScheme::kaiming_uniform_fan_in;
+  BiasInit bias = BiasInit::uniform_fan_in;
 };
 
 /// Draws the weights and biases of every Conv and Gemm of the graph and sets batch norms to the
