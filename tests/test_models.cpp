@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 #include <string>
 
 #include "golden_network.h"
@@ -34,17 +35,18 @@ TEST_SUITE("models") {
       CHECK(!info.description.empty());
       counts[info.name] = info.parameters;
     }
-    CHECK(counts.size() == 7);
+    CHECK(counts.size() == 17);
     CHECK(counts["resnet20"] == 272474);  // 0.27 M, with 1x1 shortcuts 2752 more than option A
     CHECK(counts["resnet56"] == 855770);
-    // torchvision has 11689512 and 21797672 with 1000 classes, each of 513 numbers here.
-    CHECK(counts["resnet18"] == 11689512 - 990 * 513);
-    CHECK(counts["resnet34"] == 21797672 - 990 * 513);
+    CHECK(counts["resnet18"] == 11689512);  // the others: test_models_torchvision.cpp
   }
 
   TEST_CASE("every model runs, forward and backward, on its image size and another batch") {
+    const std::set<std::string> more_of_the_same = {"resnet34",        "resnet56", "resnet101",
+                                                    "resnet152",       "vgg11",    "vgg16",
+                                                    "wide_resnet50_2", "vgg11_bn", "vgg16_bn"};
     for (const models::ModelInfo& info : models::list()) {
-      if (info.name == "resnet34" || info.name == "resnet56") continue;  // more of the same
+      if (more_of_the_same.contains(info.name)) continue;
       CAPTURE(info.name);
       Graph graph =
           models::make(info.name, {.in_channels = 1, .num_classes = 7, .image_size = 28}, Rng(1));
@@ -57,6 +59,14 @@ TEST_SUITE("models") {
       for (const Parameter* parameter : graph.parameters())
         if (parameter->role() != Role::buffer) CHECK(parameter->has_grad());
     }
+  }
+
+  TEST_CASE("vgg averages larger images down to 7 x 7 and drops out like torchvision") {
+    const Graph graph = models::build("vgg11", {.num_classes = 2, .image_size = 448});
+    CHECK(graph.node("avgpool").outputs()[0]->shape() == Shape{1, 512, 7, 7});
+    CHECK(graph.node("classifier.2").type() == "Dropout");
+    CHECK(graph.node("classifier.5").type() == "Dropout");
+    CHECK(models::build("vgg11", {.image_size = 224}).find_node("avgpool") == nullptr);
   }
 
   TEST_CASE("parameters have PyTorch's names, in PyTorch's order") {
@@ -99,13 +109,30 @@ TEST_SUITE("models") {
     CHECK(weight(a, "bn1.running_var") == std::vector<float>(16, 1.0f));
   }
 
+  TEST_CASE("layers of the other ImageNet models are drawn as torchvision draws them") {
+    const Graph graph = models::mobilenet_v2({}, Rng(1));
+    const auto spread = [&](const char* name) { return deviation(graph.parameter(name).value()); };
+    CHECK(spread("classifier.1.weight") == doctest::Approx(0.01).epsilon(0.03));
+    CHECK(spread("classifier.1.bias") == 0.0);
+    CHECK(spread("features.18.0.weight") == doctest::Approx(std::sqrt(2.0 / 1280)).epsilon(0.01));
+    CHECK(spread("features.17.conv.1.0.weight") ==  // depthwise: fan out is O * KH * KW
+          doctest::Approx(std::sqrt(2.0 / (960 * 9))).epsilon(0.03));
+    const Graph residual = models::resnext50_32x4d({}, Rng(1));
+    CHECK(deviation(residual.parameter("fc.weight").value()) ==
+          doctest::Approx(1.0 / std::sqrt(3.0 * 2048)).epsilon(0.03));
+    CHECK(deviation(residual.parameter("fc.bias").value()) > 0.0);
+  }
+
   TEST_CASE("an unknown model is refused with close names") {
     CHECK_THROWS_WITH_AS(models::make("resnet21", {}, Rng(1)),
-                         "there is no model 'resnet21'; closest: resnet20, resnet8, resnet32; all: "
-                         "lenet, resnet8, resnet20, resnet32, resnet56, resnet18, resnet34",
+                         doctest::Contains("there is no model 'resnet21'; closest: resnet20, "
+                                           "resnet8, resnet32; all: lenet, resnet8, "),
                          Error);
     CHECK_THROWS_AS(models::make("resnet8", {.num_classes = 0}, Rng(1)), Error);
     CHECK_THROWS_AS(models::make("lenet", {.image_size = 8}, Rng(1)), Error);
+    CHECK_THROWS_WITH_AS(models::build("vgg16", {.image_size = 32}),
+                         "vgg needs images of 224 x 224 pixels or a multiple of it, got 32 x 32",
+                         Error);
   }
 
   TEST_CASE("the golden network has the nodes and the parameters of its description") {
