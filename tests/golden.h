@@ -24,8 +24,8 @@
 namespace golden {
 
 /// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). conv_bn/,
-/// pth/ and zoo/ are not part of the layout that other golden data have: they are always the
-/// project's own.
+/// dtypes/, pth/ and zoo/ are not part of the layout that other golden data have: they are always
+/// the project's own.
 inline std::string path(std::string_view file) {
   const bool own =
       file.starts_with("conv_bn/") || file.starts_with("pth/") || file.starts_with("zoo/");

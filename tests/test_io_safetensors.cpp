@@ -222,6 +222,114 @@ TEST_SUITE("io safetensors") {
     CHECK(refused > 5'000);
   }
 
+  TEST_CASE("floats are written in other types as numpy and PyTorch round them") {
+    const TemporaryFolder folder;
+    const SafetensorsFile expected(golden::path("dtypes/rounding.safetensors"));
+    const Tensor x = expected.tensor("x");
+    save_safetensors(folder / "x",
+                     {.tensors = {{"x", x}, {"f64", x}, {"f16", x}, {"bf16", x}},
+                      .dtypes = {{"f64", Dtype::F64}, {"f16", Dtype::F16}, {"bf16", Dtype::BF16}}});
+    const SafetensorsFile file(folder / "x");
+    CHECK(file.tensors()[0].name == "f64");  // the wider type first
+    for (const char* name : {"x", "f64", "f16", "bf16"}) {
+      CAPTURE(name);
+      CHECK(file.info(name).dtype == expected.info(name).dtype);
+      CHECK(file.bytes(name) == expected.bytes(name));
+    }
+  }
+
+  TEST_CASE("NaN stays NaN in every floating-point type") {
+    const TemporaryFolder folder;
+    const Tensor nan = Tensor::scalar(std::numeric_limits<float>::quiet_NaN());
+    for (const Dtype dtype :
+         {Dtype::F64, Dtype::F16, Dtype::BF16, Dtype::F8_E5M2, Dtype::F8_E4M3}) {
+      save_safetensors(folder / "x", {.tensors = {{"a", nan}}, .dtypes = {{"a", dtype}}});
+      CHECK(std::isnan(SafetensorsFile(folder / "x").tensor("a").item()));
+    }
+  }
+
+  TEST_CASE("every code of a small type survives being read and written") {
+    const TemporaryFolder folder;
+    const auto check = [&](Dtype dtype, std::size_t codes, std::size_t element) {
+      std::string raw;
+      for (std::size_t code = 0; code < codes; ++code)
+        raw += std::string(reinterpret_cast<const char*>(&code), element);
+      const std::string name(to_string(dtype));
+      write_bytes(folder / "x", with_header(R"({"x":{"dtype":")" + name + R"(","shape":[)" +
+                                                std::to_string(codes) + R"(],"data_offsets":[0,)" +
+                                                std::to_string(raw.size()) + "]}}",
+                                            0) +
+                                    raw);
+      const Tensor values = SafetensorsFile(folder / "x").tensor("x");
+      save_safetensors(folder / "y", {.tensors = {{"x", values}}, .dtypes = {{"x", dtype}}});
+      const std::vector<std::byte> written = SafetensorsFile(folder / "y").bytes("x");
+      REQUIRE(written.size() == raw.size());
+      std::size_t different = 0;
+      for (std::size_t i = 0; i < codes; ++i)
+        different += !std::isnan(values.data()[i]) &&
+                     std::memcmp(raw.data() + i * element, written.data() + i * element, element);
+      CHECK(different == 0);
+    };
+    check(Dtype::F16, 65536, 2);
+    check(Dtype::BF16, 65536, 2);
+    check(Dtype::F8_E5M2, 256, 1);
+    check(Dtype::F8_E4M3, 256, 1);
+    check(Dtype::I8, 256, 1);
+    check(Dtype::U16, 65536, 2);
+    check(Dtype::BOOL, 2, 1);
+  }
+
+  TEST_CASE("whole numbers are written in every integer type that holds them, others are refused") {
+    const TemporaryFolder folder;
+    struct Limits {
+      Dtype dtype;
+      std::int64_t low, high;
+    };
+    for (const auto& [dtype, low, high] : {Limits{Dtype::BOOL, 0, 1},
+                                           {Dtype::U8, 0, 255},
+                                           {Dtype::I8, -128, 127},
+                                           {Dtype::U16, 0, 65535},
+                                           {Dtype::I16, -32768, 32767},
+                                           {Dtype::U32, 0, 0xffffffff},
+                                           {Dtype::I32, INT32_MIN, INT32_MAX},
+                                           {Dtype::U64, 0, INT64_MAX},
+                                           {Dtype::I64, INT64_MIN, INT64_MAX}}) {
+      CAPTURE(to_string(dtype));
+      const auto save = [&](std::vector<std::int64_t> values) {
+        const auto count = static_cast<std::int64_t>(values.size());
+        save_safetensors(folder / "x", {.integers = {{"a", {{count}, std::move(values)}}},
+                                        .dtypes = {{"a", dtype}}});
+      };
+      save({low, high});
+      const SafetensorsFile file(folder / "x");
+      CHECK(file.info("a").dtype == dtype);
+      CHECK(file.integers("a") == std::vector<std::int64_t>{low, high});
+      if (dtype != Dtype::U64 && dtype != Dtype::I64)
+        CHECK(message_of([&] { save({high + 1}); }).find("does not hold") != std::string::npos);
+      if (dtype != Dtype::I64)
+        CHECK(message_of([&] { save({low - 1}); }).find("does not hold") != std::string::npos);
+      const auto save_float = [&](float value) {
+        save_safetensors(folder / "y",
+                         {.tensors = {{"a", Tensor::scalar(value)}}, .dtypes = {{"a", dtype}}});
+      };
+      save_float(1.0f);
+      CHECK(SafetensorsFile(folder / "y").integers("a") == std::vector<std::int64_t>{1});
+      for (const float wrong : {0.5f, 1e30f, -1e30f, std::numeric_limits<float>::quiet_NaN()})
+        CHECK(message_of([&] { save_float(wrong); }).find("does not hold") != std::string::npos);
+    }
+    const auto refused = [&](Dtype dtype) {
+      return message_of([&] {
+        save_safetensors(folder / "z",
+                         {.tensors = {{"a", Tensor::scalar(1)}}, .dtypes = {{"a", dtype}}});
+      });
+    };
+    CHECK(refused(Dtype::C64).find("not written as C64") != std::string::npos);
+    CHECK(refused(Dtype::F4).find("not written as F4") != std::string::npos);
+    CHECK(message_of([&] {
+            save_safetensors(folder / "z", {.dtypes = {{"a", Dtype::F16}}});
+          }).find("not there") != std::string::npos);
+  }
+
   TEST_CASE("wrong contents are not written") {
     const TemporaryFolder folder;
     const auto message = [&](const SafetensorsContent& content) {

@@ -1,9 +1,14 @@
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <set>
+#include <span>
+#include <vector>
 
 #include "core/format.h"
 #include "io/atomic_file.h"
+#include "io/dtype.h"
 #include "io/json.h"
 #include "io/names.h"
 #include "rung/io/safetensors.h"
@@ -50,31 +55,94 @@ class HeaderWriter {
   std::int64_t position_ = 0;
 };
 
+constexpr std::size_t kChunk = 1 << 14;  // elements converted at a time
+
+/// One tensor that is to be written: of floats, or of integers.
+struct Source {
+  std::string name;
+  Shape shape;
+  Dtype dtype;
+  std::span<const float> floats;
+  std::span<const std::int64_t> integers;
+};
+
+/// Converts and hands over the bytes in chunks; returns false if the dtype does not hold a value.
+template <typename Consume>
+bool stream(const Source& source, const Consume& consume) {
+  if (source.dtype == Dtype::F32 && source.integers.empty()) {
+    consume(std::as_bytes(source.floats));
+    return true;
+  }
+  if (source.dtype == Dtype::I64 && source.floats.empty()) {
+    consume(std::as_bytes(source.integers));
+    return true;
+  }
+  const auto element = static_cast<std::size_t>(bit_size(source.dtype) / 8);
+  std::vector<std::byte> buffer(kChunk * element);
+  const auto convert = [&](const auto& values, const auto& from) {
+    for (std::size_t at = 0; at < values.size(); at += kChunk) {
+      const auto part = values.subspan(at, std::min(kChunk, values.size() - at));
+      const auto bytes = std::span(buffer).first(part.size() * element);
+      if (!from(source.dtype, part, bytes)) return false;
+      consume(std::span<const std::byte>(bytes));
+    }
+    return true;
+  };
+  return convert(source.floats, from_floats) && convert(source.integers, from_integers);
+}
+
+/// Returns the tensors in the order of their data, checked.
+std::vector<Source> sources_of(const SafetensorsContent& content, const std::string& path) {
+  std::vector<Source> sources;
+  std::size_t chosen = 0;
+  const auto dtype_of = [&](const std::string& name, Dtype usual) {
+    const auto found = content.dtypes.find(name);
+    if (found == content.dtypes.end()) return usual;
+    ++chosen;
+    return found->second;
+  };
+  for (const auto& [name, tensor] : content.integers) {
+    require(static_cast<std::int64_t>(tensor.values.size()) == tensor.shape.numel(),
+            "{}: {} has {} values, its shape {} needs {}", path, shown_name(name),
+            tensor.values.size(), tensor.shape, tensor.shape.numel());
+    const Dtype dtype = dtype_of(name, Dtype::I64);
+    require(converts_to_integer(dtype), "{}: {} is of integers, which are not written as {}", path,
+            shown_name(name), to_string(dtype));
+    sources.push_back({name, tensor.shape, dtype, {}, tensor.values});
+  }
+  for (const auto& [name, tensor] : content.tensors) {
+    require(tensor.defined(), "{}: the tensor {} is undefined", path, shown_name(name));
+    const Dtype dtype = dtype_of(name, Dtype::F32);
+    require(converts_to_float(dtype), "{}: {} is of floats, which are not written as {}", path,
+            shown_name(name), to_string(dtype));
+    sources.push_back({name, tensor.shape(), dtype, tensor.data(), {}});
+  }
+  require(chosen >= content.dtypes.size(), "{}: a dtype is given for a tensor that is not there",
+          path);
+  for (const Source& source : sources)
+    require(stream(source, [](auto) {}), "{}: {} has values that {} does not hold", path,
+            shown_name(source.name), to_string(source.dtype));
+  // The wider type first keeps every tensor aligned to its own size.
+  std::ranges::stable_sort(sources, std::ranges::greater{},
+                           [](const Source& source) { return bit_size(source.dtype); });
+  return sources;
+}
+
 }  // namespace
 
 void save_safetensors(const std::filesystem::path& path, const SafetensorsContent& content) {
+  const std::vector<Source> sources = sources_of(content, path.string());
   HeaderWriter writer(path.string());
   writer.metadata(content.metadata);
-  // The wider type first keeps every tensor aligned to its own size.
-  for (const auto& [name, tensor] : content.integers) {
-    require(static_cast<std::int64_t>(tensor.values.size()) == tensor.shape.numel(),
-            "{}: {} has {} values, its shape {} needs {}", path.string(), shown_name(name),
-            tensor.values.size(), tensor.shape, tensor.shape.numel());
-    writer.tensor(name, Dtype::I64, tensor.shape);
-  }
-  for (const auto& [name, tensor] : content.tensors) {
-    require(tensor.defined(), "{}: the tensor {} is undefined", path.string(), shown_name(name));
-    writer.tensor(name, Dtype::F32, tensor.shape());
-  }
+  for (const Source& source : sources) writer.tensor(source.name, source.dtype, source.shape);
   const std::string header = writer.finish();
 
   AtomicFile file(path);
   const std::array<std::uint64_t, 1> length{header.size()};
   file.write(std::as_bytes(std::span(length)));
   file.write(header);
-  for (const auto& [name, tensor] : content.integers)
-    file.write(std::as_bytes(std::span(tensor.values)));
-  for (const auto& [name, tensor] : content.tensors) file.write(std::as_bytes(tensor.data()));
+  for (const Source& source : sources)
+    stream(source, [&](std::span<const std::byte> bytes) { file.write(bytes); });
   file.commit();
 }
 

@@ -100,13 +100,18 @@ struct IntegerTensor {
 
 /// What a safetensors file is to contain. Names must be unique over both lists.
 struct SafetensorsContent {
-  std::vector<std::pair<std::string, Tensor>> tensors = {};          ///< written as F32
-  std::vector<std::pair<std::string, IntegerTensor>> integers = {};  ///< written as I64
+  std::vector<std::pair<std::string, Tensor>> tensors = {};
+  std::vector<std::pair<std::string, IntegerTensor>> integers = {};
+  /// By name, what is not written as F32 (tensors) and I64 (integers). Tensors may be F64, F16,
+  /// BF16, F8_E5M2 or F8_E4M3, rounded to nearest even; both kinds BOOL and all integer types,
+  /// which must hold the values exactly.
+  std::map<std::string, Dtype> dtypes = {};
   std::map<std::string, std::string> metadata = {};
 };
 
 /// Writes the file atomically: it appears complete or not at all. The same content gives the same
-/// bytes. Throws Error on a wrong name, an undefined tensor, a full disk or an unwritable folder.
+/// bytes. Throws Error on a wrong name, an undefined tensor, a dtype that cannot be written or does
+/// not hold a value, a full disk or an unwritable folder.
 RUNG_API void save_safetensors(const std::filesystem::path& path,
                                const SafetensorsContent& content);
 
