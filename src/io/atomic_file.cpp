@@ -78,6 +78,13 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   if (const int error = write_all(descriptor_, bytes)) give_up("cannot write", error);
 }
 
+void AtomicFile::write_at(std::uint64_t position, std::span<const std::byte> bytes) {
+  require(descriptor_ >= 0, "{}: cannot write: the file is already closed", path_.string());
+  if (::lseek(descriptor_, static_cast<off_t>(position), SEEK_SET) < 0)
+    give_up("cannot write", errno);
+  if (const int error = write_all(descriptor_, bytes)) give_up("cannot write", error);
+}
+
 void AtomicFile::commit() {
   require(descriptor_ >= 0, "{}: cannot write: the file is already closed", path_.string());
   if (::fsync(descriptor_) != 0) give_up("cannot write", errno);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -22,6 +23,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Writes at a byte position instead of behind what was written last.
+  void write_at(std::uint64_t position, std::span<const std::byte> bytes);
   /// Makes the file durable and visible under its name.
   void commit();
 

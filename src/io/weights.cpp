@@ -101,6 +101,29 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
   return report;
 }
 
+/// Returns what torch's state_dict() of the same network has, in its order.
+StateDict state_dict(const Graph& graph) {
+  StateDict result;
+  for (const Parameter* parameter : weights_of(graph)) {
+    const std::string& name = parameter->name();
+    result.emplace_back(name, parameter->value());
+    constexpr std::string_view kLast = ".running_var";  // of a batch norm
+    if (parameter->role() == Role::buffer && name.ends_with(kLast))
+      result.emplace_back(name.substr(0, name.size() - kLast.size()) + ".num_batches_tracked",
+                          IntegerTensor{.shape = {}, .values = {0}});
+  }
+  return result;
+}
+
+SafetensorsContent safetensors_content(const Graph& graph, Dtype float_dtype) {
+  SafetensorsContent content;
+  for (const Parameter* parameter : weights_of(graph)) {
+    content.tensors.emplace_back(parameter->name(), parameter->value());
+    if (float_dtype != Dtype::F32) content.dtypes[parameter->name()] = float_dtype;
+  }
+  return content;
+}
+
 /// True if the file begins like a zip or like a pickle with torch's magic number.
 bool is_pth(const std::filesystem::path& path) {
   const InputFile file(path);
@@ -113,11 +136,20 @@ bool is_pth(const std::filesystem::path& path) {
 
 }  // namespace
 
-void save_weights(const Graph& graph, const std::filesystem::path& path) {
-  SafetensorsContent content;
-  for (const Parameter* parameter : weights_of(graph))
-    content.tensors.emplace_back(parameter->name(), parameter->value());
-  save_safetensors(path, content);
+void save_weights(const Graph& graph, const std::filesystem::path& path,
+                  const SaveWeightsOptions& options) {
+  const std::string extension = path.extension().string();
+  const bool pth = extension == ".pth" || extension == ".pt";
+  require(pth || extension == ".safetensors",
+          "{}: weights are written to *.safetensors, *.pth or *.pt", path.string());
+  require(options.float_dtype == Dtype::F32 || options.float_dtype == Dtype::F64 ||
+              options.float_dtype == Dtype::F16 || options.float_dtype == Dtype::BF16,
+          "{}: weights can be F32, F64, F16 or BF16, not {}", path.string(),
+          to_string(options.float_dtype));
+  if (pth)
+    save_pth(path, state_dict(graph), {.float_dtype = options.float_dtype});
+  else
+    save_safetensors(path, safetensors_content(graph, options.float_dtype));
 }
 
 LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,

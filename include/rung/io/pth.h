@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "rung/core/export.h"
@@ -47,5 +49,21 @@ class RUNG_API PthFile {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// A tensor of a state_dict that is to be written: floats, or integers (written as int64).
+using StateDictValue = std::variant<Tensor, IntegerTensor>;
+/// What is to be written, in this order.
+using StateDict = std::vector<std::pair<std::string, StateDictValue>>;
+
+struct SavePthOptions {
+  Dtype float_dtype = Dtype::F32;  ///< or F64; or F16, BF16, rounded to nearest even
+};
+
+/// Writes a checkpoint as torch.save writes a state_dict (zip format, pickle protocol 2), which
+/// torch.load reads with weights_only=True as well. Atomic; the same tensors give the same bytes.
+/// Throws Error on a wrong name, an undefined tensor, another float_dtype, more than 4 GiB, a full
+/// disk or an unwritable folder.
+RUNG_API void save_pth(const std::filesystem::path& path, const StateDict& state_dict,
+                       const SavePthOptions& options = {});
 
 }  // namespace rung::io

@@ -6,12 +6,20 @@
 
 #include "rung/core/export.h"
 #include "rung/graph/graph.h"
+#include "rung/io/safetensors.h"
 
 namespace rung::io {
 
-/// Writes weights, biases, norms and buffers (not encodings) as a plain safetensors file under
-/// their names, which are PyTorch's state_dict keys. Atomic; throws Error as save_safetensors does.
-RUNG_API void save_weights(const Graph& graph, const std::filesystem::path& path);
+struct SaveWeightsOptions {
+  Dtype float_dtype = Dtype::F32;  ///< or F64; or F16, BF16, rounded to nearest even
+};
+
+/// Writes weights, biases, norms and buffers (not encodings) under their names, which are PyTorch's
+/// state_dict keys: as a plain safetensors file (*.safetensors), or as a PyTorch checkpoint (*.pth,
+/// *.pt), which gets a num_batches_tracked of 0 for each batch norm so that load_state_dict is
+/// content. Atomic; throws Error on another file name or as save_safetensors and save_pth do.
+RUNG_API void save_weights(const Graph& graph, const std::filesystem::path& path,
+                           const SaveWeightsOptions& options = {});
 
 struct LoadWeightsOptions {
   /// Whether names that only the graph or only the file has are an Error (torch's strict).
