@@ -84,6 +84,10 @@ Check one_of(std::vector<std::string> choices) {
 void Command::argument(std::string_view meta, std::string& value, const std::string& help) {
   app(app_).add_option(std::string(meta), value, help)->required()->type_name("");
 }
+void Command::optional_argument(std::string_view meta, std::string& value,
+                                const std::string& help) {
+  app(app_).add_option(std::string(meta), value, help)->type_name("");
+}
 void Command::required(std::string_view name, std::string& value, const std::string& help) {
   add(app_, name, value, help, {})->required()->take_last();
 }
@@ -164,18 +168,26 @@ int Program::run(int argc, const char* const* argv) {
     fmt::print(stderr, "{}: {}\n", name, one_line(message));
     return code;
   };
+  const auto name_command = [&] {
+    for (const CLI::App* command : impl_->app.get_subcommands()) name += " " + command->get_name();
+  };
+  const auto misused = [&](const std::exception& error) {
+    name_command();
+    return fail(kWrongUsage, fmt::format("{} (see {} --help)", error.what(), name));
+  };
   try {
     impl_->app.parse(argc, argv);  // runs the action
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return impl_->app.exit(error);  // --help, --version
-    for (const CLI::App* command : impl_->app.get_subcommands()) name += " " + command->get_name();
-    return fail(kWrongUsage, fmt::format("{} (see {} --help)", error.what(), name));
+    return misused(error);
+  } catch (const UsageError& error) {
+    return misused(error);
   } catch (const std::bad_alloc&) {
-    for (const CLI::App* command : impl_->app.get_subcommands()) name += " " + command->get_name();
+    name_command();
     return fail(kBadInput, "not enough memory");
   } catch (const std::exception& error) {
-    for (const CLI::App* command : impl_->app.get_subcommands()) name += " " + command->get_name();
+    name_command();
     return fail(kBadInput, error.what());
   }
 }

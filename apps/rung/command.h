@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "rung/core/error.h"
+
 // Command line parsing. CLI11 costs seconds per file that includes it, so that only command.cpp
 // does; subcommands declare their options through these few functions.
 
@@ -19,11 +21,20 @@ Check at_least(double min);
 Check between(double min, double max);
 Check one_of(std::vector<std::string> choices);
 
+/// A combination of arguments that makes no sense: the program ends with the exit code of wrong
+/// usage and points to --help.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// One subcommand. Options are written "--name META"; what they are bound to must live until the
 /// action has run, and its present value is the default that --help shows.
 class Command {
  public:
   void argument(std::string_view meta, std::string& value, const std::string& help);
+  /// An argument that may be left out: `value` stays as it is then.
+  void optional_argument(std::string_view meta, std::string& value, const std::string& help);
   void required(std::string_view name, std::string& value, const std::string& help);
   void option(std::string_view name, std::string& value, const std::string& help,
               const Check& check = {});

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "data.h"
+#include "model_source.h"
 #include "options.h"
 #include "report.h"
 #include "rung/io/model_file.h"
@@ -18,21 +19,22 @@ struct Options {
   RunOptions run;
   DataOptions data;
   ConvOptions conv;
-  std::string model;
+  ModelSource source;
 };
 
 constexpr const char* kDetails =
     R"(Works on float models and on quantized ones, which are simulated. Accuracies are in percent.
 
-Example:
+Examples:
   rung eval resnet20.rung
+  rung eval --weights resnet20.pth --model resnet20
 The figures of --json: {"top1", "loss", "images_per_s"})";
 
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
-  io::ModelFile file = io::load_model(options.model);
-  const Task task = task_of(file, options.model);
+  io::ModelFile file = load_model(options.source, options.data.dataset);
+  const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   nn::DataLoader loader = data.test();
@@ -57,8 +59,9 @@ void add_eval(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("eval", "Measure the accuracy of a model on the test images", kDetails);
-  command.argument("MODEL", options->model, "a model file, *.rung");
-  command.option("--dataset NAME", options->data.dataset, "default: the one it was trained on");
+  add_model_source(command, options->source, "a model file, *.rung");
+  command.option("--dataset NAME", options->data.dataset,
+                 "default: the one it was trained on; with --weights fashion-mnist");
   add_data_options(command, options->data);
   add_conv_options(command, options->conv);
   add_run_options(command, options->run);

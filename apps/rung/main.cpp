@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   add_quantize(program);
   add_qat(program);
   add_export(program);
+  add_convert(program);
   add_inspect(program);
   add_bench(program);
   add_datasets(program);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data.h"
+#include "model_source.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
@@ -23,7 +24,8 @@ struct Options {
   RunOptions run;
   DataOptions data;
   ConvOptions conv;
-  std::string model, out;
+  ModelSource source;
+  std::string out;
   std::string scheme = "tf_enhanced";
   std::string config = "default";
   int param_bw = 8, output_bw = 8;
@@ -53,9 +55,10 @@ norms; rung export folds them. With --keep-bn batch norms stay, and rung qat kee
 as they are.
 Accuracies are in percent.
 
-Example: 4-bit weights and activations, 8 bits at both ends
+Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTorch trained
   rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
        --param-bw 4 --output-bw 4 --edge-bw 8 --out w4a4.rung
+  rung quantize --weights resnet20.pth --model resnet20 --out w8a8.rung
 The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]})";
 
 /// Returns the model as it is to be quantized.
@@ -101,10 +104,11 @@ void set_blocks(QuantizationSimModel& sim, const Options& options) {
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
-  io::ModelFile file = io::load_model(options.model);
+  io::ModelFile file = load_model(options.source, options.data.dataset);
   if (has_checkpoint(file))
-    throw Error(options.model + ": is quantized already; give the float model it was made of");
-  const Task task = task_of(file, options.model);
+    throw Error(options.source.path() +
+                ": is quantized already; give the float model it was made of");
+  const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   nn::DataLoader test = data.test();
@@ -154,7 +158,9 @@ void add_quantize(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("quantize", "Simulate a quantized model and calibrate its ranges", kDetails);
-  command.argument("MODEL", options->model, "a float model, *.rung");
+  add_model_source(command, options->source, "a float model, *.rung");
+  command.option("--dataset NAME", options->data.dataset,
+                 "default: the one it was trained on; with --weights fashion-mnist");
   command.required("--out FILE", options->out, "the quantized model to write, *.rung");
   command.option("--scheme NAME", options->scheme, "how ranges are found, see below", check_scheme);
   command.option("--param-bw N", options->param_bw, "bits of weights", between(2, 32));

@@ -10,6 +10,7 @@ void add_eval(Program& program);
 void add_quantize(Program& program);
 void add_qat(Program& program);
 void add_export(Program& program);
+void add_convert(Program& program);
 void add_inspect(Program& program);
 void add_bench(Program& program);
 void add_datasets(Program& program);

@@ -1,0 +1,164 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "console.h"
+#include "model_source.h"
+#include "options.h"
+#include "report.h"
+#include "rung/core/error.h"
+#include "rung/io/model_file.h"
+#include "rung/io/weights.h"
+#include "rung/models.h"
+#include "rung/quantsim/quantsim.h"
+#include "subcommands.h"
+#include "task.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  std::string in, out, model, dataset, json;
+  std::optional<std::int64_t> num_classes, image_size, in_channels;
+  std::string dtype = "f32";
+};
+
+constexpr const char* kDetails =
+    R"(The names of the files say what they are:
+  *.rung            a model: graph and weights
+  *.safetensors     weights with PyTorch's names
+  *.pth, *.pt       the same as PyTorch's torch.save writes a state_dict; nothing is executed
+Weights do not say which network they belong to: --model builds it, for the images and classes that
+it was designed for (rung models shows them), for those of --dataset, or as --num-classes,
+--image-size and --in-channels say. A *.rung file made with --dataset can be given to the other
+commands. Quantized models are left to rung export.
+
+Examples:
+  rung convert resnet20.rung resnet20.pth
+  rung convert resnet18-f37072fd.pth resnet18.safetensors --model resnet18 --dtype f16
+  rung convert resnet20.pth resnet20.rung --model resnet20 --dataset fashion-mnist
+The figures of --json: {"parameters", "bytes"})";
+
+constexpr std::array kDtypes = {std::pair{"f32", io::Dtype::F32}, std::pair{"f64", io::Dtype::F64},
+                                std::pair{"f16", io::Dtype::F16},
+                                std::pair{"bf16", io::Dtype::BF16}};
+
+models::ModelOptions model_options(const Options& options) {
+  models::ModelOptions result;
+  if (options.dataset.empty()) {
+    for (const models::ModelInfo& info : models::list())
+      if (info.name == options.model) result = info.options;
+  } else {
+    const datasets::DatasetInfo dataset = datasets::info(options.dataset);
+    result = {.in_channels = dataset.image_shape[0],
+              .num_classes = dataset.classes,
+              .image_size = dataset.image_shape[1]};
+  }
+  result.num_classes = options.num_classes.value_or(result.num_classes);
+  result.image_size = options.image_size.value_or(result.image_size);
+  result.in_channels = options.in_channels.value_or(result.in_channels);
+  return result;
+}
+
+io::ModelFile read_model(const Options& options) {
+  if (!options.model.empty())
+    throw UsageError("--model is for weights; " + options.in + " has a graph");
+  io::ModelFile file = io::load_model(options.in);
+  if (has_checkpoint(file))
+    throw Error(options.in + ": is quantized; rung export writes its weights and encodings");
+  return file;
+}
+
+io::ModelFile read_weights(const Options& options) {
+  if (options.model.empty())
+    throw UsageError(options.in +
+                     " holds weights only: say with --model which network they are of");
+  io::ModelFile file;
+  file.graph = models::build(options.model, model_options(options));
+  io::load_weights(file.graph, options.in);
+  if (!options.dataset.empty())
+    file.sections[kTaskSection] =
+        to_json(make_task(options.model, datasets::info(options.dataset)));
+  return file;
+}
+
+void write_model(const io::ModelFile& file, const Options& options) {
+  if (options.dtype != "f32") throw UsageError("--dtype is for files of weights, *.rung has f32");
+  io::save_model(options.out, file.graph, {.sections = file.sections, .tensors = file.tensors});
+}
+
+void write_weights(const io::ModelFile& file, const Options& options) {
+  const auto* dtype = std::ranges::find(
+      kDtypes, options.dtype, [](const auto& row) { return std::string_view(row.first); });
+  io::save_weights(file.graph, options.out, {.float_dtype = dtype->second});
+}
+
+/// What is read and written, by the end of a file's name.
+struct Format {
+  std::string_view extension;
+  io::ModelFile (*read)(const Options& options);
+  void (*write)(const io::ModelFile& file, const Options& options);
+};
+
+constexpr std::array kFormats = {
+    Format{".rung", read_model, write_model}, Format{".safetensors", read_weights, write_weights},
+    Format{".pth", read_weights, write_weights}, Format{".pt", read_weights, write_weights}};
+
+const Format& format_of(const std::string& path) {
+  const std::string extension = std::filesystem::path(path).extension().string();
+  const auto* found = std::ranges::find(kFormats, extension, &Format::extension);
+  if (found != kFormats.end()) return *found;
+  std::vector<std::string_view> known;
+  for (const Format& format : kFormats) known.push_back(format.extension);
+  throw UsageError(fmt::format("{}: the name must end in one of {}", path, fmt::join(known, ", ")));
+}
+
+void run(const Options& options) {
+  const Format &in = format_of(options.in), &out = format_of(options.out);
+  begin_run({.json = options.json}, {options.out});
+  const io::ModelFile file = in.read(options);
+  out.write(file, options);
+  std::int64_t parameters = 0;
+  for (const Parameter* parameter : file.graph.parameters())
+    if (parameter->role() != Role::buffer) parameters += parameter->value().numel();
+  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(options.out));
+  const Console console(options.json);
+  console.line(fmt::format("wrote {}: {} parameters, {} bytes", options.out, parameters, bytes));
+  Report report;
+  report.set("parameters", parameters);
+  report.set("bytes", bytes);
+  report.write(options.json);
+}
+
+}  // namespace
+
+void add_convert(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("convert", "Change the format of a float model or its weights", kDetails);
+  command.argument("IN", options->in, "the file to read");
+  command.argument("OUT", options->out, "the file to write");
+  command.option("--model NAME", options->model, "whose weights IN holds, see rung models");
+  command.option("--dataset NAME", options->dataset, "what the model is for, see rung datasets");
+  command.option("--num-classes N", options->num_classes, "of the model", between(1, 1e6));
+  command.option("--image-size N", options->image_size, "height and width of its images",
+                 between(1, 65536));
+  command.option("--in-channels N", options->in_channels, "of its images", between(1, 65536));
+  std::vector<std::string> dtypes;
+  for (const auto& [name, dtype] : kDtypes) dtypes.emplace_back(name);
+  command.option("--dtype NAME", options->dtype, "of the weights: f32, f64, f16 or bf16",
+                 one_of(dtypes));
+  command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include "command.h"
+#include "rung/datasets.h"
+#include "rung/io/model_file.h"
+
+namespace rung::cli {
+
+/// Where a model comes from: a model file, or weights of one of rung's models.
+struct ModelSource {
+  std::string file;
+  std::string weights, model;
+
+  /// The file that is read.
+  const std::string& path() const { return weights.empty() ? file : weights; }
+};
+
+/// Adds the argument MODEL, which may be left out, and --weights and --model in its place.
+void add_model_source(Command& command, ModelSource& source, const std::string& what);
+
+/// Reads the model file, or builds the model for a dataset (fashion-mnist if `dataset` is empty)
+/// and fills it with the weights; then it has a task like a file of rung train. Throws UsageError
+/// unless exactly one of both is given.
+io::ModelFile load_model(const ModelSource& source, const std::string& dataset);
+
+/// Builds a model with weights from a file, for the images and classes of a dataset.
+io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset);
+
+}  // namespace rung::cli

@@ -1,0 +1,64 @@
+# shellcheck shell=bash disable=SC2154
+# rung convert, and weights in place of a model file. Uses the models of test_bad_input.sh.
+
+works "convert to a checkpoint" convert good.rung good.pth --json convert.json
+check "convert: figures are JSON" is_json convert.json
+check "convert: counts parameters" between "$(number convert.json parameters)" 1000 1e9
+works "convert to safetensors" convert good.rung good.safetensors
+lenet=(--model lenet --dataset fashion-mnist)
+works "convert a checkpoint to safetensors" convert good.pth back.safetensors "${lenet[@]}"
+check "convert: the same weights" cmp -s good.safetensors back.safetensors
+works "convert a checkpoint to a model" convert good.pth back.rung "${lenet[@]}"
+works "convert: sizes by hand" convert good.safetensors back.pt --model lenet --in-channels 1 \
+  --num-classes 10 --image-size 28
+check "convert: *.pt is *.pth" cmp -s good.pth back.pt
+works "convert to half precision" convert good.rung half.safetensors --dtype f16
+check "convert: half the size" between "$(stat -c %s half.safetensors)" 1 \
+  "$(awk -v v="$(stat -c %s good.safetensors)" 'BEGIN { print 0.6 * v }')"
+
+run eval good.rung --test-images 500 --json eval_model.json
+works "eval of a converted model" eval back.rung --test-images 500 --json eval_back.json
+works "eval of weights" eval --weights good.pth --model lenet --test-images 500 \
+  --json eval_weights.json
+for kind in back weights; do
+  check "eval of $kind: as of the model" \
+    test "$(number eval_$kind.json loss)" = "$(number eval_model.json loss)"
+done
+works "quantize weights" quantize --weights good.safetensors --model lenet --out weights_q.rung \
+  --calibration-images 64 --test-images 100
+works "quantize the model they are of" quantize good.rung --out model_q.rung \
+  --calibration-images 64 --test-images 100
+run eval weights_q.rung --test-images 500 --json weights_q.json
+run eval model_q.rung --test-images 500 --json model_q.json
+check "quantize: weights give what the model gives" \
+  test "$(number weights_q.json loss)" = "$(number model_q.json loss)"
+works "qat of quantized weights" qat weights_q.rung --out weights_qat.rung "${tiny[@]}"
+
+mkdir -p converted
+misused "eval of nothing" "MODEL" eval
+misused "eval of two things" "MODEL" eval good.rung --weights good.pth --model lenet
+misused "weights without a model" "--model" eval --weights good.pth
+misused "a model without weights" "--weights" quantize --model lenet --out converted/x.rung
+misused "convert: unknown extension" ".safetensors" convert good.rung converted/x.bin
+misused "convert: weights of what" "--model" convert good.pth converted/x.rung
+misused "convert: a model has its graph" "--model" convert good.rung converted/x.pth --model lenet
+misused "convert: half of a model" "--dtype" convert good.pth converted/x.rung "${lenet[@]}" \
+  --dtype f16
+misused "convert: unknown type" "bf16" convert good.rung converted/x.pth --dtype int8
+misused "convert: no classes" "--num-classes" convert good.pth converted/x.rung --model lenet \
+  --num-classes 0
+refuses "convert: unknown model" "resnet20" convert good.pth converted/x.rung --model resnet21
+refuses "convert: weights of another model" "missing" convert good.pth converted/x.rung \
+  --model resnet8 --dataset fashion-mnist
+refuses "convert: other classes" "of another shape" convert good.pth converted/x.rung \
+  --model lenet --image-size 28 --in-channels 1 --num-classes 3
+refuses "convert: missing file" "missing.pth" convert missing.pth converted/x.rung "${lenet[@]}"
+refuses "convert: quantized" "rung export" convert sim.rung converted/x.pth
+refuses "convert: no folder" "nowhere" convert good.rung nowhere/x.pth
+head -c 5000 good.pth >short.pth
+refuses "convert: truncated checkpoint" "short.pth" convert short.pth converted/x.rung "${lenet[@]}"
+refuses "eval: weights of another model" "missing" eval --weights good.pth --model resnet8
+refuses "an image size that vgg cannot have" "224" eval --weights good.pth --model vgg11
+refuses "unknown dataset of weights" "fashion-mnist" eval --weights good.pth --model lenet \
+  --dataset mnist
+check "convert: refused calls wrote nothing" test -z "$(ls -A converted)"
