@@ -99,11 +99,12 @@ TEST_CASE("IDX files are read compressed and plain") {
     CHECK(dataset->size() == 3);
     CHECK(dataset->image_shape() == Shape{1, 28, 28});
     CHECK(dataset->num_classes() == 10);
-    std::vector<float> pixels(784);
-    CHECK(dataset->get(0, pixels) == 9);
-    CHECK(pixels[250] == 250.0f / 255.0f);
-    CHECK(dataset->get(2, pixels) == 2);
-    CHECK(pixels[0] == static_cast<float>(2 * 784 % 251) / 255.0f);
+    nn::Image image;
+    CHECK(dataset->get(0, image) == 9);
+    CHECK(image.pixels.size() == 784);
+    CHECK(image.pixels[250] == 250.0f / 255.0f);
+    CHECK(dataset->get(2, image) == 2);
+    CHECK(image.pixels[0] == static_cast<float>(2 * 784 % 251) / 255.0f);
   }
 }
 
@@ -213,19 +214,19 @@ TEST_CASE("Fashion-MNIST is the published one") {
   const auto test = datasets::make("fashion-mnist", Split::test);
   CHECK(train->size() == 60000);
   CHECK(test->size() == 10000);
-  std::vector<float> pixels(784);
+  nn::Image image;
   std::vector<std::int64_t> train_labels, test_labels;
   for (std::int64_t i = 0; i < 10; ++i) {
-    train_labels.push_back(train->get(i, pixels));
-    test_labels.push_back(test->get(i, pixels));
+    train_labels.push_back(train->get(i, image));
+    test_labels.push_back(test->get(i, image));
   }
   CHECK(train_labels == std::vector<std::int64_t>{9, 0, 0, 3, 0, 2, 7, 2, 5, 5});
   CHECK(test_labels == std::vector<std::int64_t>{9, 2, 1, 1, 6, 1, 4, 6, 5, 7});
   double sum = 0.0, squares = 0.0;
   std::vector<std::int64_t> per_class(10);
   for (std::int64_t i = 0; i < train->size(); ++i) {
-    ++per_class[static_cast<std::size_t>(train->get(i, pixels))];
-    for (const float x : pixels) {
+    ++per_class[static_cast<std::size_t>(train->get(i, image))];
+    for (const float x : image.pixels) {
       sum += x;
       squares += static_cast<double>(x) * x;
     }

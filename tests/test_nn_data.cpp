@@ -35,13 +35,30 @@ class Unreliable final : public nn::Dataset {
   std::int64_t size() const override { return 100; }
   Shape image_shape() const override { return {1, 1, 1}; }
   std::int64_t num_classes() const override { return 100; }
-  std::int64_t get(std::int64_t index, std::span<float> pixels) const override {
+  std::int64_t get(std::int64_t index, nn::Image& image) const override {
     ++calls;
     std::this_thread::sleep_for(delay);
     if (index == bad) throw Error("image 37 is unreadable");
-    pixels[0] = static_cast<float>(index);
+    image.resize(1, 1, 1);
+    image.pixels[0] = static_cast<float>(index);
     return index;
   }
+};
+
+/// Cannot give images 3 to 8.
+class Holes final : public nn::Dataset {
+ public:
+  std::int64_t size() const override { return 20; }
+  Shape image_shape() const override { return {1, 0, 0}; }
+  std::int64_t num_classes() const override { return 20; }
+  std::int64_t get(std::int64_t index, nn::Image& image) const override {
+    if (index >= 3 && index <= 8) throw Error(name(index) + " is damaged");
+    image.resize(1, 1, 1);
+    image.pixels[0] = static_cast<float>(index);
+    return index;
+  }
+  std::string name(std::int64_t index) const override { return "hole " + std::to_string(index); }
+  std::vector<std::string> class_names() const override { return {"solid"}; }
 };
 
 using Labels = std::vector<std::int64_t>;
@@ -291,9 +308,60 @@ TEST_CASE("loaders and datasets refuse numbers that make no sense") {
   CHECK_THROWS_AS(nn::InMemoryDataset({1, 2, 2}, 10, {1, 2, 3}, {0}), Error);
   CHECK_THROWS_AS(nn::InMemoryDataset({1, 1, 1}, 10, {1}, {10}), Error);
   CHECK_THROWS_AS(nn::InMemoryDataset({4}, 10, {1, 2, 3, 4}, {0}), Error);
-  std::vector<float> pixel(72);
-  CHECK_THROWS_AS(counting(3)->get(3, pixel), Error);
-  CHECK_THROWS_AS(counting(3)->get(0, std::span(pixel).first(71)), Error);
+  nn::Image image;
+  CHECK_THROWS_AS(counting(3)->get(3, image), Error);
+}
+
+TEST_CASE("images that cannot be read are left out of their batches, whatever the workers") {
+  const auto dataset = std::make_shared<Holes>();
+  for (const bool shuffle : {false, true}) {
+    Delivered reference;
+    for (const int workers : {0, 1, 3}) {
+      nn::DataLoader loader({.dataset = dataset,
+                             .batch_size = 4,
+                             .shuffle = shuffle,
+                             .workers = workers,
+                             .on_error = nn::OnError::skip},
+                            Rng(9));
+      const Delivered all = drain(loader);
+      CHECK(all.labels.size() == 14);
+      if (workers == 0) reference = all;
+      CHECK(all == reference);
+      REQUIRE(loader.skipped().size() == 6);
+      CHECK(loader.skipped()[0].index == 3);
+      CHECK(loader.skipped()[5].reason == "hole 8 is damaged");
+      drain(loader);  // another epoch does not count them again
+      CHECK(loader.skipped().size() == 6);
+    }
+    // Images 4 to 7 are a batch of their own that does not appear.
+    if (!shuffle) CHECK(reference.sizes == std::vector<std::int64_t>{3, 3, 4, 4});
+  }
+}
+
+TEST_CASE("the first image that cannot be read ends the loop unless told otherwise") {
+  nn::DataLoader loader({.dataset = std::make_shared<Holes>(), .batch_size = 4});
+  CHECK_THROWS_WITH_AS(drain(loader), "hole 3 is damaged", Error);
+  CHECK(loader.skipped().empty());
+}
+
+TEST_CASE("only images that are delivered count as skipped") {
+  nn::DataLoader loader({.dataset = std::make_shared<Holes>(),
+                         .batch_size = 4,
+                         .prefetch = 9,
+                         .on_error = nn::OnError::skip});
+  for (const nn::Batch& batch : loader.take(1)) {
+    CHECK(batch.images.shape() == Shape{3, 1, 1, 1});
+    REQUIRE(batch.skipped.size() == 1);
+  }
+  CHECK(loader.skipped().size() == 1);
+}
+
+TEST_CASE("a subset forwards the names of images and classes") {
+  const auto some = nn::subset(std::make_shared<Holes>(), {5, 2});
+  CHECK(some->name(0) == "hole 5");
+  CHECK(some->class_names() == std::vector<std::string>{"solid"});
+  CHECK(counting(3)->name(2) == "image 2");
+  CHECK(counting(3)->class_names().empty());
 }
 
 TEST_SUITE_END();

@@ -30,10 +30,11 @@ class Noise final : public nn::Dataset {
   std::int64_t size() const override { return kImages; }
   Shape image_shape() const override { return shape_; }
   std::int64_t num_classes() const override { return 1; }
-  std::int64_t get(std::int64_t index, std::span<float> pixels) const override {
+  std::int64_t get(std::int64_t index, nn::Image& image) const override {
     Rng rng = Rng(3).split(static_cast<std::uint64_t>(index));
-    for (float& p : pixels) p = static_cast<float>(rng.normal() + 0.5);
-    if (index == bad_) pixels[0] = std::numeric_limits<float>::quiet_NaN();
+    image.resize(shape_[0], shape_[1], shape_[2]);
+    for (float& p : image.pixels) p = static_cast<float>(rng.normal() + 0.5);
+    if (index == bad_) image.pixels[0] = std::numeric_limits<float>::quiet_NaN();
     return 0;
   }
 

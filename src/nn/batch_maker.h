@@ -14,14 +14,13 @@ class BatchMaker {
  public:
   BatchMaker(const DataLoaderOptions& options, const Rng& rng, std::int64_t epoch);
   /// Fills a batch; `image` is scratch memory of the calling thread. Returns early, with the batch
-  /// unfinished, when a stop is requested.
+  /// unfinished, when a stop is requested. The batch is empty if all of its images were skipped.
   Batch make(std::int64_t index, Image& image, const std::stop_token& stop) const;
 
  private:
-  void load(std::int64_t sample, Image& image, std::int64_t& label) const;
+  bool load(std::int64_t sample, Image& image, Batch& batch) const;
 
   const DataLoaderOptions& options_;
-  Shape image_shape_;
   Rng sample_rng_;
   std::vector<std::int64_t> order_;  // of the samples
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -107,6 +108,7 @@ struct DataLoader::Impl {
   std::int64_t batch = 0;  // the next one to deliver
   std::uint64_t runs = 0;  // loops started; only the last one may move the position
   bool running = false;
+  std::map<std::int64_t, std::string> skipped;  // reasons by index
 
   void end_epoch() {
     ++epoch;
@@ -161,6 +163,12 @@ std::int64_t DataLoader::size() const { return impl_->size; }
 const Dataset& DataLoader::dataset() const { return *impl_->options.dataset; }
 const DataLoaderOptions& DataLoader::options() const { return impl_->options; }
 
+std::vector<SkippedImage> DataLoader::skipped() const {
+  std::vector<SkippedImage> images;
+  for (const auto& [index, reason] : impl_->skipped) images.push_back({index, reason});
+  return images;
+}
+
 DataLoader::Iterator DataLoader::begin() { return Iterator(impl_, impl_->size); }
 
 DataLoader::Range DataLoader::take(std::int64_t batches) {
@@ -208,9 +216,13 @@ DataLoader::Iterator& DataLoader::Iterator::operator++() {
 
 void DataLoader::Iterator::advance() {
   batch_ = {};  // frees its memory for the batches being made, unless the user kept it
-  done_ = run_->next == run_->end;
-  if (done_) return;
-  batch_ = run_->take();
+  do {          // batches whose images were all skipped are passed over
+    done_ = run_->next == run_->end;
+    if (done_) return;
+    batch_ = run_->take();
+    for (const SkippedImage& image : batch_.skipped)
+      loader_->skipped.try_emplace(image.index, image.reason);
+  } while (batch_.size() == 0);
   if (run_->number != loader_->runs) return;
   loader_->running = true;
   loader_->batch = run_->next;

@@ -19,17 +19,25 @@ class Subset final : public Dataset {
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   Shape image_shape() const override { return dataset_->image_shape(); }
   std::int64_t num_classes() const override { return dataset_->num_classes(); }
-  std::int64_t get(std::int64_t index, std::span<float> pixels) const override {
-    require(index >= 0 && index < size(), "subset: image {} is outside of [0, {})", index, size());
-    return dataset_->get(indices_[static_cast<std::size_t>(index)], pixels);
+  std::int64_t get(std::int64_t index, Image& image) const override {
+    return dataset_->get(original(index), image);
   }
+  std::string name(std::int64_t index) const override { return dataset_->name(original(index)); }
+  std::vector<std::string> class_names() const override { return dataset_->class_names(); }
 
  private:
+  std::int64_t original(std::int64_t index) const {
+    require(index >= 0 && index < size(), "subset: image {} is outside of [0, {})", index, size());
+    return indices_[static_cast<std::size_t>(index)];
+  }
+
   std::shared_ptr<const Dataset> dataset_;
   std::vector<std::int64_t> indices_;
 };
 
 }  // namespace
+
+std::string Dataset::name(std::int64_t index) const { return fmt::format("image {}", index); }
 
 InMemoryDataset::InMemoryDataset(Shape image_shape, std::int64_t num_classes,
                                  std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels)
@@ -50,12 +58,13 @@ InMemoryDataset::InMemoryDataset(Shape image_shape, std::int64_t num_classes,
 
 std::int64_t InMemoryDataset::size() const { return static_cast<std::int64_t>(labels_.size()); }
 
-std::int64_t InMemoryDataset::get(std::int64_t index, std::span<float> pixels) const {
-  const auto per_image = static_cast<std::size_t>(image_shape_.numel());
-  require(index >= 0 && index < size() && pixels.size() == per_image,
-          "InMemoryDataset: image {} into {} floats: there are {} images of {} values", index,
-          pixels.size(), size(), per_image);
+std::int64_t InMemoryDataset::get(std::int64_t index, Image& image) const {
+  require(index >= 0 && index < size(), "InMemoryDataset: image {} is outside of [0, {})", index,
+          size());
+  image.resize(image_shape_[0], image_shape_[1], image_shape_[2]);
+  const std::size_t per_image = image.pixels.size();
   const std::uint8_t* source = pixels_.data() + static_cast<std::size_t>(index) * per_image;
+  float* pixels = image.pixels.data();
   for (std::size_t i = 0; i < per_image; ++i) pixels[i] = static_cast<float>(source[i]) / 255.0f;
   return labels_[static_cast<std::size_t>(index)];
 }

@@ -17,6 +17,7 @@ class Meter {
     images_ += batch.size();
   }
   Metrics metrics() const {
+    require(images_ > 0, "none of the images could be read");
     const auto images = static_cast<double>(images_);
     const std::chrono::duration<double> elapsed = Clock::now() - start_;
     return {loss_ / images, static_cast<double>(correct_) / images, images_, elapsed.count()};

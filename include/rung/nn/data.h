@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
-#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,11 +21,17 @@ class RUNG_API Dataset {
  public:
   virtual ~Dataset() = default;
   virtual std::int64_t size() const = 0;         ///< number of images
-  virtual Shape image_shape() const = 0;         ///< [C, H, W]
+  virtual Shape image_shape() const = 0;         ///< [C, H, W]; H = W = 0: images differ in size
   virtual std::int64_t num_classes() const = 0;  ///< labels are in [0, num_classes)
-  /// Writes image `index` as [C, H, W] values in [0, 1] and returns its label. Called from several
-  /// threads at once; what it throws surfaces where the batch is consumed.
-  virtual std::int64_t get(std::int64_t index, std::span<float> pixels) const = 0;
+  /// Sets extents and pixels of `image`, values in [0, 1], to those of image `index` and returns
+  /// its label. `image` comes with the memory of an earlier one, to be used again. Called from
+  /// several threads at once; what it throws surfaces where the batch is consumed, except for
+  /// Errors where DataLoaderOptions::on_error says otherwise.
+  virtual std::int64_t get(std::int64_t index, Image& image) const = 0;
+  /// Returns what messages call image `index`: its file, if it has one.
+  virtual std::string name(std::int64_t index) const;
+  /// Returns the names of the classes by label, or nothing where they have none.
+  virtual std::vector<std::string> class_names() const { return {}; }
 };
 
 /// Images held in memory, one byte per value (get() divides by 255, as torchvision's ToTensor).
@@ -38,7 +44,7 @@ class RUNG_API InMemoryDataset final : public Dataset {
   std::int64_t size() const override;
   Shape image_shape() const override { return image_shape_; }
   std::int64_t num_classes() const override { return num_classes_; }
-  std::int64_t get(std::int64_t index, std::span<float> pixels) const override;
+  std::int64_t get(std::int64_t index, Image& image) const override;
 
  private:
   Shape image_shape_;
@@ -53,10 +59,23 @@ RUNG_API std::shared_ptr<const Dataset> subset(std::shared_ptr<const Dataset> da
 RUNG_API std::shared_ptr<const Dataset> take(std::shared_ptr<const Dataset> dataset,
                                              std::int64_t count);
 
+/// What a loader does when a dataset cannot give an image, because its file is damaged, say.
+enum class OnError {
+  raise,  ///< the Error ends the loop
+  skip,   ///< the image is left out: its batch is smaller, a batch without any does not appear
+};
+
+/// An image that was left out.
+struct SkippedImage {
+  std::int64_t index = 0;  ///< in the dataset
+  std::string reason;      ///< the dataset's message
+};
+
 /// Some images with their labels. The tensor is the batch's own: it may be kept.
 struct Batch {
-  Tensor images;                     ///< [N, C, H, W]
-  std::vector<std::int64_t> labels;  ///< N
+  Tensor images;                      ///< [N, C, H, W]
+  std::vector<std::int64_t> labels;   ///< N
+  std::vector<SkippedImage> skipped;  ///< images that would have been part of it
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
 };
 
@@ -68,6 +87,7 @@ struct DataLoaderOptions {
   bool drop_last = false;  ///< leave out a last batch that is smaller
   int workers = 2;         ///< threads that prepare batches; 0: the consumer does it itself
   int prefetch = 4;        ///< batches prepared ahead, at most
+  OnError on_error = OnError::raise;
 };
 
 /// Where a loader stands: the next batch to deliver.
@@ -100,6 +120,9 @@ class RUNG_API DataLoader {
   std::int64_t size() const;  ///< batches per epoch
   const Dataset& dataset() const;
   const DataLoaderOptions& options() const;
+  /// Returns the images that were skipped in all loops so far, each once, in the order of the
+  /// dataset. Prepared batches count when they are delivered.
+  std::vector<SkippedImage> skipped() const;
 
   Iterator begin();
   std::default_sentinel_t end() const { return {}; }
