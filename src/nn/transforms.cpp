@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/format.h"
+#include "nn/crop.h"
 
 namespace rung::nn {
 
@@ -48,20 +49,7 @@ Transform random_crop(std::int64_t size, std::int64_t padding) {
     };
     const std::int64_t top = draw(spare_y);
     const std::int64_t left = draw(spare_x);
-    const std::int64_t x_begin = std::max<std::int64_t>(0, -left);
-    const std::int64_t x_end = std::min(size, image.width - left);
-    image.scratch.assign(static_cast<std::size_t>(image.channels * size * size), 0.0f);
-    for (std::int64_t c = 0; c < image.channels; ++c) {
-      for (std::int64_t y = std::max<std::int64_t>(0, -top);
-           y < std::min(size, image.height - top) && x_begin < x_end; ++y) {
-        const auto source = image.row(c, top + y)
-                                .subspan(static_cast<std::size_t>(left + x_begin),
-                                         static_cast<std::size_t>(x_end - x_begin));
-        std::ranges::copy(source, image.scratch.begin() + (c * size + y) * size + x_begin);
-      }
-    }
-    image.pixels.swap(image.scratch);
-    image.height = image.width = size;
+    crop(image, {.top = top, .left = left, .height = size, .width = size});
   };
 }
 
