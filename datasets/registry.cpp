@@ -1,6 +1,8 @@
 #include <functional>
 
 #include "core/format.h"
+#include "datasets/split_folder.h"
+#include "datasets/statistics.h"
 #include "rung/datasets.h"
 
 namespace rung {
@@ -15,9 +17,25 @@ namespace {
 struct Entry {
   DatasetInfo info;
   std::function<std::shared_ptr<const nn::Dataset>(Split, const std::string& dir)> read;
+  std::function<void(DatasetInfo&, const std::string& dir)> look = {};  // for what only files tell
 };
 
-// One entry per dataset. Mean and standard deviation are those of the training pixels.
+void look_at_folder(DatasetInfo& info, const std::string& dir) {
+  info.class_names = image_folder_classes(split_folder(dir, Split::train));
+  info.classes = static_cast<std::int64_t>(info.class_names.size());
+}
+
+void look_at_arrays(DatasetInfo& info, const std::string& dir) {
+  const std::shared_ptr<const nn::Dataset> dataset = npy(Split::train, dir);
+  info.classes = dataset->num_classes();
+  info.image_shape = dataset->image_shape();
+  Statistics statistics = pixel_statistics(*dataset);
+  info.mean = std::move(statistics.mean);
+  info.std = std::move(statistics.std);
+}
+
+// One entry per dataset. Mean and standard deviation are those of the training pixels; for folders
+// of images ImageNet's, which pretrained models expect.
 std::vector<Entry> entries() {
   return {
       {{.name = "fashion-mnist",
@@ -28,6 +46,31 @@ std::vector<Entry> entries() {
         .std = {0.3530f},
         .default_dir = FashionMnistOptions{}.dir},
        [](Split split, const std::string& dir) { return fashion_mnist(split, {.dir = dir}); }},
+      {{.name = "cifar10",
+        .description = "50000 + 10000 color images of 10 kinds of things (Krizhevsky 2009)",
+        .classes = 10,
+        .image_shape = {3, 32, 32},
+        .mean = {0.4914f, 0.4822f, 0.4465f},
+        .std = {0.2470f, 0.2435f, 0.2616f}},
+       cifar10},
+      {{.name = "cifar100",
+        .description = "50000 + 10000 color images of 100 kinds of things (Krizhevsky 2009)",
+        .classes = 100,
+        .image_shape = {3, 32, 32},
+        .mean = {0.5071f, 0.4865f, 0.4409f},
+        .std = {0.2673f, 0.2564f, 0.2762f}},
+       cifar100},
+      {{.name = "image-folder",
+        .description = "your JPEG, PNG or BMP files, a folder per class, in train/ and val/",
+        .image_shape = {3, 0, 0},
+        .mean = nn::ImagenetStatistics{}.mean,
+        .std = nn::ImagenetStatistics{}.std},
+       [](Split split, const std::string& dir) { return image_folder(split, dir); },
+       look_at_folder},
+      {{.name = "npy",
+        .description = "your NumPy arrays images.npy and labels.npy, in train/ and val/"},
+       npy,
+       look_at_arrays},
   };
 }
 
@@ -48,6 +91,12 @@ std::vector<DatasetInfo> list() {
 }
 
 DatasetInfo info(std::string_view name) { return find(name).info; }
+
+DatasetInfo info(std::string_view name, const std::string& dir) {
+  Entry entry = find(name);
+  if (entry.look) entry.look(entry.info, dir.empty() ? entry.info.default_dir : dir);
+  return std::move(entry.info);
+}
 
 std::shared_ptr<const nn::Dataset> make(std::string_view name, Split split,
                                         const std::string& dir) {

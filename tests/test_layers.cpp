@@ -31,7 +31,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"quantsim", {"core", "quant", "graph", "ops", "io", "exec"}},
     {"ptq", {"core", "quant", "graph", "ops", "exec", "quantsim", "nn"}},
     {"models", {"core", "graph", "ops", "models"}},
-    {"datasets", {"core", "nn", "datasets"}},
+    {"datasets", {"core", "io", "nn", "datasets"}},
 };
 
 std::vector<fs::path> sources(const fs::path& folder) {

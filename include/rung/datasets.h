@@ -32,20 +32,53 @@ struct FashionMnistOptions {
 RUNG_API std::shared_ptr<const nn::Dataset> fashion_mnist(Split split,
                                                           const FashionMnistOptions& options = {});
 
+/// Reads CIFAR-10 (Krizhevsky 2009): 50000 + 10000 color images [3, 32, 32], from data_batch_1.bin
+/// to data_batch_5.bin and test_batch.bin of the binary version. Throws Error, naming the file, if
+/// one is missing or damaged.
+RUNG_API std::shared_ptr<const nn::Dataset> cifar10(Split split, const std::string& dir);
+/// Reads CIFAR-100, with the 100 fine labels, from train.bin and test.bin of the binary version.
+RUNG_API std::shared_ptr<const nn::Dataset> cifar100(Split split, const std::string& dir);
+
+/// Reads arrays of NumPy: images.npy, uint8 or float32, [N, C, H, W] or [N, H, W], and labels.npy,
+/// integers [N], in DIR/train and DIR/val (or DIR/test), or in DIR for both. There are as many
+/// classes as the largest training label + 1. Bytes are divided by 255, floats stay as they are.
+/// Throws Error, naming the file, if one is missing, damaged or contradicts the other.
+RUNG_API std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& dir);
+
+/// Reads a folder with a sub-folder of images per class, as torchvision.datasets.ImageFolder does:
+/// labels are positions in the sorted names, files are found in sub-folders and behind links too,
+/// by their extensions. Images are decoded when they are asked for, to [3, H, W]. Throws Error if
+/// a class has no image; get() throws Error, naming the file, for one that is damaged or neither
+/// JPEG, PNG nor BMP.
+RUNG_API std::shared_ptr<const nn::Dataset> image_folder(const std::string& folder);
+/// The same for DIR/train and DIR/val (or DIR/test), whose classes must agree, or for DIR itself if
+/// it has no such parts.
+RUNG_API std::shared_ptr<const nn::Dataset> image_folder(Split split, const std::string& dir);
+/// Returns the classes of such a folder.
+RUNG_API std::vector<std::string> image_folder_classes(const std::string& folder);
+
+/// Reads a JPEG, PNG or BMP file as Pillow's convert("RGB") would give it: [3, H, W] in [0, 1],
+/// grey repeated, alpha left out, no rotation by EXIF. Throws Error beginning with the path if it
+/// cannot.
+RUNG_API nn::Image read_image(const std::string& path);
+
 /// What there is to know about a dataset before reading it.
 struct DatasetInfo {
-  std::string name;         ///< for make() and the command line
-  std::string description;  ///< one line
-  std::int64_t classes = 0;
-  Shape image_shape;             ///< [C, H, W]
-  std::vector<float> mean, std;  ///< per channel, of the training images: for nn::normalize
-  std::string default_dir;
+  std::string name;                           ///< for make() and the command line
+  std::string description;                    ///< one line
+  std::int64_t classes = 0;                   ///< 0: only a look at the files tells
+  Shape image_shape = {};                     ///< [C, H, W]; H = W = 0: vary; rank 0: see classes
+  std::vector<float> mean = {}, std = {};     ///< per channel, of the training images
+  std::string default_dir = {};               ///< empty: must be told
+  std::vector<std::string> class_names = {};  ///< empty: only numbers, or see classes
 };
 
 /// Lists the datasets that make() knows.
 RUNG_API std::vector<DatasetInfo> list();
 /// Returns the named one; throws Error with the known names if there is none.
 RUNG_API DatasetInfo info(std::string_view name);
+/// The same after a look at the files in `dir` where only they tell.
+RUNG_API DatasetInfo info(std::string_view name, const std::string& dir);
 /// Reads a dataset by name, from its default directory if `dir` is empty.
 RUNG_API std::shared_ptr<const nn::Dataset> make(std::string_view name, Split split,
                                                  const std::string& dir = {});

@@ -46,7 +46,11 @@ bool BatchMaker::load(std::int64_t sample, Image& image, Batch& batch) const {
   }
   if (options_.transform) {
     Rng rng = sample_rng_.split(static_cast<std::uint64_t>(sample));
-    options_.transform(image, rng);
+    try {
+      options_.transform(image, rng);
+    } catch (const Error& error) {
+      fail("{}: {}", dataset.name(sample), error.what());
+    }
   }
   require(
       static_cast<std::int64_t>(image.pixels.size()) == image.channels * image.height * image.width,

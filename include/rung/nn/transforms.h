@@ -34,6 +34,69 @@ RUNG_API Transform compose(std::vector<Transform> transforms);
 /// transform throws Error if the padded image is smaller. torchvision.transforms.RandomCrop.
 RUNG_API Transform random_crop(std::int64_t size, std::int64_t padding = 0);
 
+struct ImageSize {
+  std::int64_t height = 0, width = 0;
+};
+
+/// What computed pixel values become.
+enum class PixelValues {
+  bytes,  ///< rounded to k / 255 and kept in [0, 1], as torchvision does on PIL images
+  exact,  ///< left as they are, as torchvision does on float tensors with antialias
+};
+
+struct ResizeOptions {
+  PixelValues values = PixelValues::bytes;
+};
+
+/// Resizes with antialiased bilinear interpolation, keeping the ratio: the shorter edge becomes
+/// this long, the other one is rounded down. Results are within 1 / 255 of torchvision's. The
+/// transform throws Error if the result would be enormous. torchvision.transforms.Resize(int).
+RUNG_API Transform resize(std::int64_t shorter_edge, const ResizeOptions& options = {});
+/// The same for both edges. torchvision.transforms.Resize((h, w)).
+RUNG_API Transform resize(const ImageSize& size, const ResizeOptions& options = {});
+
+/// Cuts the middle out, of an image that is smaller with zeros around it.
+/// torchvision.transforms.CenterCrop.
+RUNG_API Transform center_crop(std::int64_t size);
+RUNG_API Transform center_crop(const ImageSize& size);
+
+struct RandomResizedCropOptions {
+  double scale_min = 0.08, scale_max = 1.0;             ///< share of the image's area
+  double ratio_min = 3.0 / 4.0, ratio_max = 4.0 / 3.0;  ///< width / height
+  PixelValues values = PixelValues::bytes;
+};
+
+/// Cuts out a window of random area, ratio and place, and resizes it to size x size; after ten
+/// windows that do not fit it takes the middle. torchvision.transforms.RandomResizedCrop.
+RUNG_API Transform random_resized_crop(std::int64_t size,
+                                       const RandomResizedCropOptions& options = {});
+
+/// Replaces red, green and blue by their luma (ITU-R 601), rounded to k / 255: [1, H, W]. Leaves
+/// one channel alone. torchvision.transforms.Grayscale.
+RUNG_API Transform grayscale();
+
+// Colors of one or three channels in [0, 1], as torchvision's functions of the same names compute
+// them on float tensors. They throw Error for another number of channels or a wrong factor.
+
+/// Scales towards black: 0 is black, 1 the image itself, 2 twice as bright.
+RUNG_API void adjust_brightness(Image& image, double factor);
+/// Scales towards the mean luma.
+RUNG_API void adjust_contrast(Image& image, double factor);
+/// Scales towards each pixel's luma: 0 is grey.
+RUNG_API void adjust_saturation(Image& image, double factor);
+/// Turns the hue by this share of the color circle, in [-0.5, 0.5].
+RUNG_API void adjust_hue(Image& image, double shift);
+
+struct ColorJitterOptions {
+  double brightness = 0.0;  ///< factors are drawn from [max(0, 1 - x), 1 + x]
+  double contrast = 0.0;
+  double saturation = 0.0;
+  double hue = 0.0;  ///< shifts are drawn from [-x, x]; at most 0.5
+};
+
+/// Changes the colors at random, in random order. torchvision.transforms.ColorJitter.
+RUNG_API Transform color_jitter(const ColorJitterOptions& options);
+
 /// Mirrors left and right with this probability. torchvision.transforms.RandomHorizontalFlip.
 RUNG_API Transform random_horizontal_flip(double probability = 0.5);
 
@@ -51,5 +114,24 @@ struct RandomErasingOptions {
 /// Overwrites a random rectangle in all channels (Zhong et al. 2017). After ten rectangles that do
 /// not fit it leaves the image alone. torchvision.transforms.RandomErasing.
 RUNG_API Transform random_erasing(const RandomErasingOptions& options = {});
+
+/// Mean and standard deviation of ImageNet's training images, which torchvision's models expect.
+struct ImagenetStatistics {
+  std::vector<float> mean = {0.485f, 0.456f, 0.406f};
+  std::vector<float> std = {0.229f, 0.224f, 0.225f};
+};
+
+struct ImagenetOptions {
+  std::int64_t size = 224;  ///< of the result: [3, size, size]
+  std::int64_t resize = 0;  ///< shorter edge before the crop; 0: imagenet_resize(size)
+  ImagenetStatistics statistics = {};
+};
+
+/// Returns round(size * 256 / 224): how torchvision's models are evaluated.
+RUNG_API std::int64_t imagenet_resize(std::int64_t size);
+/// resize, center_crop, normalize.
+RUNG_API Transform imagenet_eval(const ImagenetOptions& options = {});
+/// random_resized_crop, random_horizontal_flip, normalize.
+RUNG_API Transform imagenet_train(const ImagenetOptions& options = {});
 
 }  // namespace rung::nn
