@@ -88,6 +88,10 @@ void Command::optional_argument(std::string_view meta, std::string& value,
                                 const std::string& help) {
   app(app_).add_option(std::string(meta), value, help)->type_name("");
 }
+void Command::arguments(std::string_view meta, std::vector<std::string>& values,
+                        const std::string& help) {
+  app(app_).add_option(std::string(meta), values, help)->required()->type_name("");
+}
 void Command::required(std::string_view name, std::string& value, const std::string& help) {
   add(app_, name, value, help, {})->required()->take_last();
 }

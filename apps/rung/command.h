@@ -35,6 +35,8 @@ class Command {
   void argument(std::string_view meta, std::string& value, const std::string& help);
   /// An argument that may be left out: `value` stays as it is then.
   void optional_argument(std::string_view meta, std::string& value, const std::string& help);
+  /// One argument or more, behind the others.
+  void arguments(std::string_view meta, std::vector<std::string>& values, const std::string& help);
   void required(std::string_view name, std::string& value, const std::string& help);
   void option(std::string_view name, std::string& value, const std::string& help,
               const Check& check = {});

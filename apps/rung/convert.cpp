@@ -58,10 +58,7 @@ models::ModelOptions model_options(const Options& options) {
     for (const models::ModelInfo& info : models::list())
       if (info.name == options.model) result = info.options;
   } else {
-    const datasets::DatasetInfo dataset = datasets::info(options.dataset);
-    result = {.in_channels = dataset.image_shape[0],
-              .num_classes = dataset.classes,
-              .image_size = dataset.image_shape[1]};
+    result = options_for(options.model, datasets::info(options.dataset));
   }
   result.num_classes = options.num_classes.value_or(result.num_classes);
   result.image_size = options.image_size.value_or(result.image_size);
@@ -83,11 +80,16 @@ io::ModelFile read_weights(const Options& options) {
     throw UsageError(options.in +
                      " holds weights only: say with --model which network they are of");
   io::ModelFile file;
-  file.graph = models::build(options.model, model_options(options));
+  const models::ModelOptions built = model_options(options);
+  file.graph = models::build(options.model, built);
   io::load_weights(file.graph, options.in);
-  if (!options.dataset.empty())
-    file.sections[kTaskSection] =
-        to_json(make_task(options.model, datasets::info(options.dataset)));
+  if (!options.dataset.empty()) {
+    datasets::DatasetInfo dataset = datasets::info(options.dataset);
+    if (dataset.classes == 0) dataset.classes = built.num_classes;  // a look at files would tell
+    if (dataset.mean.empty())
+      throw Error(options.dataset + ": only rung train can say what its images are like");
+    file.sections[kTaskSection] = to_json(make_task(options.model, dataset, built.image_size));
+  }
   return file;
 }
 

@@ -14,48 +14,52 @@ namespace {
 
 // Divides 10000, so that a test set needs one plan only.
 constexpr std::int64_t kTestBatch = 250;
+// Of 224 x 224, 250 would need gigabytes for the activations.
+constexpr std::int64_t kLargeImage = 96, kLargeTestBatch = 50;
 
 }  // namespace
 
 Data::Data(Task task, DataOptions data, RunOptions run)
     : task_(std::move(task)), data_(std::move(data)), run_(std::move(run)), rng_(run_.seed) {
   if (data_.dataset.empty() || data_.dataset == task_.dataset) return;
-  const datasets::DatasetInfo other = datasets::info(data_.dataset);
-  task_.dataset = other.name;
-  task_.num_classes = other.classes;
-  task_.mean = other.mean;
-  task_.std = other.std;
+  set_dataset(task_, datasets::info(data_.dataset, data_.dir));
 }
 
 std::shared_ptr<const nn::Dataset> Data::read(Split split) const {
   std::shared_ptr<const nn::Dataset> dataset = datasets::make(task_.dataset, split, data_.dir);
+  if (dataset->num_classes() != task_.num_classes)
+    throw Error(fmt::format("the model has {} classes, {} {} has {}", task_.num_classes,
+                            task_.dataset, data_.dir, dataset->num_classes()));
+  const std::vector<std::string> names = dataset->class_names();
+  for (std::size_t i = 0; i < std::min(names.size(), task_.class_names.size()); ++i)
+    if (names[i] != task_.class_names[i])
+      throw Error(fmt::format("class {} of the model is {}, that of {} {} is {}", i,
+                              task_.class_names[i], task_.dataset, data_.dir, names[i]));
   const std::int64_t limit = split == Split::train ? data_.train_images : data_.test_images;
   return limit > 0 ? nn::take(std::move(dataset), limit) : dataset;
 }
 
+nn::OnError Data::on_error() const {
+  return data_.skip_corrupt ? nn::OnError::skip : nn::OnError::raise;
+}
+
 nn::DataLoader Data::train(const Augmentation& augmentation) const {
-  std::shared_ptr<const nn::Dataset> dataset = read(Split::train);
-  std::vector<nn::Transform> steps;
-  if (augmentation.on) {
-    steps.push_back(nn::random_crop(dataset->image_shape()[1], augmentation.crop_padding));
-    steps.push_back(nn::random_horizontal_flip());
-  }
-  steps.push_back(nn::normalize(task_.mean, task_.std));
-  if (augmentation.random_erasing > 0)
-    steps.push_back(nn::random_erasing({.probability = augmentation.random_erasing}));
-  return nn::DataLoader({.dataset = std::move(dataset),
-                         .transform = nn::compose(std::move(steps)),
+  return nn::DataLoader({.dataset = read(Split::train),
+                         .transform = training_transform(task_, augmentation),
                          .batch_size = data_.batch_size,
                          .shuffle = true,
-                         .workers = run_.workers},
+                         .workers = run_.workers,
+                         .on_error = on_error()},
                         rng_.split("data"));
 }
 
 nn::DataLoader Data::plain_loader(std::shared_ptr<const nn::Dataset> dataset) const {
-  return nn::DataLoader({.dataset = std::move(dataset),
-                         .transform = nn::normalize(task_.mean, task_.std),
-                         .batch_size = kTestBatch,
-                         .workers = run_.workers});
+  return nn::DataLoader(
+      {.dataset = std::move(dataset),
+       .transform = evaluation_transform(task_),
+       .batch_size = task_.image_size > kLargeImage ? kLargeTestBatch : kTestBatch,
+       .workers = run_.workers,
+       .on_error = on_error()});
 }
 
 nn::DataLoader Data::test() const { return plain_loader(read(Split::test)); }
@@ -70,7 +74,9 @@ nn::DataLoader Data::calibration(std::int64_t images) const {
 }
 
 void Data::check_fits(const Graph& graph) const {
-  const Shape images = datasets::info(task_.dataset).image_shape;
+  Shape images = datasets::info(task_.dataset).image_shape;
+  if (images.rank() == 0) images = read(Split::train)->image_shape();
+  if (task_.resize > 0) images = {images[0], task_.image_size, task_.image_size};
   if (graph.inputs().size() != 1 || graph.outputs().size() != 1)
     throw Error(fmt::format("the model has {} inputs and {} outputs; classifying needs one of each",
                             graph.inputs().size(), graph.outputs().size()));
@@ -82,6 +88,19 @@ void Data::check_fits(const Graph& graph) const {
   if (output.rank() != 2 || output[1] != task_.num_classes)
     throw Error(fmt::format("the model's output is {}, {} has {} classes", output.to_string(),
                             task_.dataset, task_.num_classes));
+}
+
+void Data::report_skipped(std::initializer_list<const nn::DataLoader*> loaders,
+                          const Console& console, Report& report) const {
+  if (!data_.skip_corrupt) return;
+  std::int64_t count = 0;
+  std::string first;
+  for (const nn::DataLoader* loader : loaders)
+    for (const nn::SkippedImage& image : loader->skipped())
+      if (count++ == 0) first = image.reason;
+  report.set("skipped", count);
+  if (count > 0)
+    console.line(fmt::format("skipped {} images that cannot be read, the first: {}", count, first));
 }
 
 }  // namespace rung::cli

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 
+#include "console.h"
 #include "options.h"
+#include "preprocess.h"
+#include "report.h"
 #include "rung/core/rng.h"
 #include "rung/graph/graph.h"
 #include "rung/nn/data.h"
@@ -11,18 +15,12 @@
 
 namespace rung::cli {
 
-/// How training images are varied; off for everything else.
-struct Augmentation {
-  bool on = true;                 ///< shift and mirror
-  std::int64_t crop_padding = 2;  ///< pixels by which an image is shifted at most
-  double random_erasing = 0.0;    ///< probability
-};
-
 /// Makes the loaders of a task. Images are normalized as the task says; everything random comes
 /// from the seed.
 class Data {
  public:
-  /// Changes the task's dataset to options.dataset unless that is empty.
+  /// Changes the task's dataset to options.dataset unless that is empty. Loaders throw Error if
+  /// what the folder holds does not fit the task.
   Data(Task task, DataOptions data, RunOptions run);
   const Task& task() const { return task_; }
 
@@ -34,9 +32,14 @@ class Data {
   /// Throws Error unless the images fit the input and the classes the output of the graph.
   void check_fits(const Graph& graph) const;
 
+  /// With --skip-corrupt: says how many images the loaders left out, and sets "skipped".
+  void report_skipped(std::initializer_list<const nn::DataLoader*> loaders, const Console& console,
+                      Report& report) const;
+
  private:
   std::shared_ptr<const nn::Dataset> read(Split split) const;
   nn::DataLoader plain_loader(std::shared_ptr<const nn::Dataset> dataset) const;
+  nn::OnError on_error() const;
 
   Task task_;
   DataOptions data_;

@@ -19,9 +19,13 @@ void add_datasets(Program& program) {
     const Console console(*json);
     Report report;
     for (const datasets::DatasetInfo& info : datasets::list()) {
-      console.line(fmt::format("{}\n    {}\n    {} classes, images {}, in {}", info.name,
-                               info.description, info.classes, info.image_shape.to_string(),
-                               info.default_dir));
+      const std::string content =
+          info.classes > 0
+              ? fmt::format("{} classes, images {}", info.classes, info.image_shape.to_string())
+              : std::string("classes and images as the files say");
+      console.line(fmt::format(
+          "{}\n    {}\n    {}, in {}", info.name, info.description, content,
+          info.default_dir.empty() ? "the folder that --data names" : info.default_dir));
       Report entry;
       entry.set("name", info.name);
       entry.set("description", info.description);

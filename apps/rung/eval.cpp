@@ -33,7 +33,7 @@ The figures of --json: {"top1", "loss", "images_per_s"})";
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
-  io::ModelFile file = load_model(options.source, options.data.dataset);
+  io::ModelFile file = load_model(options.source, options.data);
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
@@ -47,6 +47,7 @@ void run(const Options& options) {
                   has_checkpoint(file) ? "quantized model" : "float model", metrics.images,
                   data.task().dataset, percent(metrics.top1), metrics.loss, images_per_s));
   Report report;
+  data.report_skipped({&loader}, console, report);
   report.set("top1", percent(metrics.top1));
   report.set("loss", metrics.loss);
   report.set("images_per_s", images_per_s);

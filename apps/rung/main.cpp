@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
 #endif
   Program program(
       "Rung trains image classifiers, simulates their quantization and exports them.\n"
-      "The usual way: train -> quantize -> qat -> export; eval and inspect look at any step.",
+      "The usual way: train -> quantize -> qat -> export; eval, predict and inspect look at any step.",
       RUNG_VERSION);
   add_train(program);
   add_eval(program);
@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   add_export(program);
   add_convert(program);
   add_inspect(program);
+  add_predict(program);
   add_bench(program);
   add_datasets(program);
   add_models(program);

@@ -1,7 +1,6 @@
 #include "model_source.h"
 
 #include "rung/io/weights.h"
-#include "rung/models.h"
 #include "task.h"
 
 namespace rung::cli {
@@ -18,21 +17,32 @@ void add_model_source(Command& command, ModelSource& source, const std::string& 
   command.option("--model NAME", source.model, "with --weights: their model, see rung models");
 }
 
-io::ModelFile load_model(const ModelSource& source, const std::string& dataset) {
+io::ModelFile load_model(const ModelSource& source, const DataOptions& data) {
   const bool from_weights = !source.weights.empty() || !source.model.empty();
   if (from_weights == !source.file.empty() || source.weights.empty() != source.model.empty())
     throw UsageError("give a MODEL file, or --weights FILE and --model NAME");
   if (!from_weights) return io::load_model(source.file);
-  return load_zoo_model(source, datasets::info(dataset.empty() ? kUsualDataset : dataset));
+  return load_zoo_model(
+      source, datasets::info(data.dataset.empty() ? kUsualDataset : data.dataset, data.dir));
+}
+
+models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset) {
+  models::ModelOptions options;
+  for (const models::ModelInfo& info : models::list())
+    if (info.name == model) options = info.options;
+  if (dataset.classes > 0) options.num_classes = dataset.classes;
+  if (dataset.image_shape.rank() != 3) return options;
+  options.in_channels = dataset.image_shape[0];
+  if (!has_any_size(dataset)) options.image_size = dataset.image_shape[1];
+  return options;
 }
 
 io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset) {
   io::ModelFile file;
-  file.graph = models::build(source.model, {.in_channels = dataset.image_shape[0],
-                                            .num_classes = dataset.classes,
-                                            .image_size = dataset.image_shape[1]});
+  const models::ModelOptions options = options_for(source.model, dataset);
+  file.graph = models::build(source.model, options);
   io::load_weights(file.graph, source.weights);
-  file.sections[kTaskSection] = to_json(make_task(source.model, dataset));
+  file.sections[kTaskSection] = to_json(make_task(source.model, dataset, options.image_size));
   return file;
 }
 

@@ -3,8 +3,10 @@
 #include <string>
 
 #include "command.h"
+#include "options.h"
 #include "rung/datasets.h"
 #include "rung/io/model_file.h"
+#include "rung/models.h"
 
 namespace rung::cli {
 
@@ -20,10 +22,13 @@ struct ModelSource {
 /// Adds the argument MODEL, which may be left out, and --weights and --model in its place.
 void add_model_source(Command& command, ModelSource& source, const std::string& what);
 
-/// Reads the model file, or builds the model for a dataset (fashion-mnist if `dataset` is empty)
+/// Reads the model file, or builds the model for a dataset (fashion-mnist if data.dataset is empty)
 /// and fills it with the weights; then it has a task like a file of rung train. Throws UsageError
 /// unless exactly one of both is given.
-io::ModelFile load_model(const ModelSource& source, const std::string& dataset);
+io::ModelFile load_model(const ModelSource& source, const DataOptions& data);
+
+/// Returns how a model is built for a dataset; what the dataset leaves open is as it was designed.
+models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset);
 
 /// Builds a model with weights from a file, for the images and classes of a dataset.
 io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset);

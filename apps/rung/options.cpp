@@ -65,6 +65,8 @@ void add_data_options(Command& command, DataOptions& options) {
   command.option("--data DIR", options.dir, "folder of the dataset, default: see rung datasets");
   command.option("--test-images N", options.test_images, "use the first N test images, 0 = all",
                  at_least(0));
+  command.flag("--skip-corrupt", options.skip_corrupt,
+               "leave out images that cannot be read, and say how many");
 }
 
 void begin_run(const RunOptions& options, const std::vector<std::string>& outputs) {

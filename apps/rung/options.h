@@ -42,8 +42,9 @@ struct DataOptions {
   std::int64_t batch_size = 128;
   std::int64_t train_images = 0;  ///< 0: all
   std::int64_t test_images = 0;   ///< 0: all
+  bool skip_corrupt = false;      ///< leave out images that cannot be read
 };
-/// Adds --data and --test-images.
+/// Adds --data, --test-images and --skip-corrupt.
 void add_data_options(Command& command, DataOptions& options);
 
 /// Sets the number of threads and checks that the figures and the other files can be written, so

@@ -97,6 +97,7 @@ void run(const Options& options) {
     if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
   };
   run_epochs({sim.executor(), train, test, *optimizer, options.recipe, freeze_bn}, console, report);
+  data.report_skipped({&train, &test}, console, report);
   if (choices) task.conv_choices = *choices;
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   console.line("wrote " + options.out);

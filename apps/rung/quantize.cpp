@@ -104,7 +104,7 @@ void set_blocks(QuantizationSimModel& sim, const Options& options) {
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
-  io::ModelFile file = load_model(options.source, options.data.dataset);
+  io::ModelFile file = load_model(options.source, options.data);
   if (has_checkpoint(file))
     throw Error(options.source.path() +
                 ": is quantized already; give the float model it was made of");
@@ -136,6 +136,7 @@ void run(const Options& options) {
       quantizers, calibration.dataset().size(), top1_float, top1));
   console.line("wrote " + options.out);
   Report report;
+  data.report_skipped({&calibration, &test}, console, report);
   report.set("top1_float", top1_float);
   report.set("top1_quantized", top1);
   report.set("quantizers", quantizers);

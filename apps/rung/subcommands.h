@@ -12,6 +12,7 @@ void add_qat(Program& program);
 void add_export(Program& program);
 void add_convert(Program& program);
 void add_inspect(Program& program);
+void add_predict(Program& program);
 void add_bench(Program& program);
 void add_datasets(Program& program);
 void add_models(Program& program);

@@ -14,6 +14,8 @@ void check(bool condition, const std::string& what) {
   if (!condition) throw Error(what);
 }
 
+constexpr std::int64_t kMaxSize = 16384;
+
 Task parse(const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text);
   Task task;
@@ -22,26 +24,52 @@ Task parse(const std::string& text) {
   json.at("num_classes").get_to(task.num_classes);
   json.at("mean").get_to(task.mean);
   json.at("std").get_to(task.std);
+  if (json.contains("image_size")) {
+    json.at("image_size").get_to(task.image_size);
+    json.at("resize").get_to(task.resize);
+    json.at("class_names").get_to(task.class_names);
+  } else {  // files of earlier versions: the dataset tells
+    task.image_size = datasets::info(task.dataset).image_shape[1];
+  }
   if (json.contains("conv_choices"))
     for (const auto& [key, name] : json.at("conv_choices").items())
       task.conv_choices.set(key, parse_conv_algorithm(name.get<std::string>()));
   if (json.contains("last_lr")) task.last_lr = json.at("last_lr").get<double>();
   check(task.num_classes > 0, "num_classes must be positive");
   check(task.mean.size() == task.std.size(), "mean and std have different lengths");
+  check(task.image_size >= 0 && task.image_size <= kMaxSize && task.resize >= 0 &&
+            task.resize <= kMaxSize && (task.resize == 0 || task.resize >= task.image_size),
+        "image_size or resize makes no sense");
+  check(task.class_names.empty() ||
+            static_cast<std::int64_t>(task.class_names.size()) == task.num_classes,
+        "class_names must be as many as num_classes");
   check(!task.last_lr || *task.last_lr >= 0, "last_lr must not be negative");
   return task;
 }
 
 }  // namespace
 
-Task make_task(const std::string& model, const datasets::DatasetInfo& dataset) {
-  return {.model = model,
-          .dataset = dataset.name,
-          .num_classes = dataset.classes,
-          .mean = dataset.mean,
-          .std = dataset.std,
-          .conv_choices = ConvChoices(false),
-          .last_lr = {}};
+bool has_any_size(const datasets::DatasetInfo& dataset) {
+  return dataset.image_shape.rank() == 3 && dataset.image_shape[1] == 0;
+}
+
+Task make_task(const std::string& model, const datasets::DatasetInfo& dataset,
+               std::int64_t image_size) {
+  Task task;
+  task.model = model;
+  task.image_size = image_size;
+  if (image_size == 0 && dataset.image_shape.rank() == 3) task.image_size = dataset.image_shape[1];
+  set_dataset(task, dataset);
+  return task;
+}
+
+void set_dataset(Task& task, const datasets::DatasetInfo& dataset) {
+  task.dataset = dataset.name;
+  task.num_classes = dataset.classes;
+  task.mean = dataset.mean;
+  task.std = dataset.std;
+  task.class_names = dataset.class_names;
+  task.resize = has_any_size(dataset) ? nn::imagenet_resize(task.image_size) : 0;
 }
 
 std::string to_json(const Task& task) {
@@ -49,7 +77,10 @@ std::string to_json(const Task& task) {
                          {"dataset", task.dataset},
                          {"num_classes", task.num_classes},
                          {"mean", task.mean},
-                         {"std", task.std}};
+                         {"std", task.std},
+                         {"image_size", task.image_size},
+                         {"resize", task.resize},
+                         {"class_names", task.class_names}};
   if (task.last_lr) json["last_lr"] = *task.last_lr;
   for (const auto& [key, algorithm] : task.conv_choices.all())
     json["conv_choices"][key] = to_string(algorithm);

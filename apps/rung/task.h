@@ -18,13 +18,23 @@ struct Task {
   std::string model;    ///< its name in rung::models
   std::string dataset;  ///< its name in rung::datasets
   std::int64_t num_classes = 0;
-  std::vector<float> mean, std;     ///< per channel: images are normalized with them
-  ConvChoices conv_choices{false};  ///< that --autotune made, in any of the runs so far
-  std::optional<double> last_lr;    ///< learning rate in the middle of the last float epoch
+  std::vector<float> mean, std;  ///< per channel: images are normalized with them
+  std::int64_t image_size = 0;   ///< height and width of what the model gets
+  std::int64_t resize = 0;       ///< images of any size: shorter edge before the center crop
+  std::vector<std::string> class_names = {};  ///< by label; empty: the classes are numbers
+  ConvChoices conv_choices{false};            ///< that --autotune made, in any of the runs so far
+  std::optional<double> last_lr;  ///< learning rate in the middle of the last float epoch
 };
 
-/// Returns the task of a new model on a dataset.
-Task make_task(const std::string& model, const datasets::DatasetInfo& dataset);
+/// True for datasets whose images are of any size: they are resized and cropped for the model.
+bool has_any_size(const datasets::DatasetInfo& dataset);
+
+/// Returns the task of a new model on a dataset that has been looked into. `image_size` is that of
+/// the model; 0: of the dataset's images.
+Task make_task(const std::string& model, const datasets::DatasetInfo& dataset,
+               std::int64_t image_size = 0);
+/// Replaces the dataset of a task; the model and the size of its images stay.
+void set_dataset(Task& task, const datasets::DatasetInfo& dataset);
 
 /// The section of a model file that the command line writes.
 inline constexpr const char* kTaskSection = "task";

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "data.h"
 #include "options.h"
 #include "report.h"
+#include "rung/core/error.h"
 #include "rung/io/model_file.h"
 #include "rung/io/weights.h"
 #include "rung/models.h"
@@ -21,31 +23,48 @@ struct Options {
   ConvOptions conv;
   Recipe recipe;
   double lr = 0.1;
+  std::optional<std::int64_t> image_size;
   std::string model, init, out;
 };
 
 constexpr const char* kDetails =
-    R"(Images are normalized, shifted and mirrored (--no-augment: only normalized). The file
+    R"(Images are normalized, shifted and mirrored (--no-augment: only normalized). Those of an
+image-folder, with a sub-folder per class, are cut out at random, resized and mirrored, as
+torchvision's models are trained; for a test they are resized and their middle is used. The file
 that --out names also says what the model was made for, so that no later command has to
 be told again; it appears when training has ended. Accuracies are in percent.
 
 Example: a ResNet-20 in 20 epochs
   rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
+Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
+  rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
 The figures of --json:
   {"epochs": [{"loss", "top1_train", "top1_test", "seconds", "lr", "images_per_s"}, ...],
-   "top1"}    top1_train: while training, on augmented images; seconds: with the test)";
+   "top1", "skipped" with --skip-corrupt}    top1_train: while training, on augmented images; seconds: with the test)";
+
+constexpr std::int64_t kUsualSize = 224;  // of models for ImageNet
+
+/// Returns the size of the model's images: the dataset's, or as asked if those are of any size.
+std::int64_t image_size(const Options& options, const datasets::DatasetInfo& dataset) {
+  if (has_any_size(dataset)) return options.image_size.value_or(kUsualSize);
+  const std::int64_t size = dataset.image_shape[1];
+  if (options.image_size.value_or(size) != size)
+    throw Error(fmt::format("--image-size {}: {} has images of {}x{}", *options.image_size,
+                            dataset.name, size, dataset.image_shape[2]));
+  return size;
+}
 
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
-  const datasets::DatasetInfo dataset = datasets::info(options.data.dataset);
-  Task task = make_task(options.model, dataset);
+  const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
+  Task task = make_task(options.model, dataset, image_size(options, dataset));
   task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);
 
   Graph graph = models::make(options.model,
                              {.in_channels = dataset.image_shape[0],
                               .num_classes = dataset.classes,
-                              .image_size = dataset.image_shape[1]},
+                              .image_size = task.image_size},
                              Rng(options.run.seed).split("init"));
   if (!options.init.empty()) io::load_weights(graph, options.init);
 
@@ -65,6 +84,7 @@ void run(const Options& options) {
       options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
   Report report;
   run_epochs({executor, train, test, *optimizer, options.recipe}, console, report);
+  data.report_skipped({&train, &test}, console, report);
   if (choices) task.conv_choices = *choices;
   io::save_model(options.out, graph, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   console.line("wrote " + options.out);
@@ -80,6 +100,9 @@ void add_train(Program& program) {
   command.required("--model NAME", options->model, "see rung models");
   command.option("--dataset NAME", options->data.dataset, "see rung datasets");
   command.required("--out FILE", options->out, "the model file to write, *.rung");
+  command.option("--image-size N", options->image_size,
+                 "image-folder: height and width of what the model gets; default: 224",
+                 between(1, 4096));
   command.option("--init FILE", options->init,
                  "weights to start from, *.safetensors or *.pth, with PyTorch's names");
   command.option("--lr X", options->lr, "initial learning rate", at_least(0));
