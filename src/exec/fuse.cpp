@@ -1,7 +1,6 @@
 #include "exec/fuse.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "rung/graph/pattern.h"
@@ -31,19 +30,25 @@ std::string FusedNode::name() const {
   return name;
 }
 
-std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, Mode mode,
-                            bool enabled) {
+std::vector<FusedNode> fuse(const Graph& graph, const std::map<const Value*, Shape>& shapes,
+                            std::span<const std::string> watched, Mode mode, bool enabled) {
   const std::vector<Node*> nodes = graph.nodes();
   std::map<const Node*, std::size_t> position;
   for (std::size_t i = 0; i < nodes.size(); ++i) position[nodes[i]] = i;
   std::map<std::size_t, FusedNode> fused;  // by the position of the last: all inputs are there then
   std::set<const Node*> absorbed;
+  // False for an Add that repeats an operand: its kernel does nothing else.
+  const auto can_join = [&](const Node& node) {
+    return node.type() != "Add" || shapes.at(node.inputs()[0]) == shapes.at(node.inputs()[1]);
+  };
   // Returns the node behind `node` if one kernel may compute both.
   const auto behind = [&](const Node& node) -> const Node* {
-    if (!enabled || std::ranges::find(watched, node.output().name()) != watched.end())
+    if (!enabled || !can_join(node) ||
+        std::ranges::find(watched, node.output().name()) != watched.end())
       return nullptr;
     const Node* next = only_consumer(graph, node);
-    return next == nullptr || absorbed.contains(next) ? nullptr : next;
+    const bool fits = next != nullptr && !absorbed.contains(next) && can_join(*next);
+    return fits ? next : nullptr;
   };
   for (const Node* node : nodes) {
     if (absorbed.contains(node)) continue;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,8 +23,9 @@ struct FusedNode {
 /// Lists the graph's nodes in order, those that can (Conv, BatchNormalization, Add) joined with the
 /// Relu and, in training, the QuantizeDequantize behind them; also with the Add before those,
 /// BatchNormalization in training and Conv in evaluation. Always the value between them has no
-/// other reader, is not watched and no output. The graph is not changed.
-std::vector<FusedNode> fuse(const Graph& graph, std::span<const std::string> watched, Mode mode,
-                            bool enabled);
+/// other reader, is not watched and no output; an Add takes part only if its operands have equal
+/// `shapes`, those of the plan. The graph is not changed.
+std::vector<FusedNode> fuse(const Graph& graph, const std::map<const Value*, Shape>& shapes,
+                            std::span<const std::string> watched, Mode mode, bool enabled);
 
 }  // namespace rung

@@ -113,7 +113,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
     buffer_of_[value] = buffer;
     differentiable[value] = mode_ == Mode::train && value->parameter()->requires_grad();
   }
-  std::vector<FusedNode> nodes = fuse(graph, watched, mode_, options.fuse);
+  std::vector<FusedNode> nodes = fuse(graph, shapes_, watched, mode_, options.fuse);
   const CodeFlow flow =
       mode_ == Mode::eval && options.exact ? find_code_flow(graph, nodes, watched) : CodeFlow{};
   std::map<const Value*, int> readers;

@@ -1,6 +1,6 @@
-#include "core/format.h"
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
+#include "ops/broadcast.h"
 #include "ops/epilogue.h"
 #include "rung/ops/ops.h"
 
@@ -70,15 +70,43 @@ class AddKernel final : public Kernel {
   bool has_mask_ = false;
 };
 
+/// Adds operands of different shapes. Plans fuse nothing into it.
+class BroadcastAddKernel final : public Kernel {
+ public:
+  explicit BroadcastAddKernel(const KernelContext& context)
+      : both_(context.inputs[0], context.inputs[1]),
+        whole_{context.inputs[0] == context.outputs[0], context.inputs[1] == context.outputs[0]} {
+    input_formats = {Format::plain, Format::plain};
+    output_formats = {Format::plain};
+  }
+  std::string name() const override { return "broadcast_add"; }
+
+  void forward(const Io& io) override {
+    both_.map(io.input(0).data, io.input(1).data, io.output(0).data,
+              [](float l, float r) { return l + r; });
+  }
+  void backward(const GradIo& io) override {
+    const float* dy = io.output_grad(0).data;  // also read in place of operands nobody needs
+    const auto gradient = [](float d, float, float) { return d; };
+    if (io.wants(0)) both_.reduce<0>(dy, dy, dy, io.input_grad(0).data, gradient);
+    if (io.wants(1)) both_.reduce<1>(dy, dy, dy, io.input_grad(1).data, gradient);
+  }
+  int gradient_is_output(std::size_t i) const override { return whole_[i] ? 0 : -1; }
+
+ private:
+  Broadcast both_;
+  bool whole_[2];  // not repeated: the gradient is that of the output
+};
+
 }  // namespace
 
 std::vector<Shape> Add::infer(std::span<const Shape> in) const {
-  require(in.size() == 2 && in[0] == in[1], "takes two inputs of equal shape, got {}",
-          fmt::join(in, " and "));
-  return {in[0]};
+  require_input_count(in, 2);
+  return {broadcast_shape(in[0], in[1])};
 }
 
 std::unique_ptr<Kernel> Add::compile(const KernelContext& context) const {
+  if (context.inputs[0] != context.inputs[1]) return std::make_unique<BroadcastAddKernel>(context);
   return std::make_unique<AddKernel>(context);
 }
 

@@ -1,6 +1,5 @@
 #include "kernels/elementwise.h"
-#include "ops/common.h"
-#include "rung/core/parallel.h"
+#include "ops/broadcast.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
 
@@ -14,21 +13,34 @@ void multiply(const View& a, const View& b, const View& y) {
   });
 }
 
-/// y = a * b, of equal shapes                                                            ONNX: Mul
+/// y = a * b                                                                             ONNX: Mul
 struct Mul final : SimpleOp<Mul> {
   static constexpr std::string_view kType = "Mul";
   static constexpr Layout kLayout = Layout::elementwise_keeps_zero;
 
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
     require_input_count(inputs, 2);
-    require(inputs[0] == inputs[1], "inputs must have equal shapes, got {} and {}", inputs[0],
-            inputs[1]);
-    return {inputs[0]};
+    return {broadcast_shape(inputs[0], inputs[1])};
   }
-  void forward(const Io& io) const { multiply(io.input(0), io.input(1), io.output(0)); }
+  void forward(const Io& io) const {
+    const View &a = io.input(0), &b = io.input(1), &y = io.output(0);
+    if (*a.shape == *b.shape) return multiply(a, b, y);
+    broadcast_of(a, b).map(a.data, b.data, y.data, [](float l, float r) { return l * r; });
+  }
   void backward(const GradIo& io) const {
-    if (io.wants(0)) multiply(io.output_grad(0), io.input(1), io.input_grad(0));
-    if (io.wants(1)) multiply(io.output_grad(0), io.input(0), io.input_grad(1));
+    const View &a = io.input(0), &b = io.input(1), &dy = io.output_grad(0);
+    if (*a.shape == *b.shape) {
+      if (io.wants(0)) multiply(dy, b, io.input_grad(0));
+      if (io.wants(1)) multiply(dy, a, io.input_grad(1));
+      return;
+    }
+    const Broadcast both = broadcast_of(a, b);
+    if (io.wants(0))
+      both.reduce<0>(dy.data, a.data, b.data, io.input_grad(0).data,
+                     [](float d, float, float r) { return d * r; });
+    if (io.wants(1))
+      both.reduce<1>(dy.data, a.data, b.data, io.input_grad(1).data,
+                     [](float d, float l, float) { return d * l; });
   }
 };
 

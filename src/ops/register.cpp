@@ -11,6 +11,7 @@ namespace rung {
 // Defined in the files of the ops that have no header.
 std::unique_ptr<Op> make_clip();
 std::unique_ptr<Op> make_concat();
+std::unique_ptr<Op> make_div();
 std::unique_ptr<Op> make_dropout();
 std::unique_ptr<Op> make_flatten();
 std::unique_ptr<Op> make_leaky_relu();
@@ -18,6 +19,7 @@ std::unique_ptr<Op> make_mul();
 std::unique_ptr<Op> make_reshape();
 std::unique_ptr<Op> make_sigmoid();
 std::unique_ptr<Op> make_softmax();
+std::unique_ptr<Op> make_sub();
 
 namespace {
 
@@ -36,6 +38,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Clip", make_clip},
     {"Concat", make_concat},
     {"Conv", make<Conv>},
+    {"Div", make_div},
     {"Dropout", make_dropout},
     {"Flatten", make_flatten},
     {"FoldedBatchNormalization", make<FoldedBatchNormalization>},
@@ -51,6 +54,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Reshape", make_reshape},
     {"Sigmoid", make_sigmoid},
     {"Softmax", make_softmax},
+    {"Sub", make_sub},
 });
 
 }  // namespace
