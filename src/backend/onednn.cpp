@@ -276,10 +276,11 @@ void Convolution::backward_weights(const float* src, const float* diff_dst, floa
 }
 
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
-          const float* a, const float* b, float* c) {
+          const float* a, const float* b, float* c, float beta) {
+  if (m == 0 || n == 0) return;
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a,
-                 transpose_a ? m : k, b, transpose_b ? k : n, 0.0f, c, n);
+                 transpose_a ? m : k, b, transpose_b ? k : n, beta, c, n);
   require(status == dnnl_success, "oneDNN gemm [{}, {}, {}] failed (status {})", m, n, k,
           static_cast<int>(status));
 }

@@ -59,8 +59,9 @@ class Convolution {
   std::unique_ptr<Impl> impl_;
 };
 
-/// C [m, n] = op(A) op(B), row-major; op transposes what is stored as [k, m] or [n, k].
+/// C [m, n] = op(A) op(B) + beta C, row-major; op transposes what is stored as [k, m] or [n, k].
+/// With beta 0, C is only written.
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
-          const float* a, const float* b, float* c);
+          const float* a, const float* b, float* c, float beta = 0.0f);
 
 }  // namespace rung::backend

@@ -15,6 +15,7 @@ std::unique_ptr<Op> make_div();
 std::unique_ptr<Op> make_dropout();
 std::unique_ptr<Op> make_flatten();
 std::unique_ptr<Op> make_leaky_relu();
+std::unique_ptr<Op> make_matmul();
 std::unique_ptr<Op> make_mul();
 std::unique_ptr<Op> make_reshape();
 std::unique_ptr<Op> make_sigmoid();
@@ -47,6 +48,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Gemm", make<Gemm>},
     {"GlobalAveragePool", make<GlobalAveragePool>},
     {"LeakyRelu", make_leaky_relu},
+    {"MatMul", make_matmul},
     {"MaxPool", make<MaxPool>},
     {"Mul", make_mul},
     {"QuantizeDequantize", make<QuantizeDequantize>},
