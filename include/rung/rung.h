@@ -18,6 +18,7 @@
 #include "rung/nn/optim.h"
 #include "rung/nn/train.h"
 #include "rung/nn/transforms.h"
+#include "rung/ops/activations.h"
 #include "rung/ops/arithmetic.h"
 #include "rung/ops/conv_choices.h"
 #include "rung/ops/folded_batch_norm.h"

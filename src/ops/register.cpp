@@ -13,7 +13,10 @@ std::unique_ptr<Op> make_clip();
 std::unique_ptr<Op> make_concat();
 std::unique_ptr<Op> make_div();
 std::unique_ptr<Op> make_dropout();
+std::unique_ptr<Op> make_elu();
 std::unique_ptr<Op> make_flatten();
+std::unique_ptr<Op> make_hard_sigmoid();
+std::unique_ptr<Op> make_hard_swish();
 std::unique_ptr<Op> make_leaky_relu();
 std::unique_ptr<Op> make_matmul();
 std::unique_ptr<Op> make_mul();
@@ -21,6 +24,7 @@ std::unique_ptr<Op> make_reshape();
 std::unique_ptr<Op> make_sigmoid();
 std::unique_ptr<Op> make_softmax();
 std::unique_ptr<Op> make_sub();
+std::unique_ptr<Op> make_tanh();
 
 namespace {
 
@@ -41,12 +45,15 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Conv", make<Conv>},
     {"Div", make_div},
     {"Dropout", make_dropout},
+    {"Elu", make_elu},
     {"Flatten", make_flatten},
     {"FoldedBatchNormalization", make<FoldedBatchNormalization>},
     {"FoldedBias", make<FoldedBias>},
     {"FoldedWeight", make<FoldedWeight>},
     {"Gemm", make<Gemm>},
     {"GlobalAveragePool", make<GlobalAveragePool>},
+    {"HardSigmoid", make_hard_sigmoid},
+    {"HardSwish", make_hard_swish},
     {"LeakyRelu", make_leaky_relu},
     {"MatMul", make_matmul},
     {"MaxPool", make<MaxPool>},
@@ -57,6 +64,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Sigmoid", make_sigmoid},
     {"Softmax", make_softmax},
     {"Sub", make_sub},
+    {"Tanh", make_tanh},
 });
 
 }  // namespace

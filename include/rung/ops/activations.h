@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string_view>
+
+#include "rung/core/export.h"
+#include "rung/graph/graph.h"
+
+// More activations; relu, relu6, leaky_relu and sigmoid stand in rung/ops/layers.h. Gradients at
+// kinks are PyTorch's.
+
+namespace rung::nn {
+
+/// Adds y = x * min(max(x + 3, 0), 6) / 6. ONNX: HardSwish; torch.nn.Hardswish (Howard et al.
+/// 2019).
+RUNG_API Var hardswish(Var x, std::string_view name);
+
+struct HardsigmoidOptions {
+  float alpha = 1.0f / 6.0f;  ///< slope; ONNX's default is 0.2
+  float beta = 0.5f;          ///< value at 0
+};
+/// Adds y = min(max(alpha * x + beta, 0), 1). ONNX: HardSigmoid; torch.nn.Hardsigmoid.
+RUNG_API Var hardsigmoid(Var x, const HardsigmoidOptions& options, std::string_view name);
+
+/// Adds the hyperbolic tangent of x. ONNX: Tanh; torch.nn.Tanh.
+RUNG_API Var tanh(Var x, std::string_view name);
+
+struct EluOptions {
+  float alpha = 1.0f;  ///< the limit for very negative x is -alpha
+};
+/// Adds y = x where x > 0, alpha * (exp(x) - 1) elsewhere. ONNX: Elu; torch.nn.ELU (Clevert et al.
+/// 2015).
+RUNG_API Var elu(Var x, const EluOptions& options, std::string_view name);
+
+}  // namespace rung::nn
