@@ -5,6 +5,7 @@
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/shape_ops.h"
 
 namespace rung {
 
@@ -17,6 +18,7 @@ std::unique_ptr<Op> make_elu();
 std::unique_ptr<Op> make_flatten();
 std::unique_ptr<Op> make_hard_sigmoid();
 std::unique_ptr<Op> make_hard_swish();
+std::unique_ptr<Op> make_identity();
 std::unique_ptr<Op> make_leaky_relu();
 std::unique_ptr<Op> make_matmul();
 std::unique_ptr<Op> make_mul();
@@ -54,17 +56,23 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"GlobalAveragePool", make<GlobalAveragePool>},
     {"HardSigmoid", make_hard_sigmoid},
     {"HardSwish", make_hard_swish},
+    {"Identity", make_identity},
     {"LeakyRelu", make_leaky_relu},
     {"MatMul", make_matmul},
     {"MaxPool", make<MaxPool>},
     {"Mul", make_mul},
+    {"Pad", make<Pad>},
     {"QuantizeDequantize", make<QuantizeDequantize>},
+    {"ReduceMean", make<ReduceMean>},
     {"Relu", make<Relu>},
     {"Reshape", make_reshape},
     {"Sigmoid", make_sigmoid},
     {"Softmax", make_softmax},
+    {"Squeeze", make<Squeeze>},
     {"Sub", make_sub},
     {"Tanh", make_tanh},
+    {"Transpose", make<Transpose>},
+    {"Unsqueeze", make<Unsqueeze>},
 });
 
 }  // namespace
