@@ -27,6 +27,7 @@
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/resize.h"
 #include "rung/ops/shape_ops.h"
 #include "rung/ptq/ptq.h"
 #include "rung/quant/encoding.h"

@@ -5,6 +5,7 @@
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/resize.h"
 #include "rung/ops/shape_ops.h"
 
 namespace rung {
@@ -66,6 +67,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"ReduceMean", make<ReduceMean>},
     {"Relu", make<Relu>},
     {"Reshape", make_reshape},
+    {"Resize", make<Resize>},
     {"Sigmoid", make_sigmoid},
     {"Softmax", make_softmax},
     {"Squeeze", make<Squeeze>},
