@@ -21,6 +21,7 @@
 #include "rung/ops/activations.h"
 #include "rung/ops/arithmetic.h"
 #include "rung/ops/conv_choices.h"
+#include "rung/ops/conv_transpose.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"

@@ -1,6 +1,7 @@
 #include <array>
 #include <utility>
 
+#include "rung/ops/conv_transpose.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
@@ -46,6 +47,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Clip", make_clip},
     {"Concat", make_concat},
     {"Conv", make<Conv>},
+    {"ConvTranspose", make<ConvTranspose>},
     {"Div", make_div},
     {"Dropout", make_dropout},
     {"Elu", make_elu},
