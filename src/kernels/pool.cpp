@@ -18,38 +18,55 @@ struct Range {
   Int begin, end;
 };
 
-// The positions k of a window at output o whose input o * stride - padding + k lies in [0, size).
-inline Range taps(Int o, Int stride, Int padding, Int kernel, Int size) {
-  const Int start = o * stride - padding;
-  const Int room = size - start;
-  return {start < 0 ? -start : 0, room < kernel ? room : kernel};
+// How often a step fits into a distance, rounded up; without a division where nothing is dilated.
+inline Int steps(Int distance, Int step) {
+  if (distance <= 0) return 0;
+  return step == 1 ? distance : (distance + step - 1) / step;
 }
 
-// The outputs o in [0, outputs) for which position k of the window lies in [0, size).
-inline Range outputs_of(Int k, Int stride, Int padding, Int outputs, Int size) {
-  const Int shift = padding - k;  // o * stride >= shift and o * stride < size + shift
+// The positions k of a window at output o whose input o * stride - padding + k * dilation lies in
+// [0, size).
+inline Range taps(Int o, Int stride, Int padding, Int kernel, Int dilation, Int size) {
+  const Int start = o * stride - padding;
+  const Int room = steps(size - start, dilation);
+  return {steps(-start, dilation), room < kernel ? room : kernel};
+}
+
+// The outputs o in [0, outputs) for which position k * dilation of the window, `at`, lies in
+// [0, size).
+inline Range outputs_of(Int at, Int stride, Int padding, Int outputs, Int size) {
+  const Int shift = padding - at;  // o * stride >= shift and o * stride < size + shift
   const Int begin = shift > 0 ? (shift + stride - 1) / stride : 0;
   const Int end = size + shift > 0 ? (size + shift + stride - 1) / stride : 0;
   return {begin, end < outputs ? end : outputs};
 }
 
-inline float divisor(const PoolGeometry& g, Range ky, Range kx) {
-  const Int count =
-      g.count_include_pad ? g.kernel_h * g.kernel_w : (ky.end - ky.begin) * (kx.end - kx.begin);
-  return static_cast<float>(count);
+// How much of a window that starts at `first` lies in an extent.
+inline Int inside(Int first, Int kernel, Int extent) {
+  return extent - first < kernel ? extent - first : kernel;
+}
+
+// The number that an average divides by; `whole` is the size of the window without what sticks out
+// of the padding.
+inline float divisor(const PoolGeometry& g, Range ky, Range kx, Int whole) {
+  return static_cast<float>(g.count_include_pad ? whole
+                                                : (ky.end - ky.begin) * (kx.end - kx.begin));
 }
 
 // ---- blocked: one vector holds a pixel's channels
 
-/// Calls visit(output pixel index, ky range, kx range, pointer offset of the window's corner).
+/// Calls visit(output pixel index, ky range, kx range, pointer offset of the window's corner, size
+/// of the window inside the padding).
 template <typename Visit>
 inline void each_window(const PoolGeometry& g, const Visit& visit) {
   for (Int oy = 0; oy < g.oh; ++oy) {
-    const Range ky = taps(oy, g.stride_h, g.padding_h, g.kernel_h, g.h);
+    const Range ky = taps(oy, g.stride_h, g.padding_h, g.kernel_h, g.dilation_h, g.h);
+    const Int whole_h = inside(oy * g.stride_h, g.kernel_h, g.padded_h);
     for (Int ox = 0; ox < g.ow; ++ox) {
-      const Range kx = taps(ox, g.stride_w, g.padding_w, g.kernel_w, g.w);
+      const Int whole = whole_h * inside(ox * g.stride_w, g.kernel_w, g.padded_w);
+      const Range kx = taps(ox, g.stride_w, g.padding_w, g.kernel_w, g.dilation_w, g.w);
       visit(oy * g.ow + ox, ky, kx,
-            (oy * g.stride_h - g.padding_h) * g.w + ox * g.stride_w - g.padding_w);
+            (oy * g.stride_h - g.padding_h) * g.w + ox * g.stride_w - g.padding_w, whole);
     }
   }
 }
@@ -59,12 +76,13 @@ void max_forward_blocked(const PoolGeometry& g, const float* x, float* y, std::u
   using F = typename Lanes<B>::F;
   using I = typename Lanes<B>::I;
   using U = typename Lanes<B>::U;
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner) {
+  const Int row = g.dilation_h * g.w;
+  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int) {
     F best = F{} - __builtin_inff();
     I where = I{} + static_cast<std::int32_t>(ky.begin * g.kernel_w + kx.begin);
     for (Int i = ky.begin; i < ky.end; ++i) {
       for (Int j = kx.begin; j < kx.end; ++j) {
-        const F value = *reinterpret_cast<const F*>(x + (corner + i * g.w + j) * B);
+        const F value = *reinterpret_cast<const F*>(x + (corner + i * row + j * g.dilation_w) * B);
         const I take = (value > best) | (value != value);  // NaN wins, as in PyTorch
         best = take ? value : best;
         where = take ? I{} + static_cast<std::int32_t>(i * g.kernel_w + j) : where;
@@ -81,12 +99,13 @@ void max_backward_blocked(const PoolGeometry& g, const float* dy, const std::uin
   using F = typename Lanes<B>::F;
   using I = typename Lanes<B>::I;
   using U = typename Lanes<B>::U;
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner) {
+  const Int row = g.dilation_h * g.w;
+  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int) {
     const F gradient = *reinterpret_cast<const F*>(dy + out * B);
     const I where = __builtin_convertvector(*reinterpret_cast<const U*>(winner + out * B), I);
     for (Int i = ky.begin; i < ky.end; ++i) {
       for (Int j = kx.begin; j < kx.end; ++j) {
-        F& target = *reinterpret_cast<F*>(dx + (corner + i * g.w + j) * B);
+        F& target = *reinterpret_cast<F*>(dx + (corner + i * row + j * g.dilation_w) * B);
         const I tap = I{} + static_cast<std::int32_t>(i * g.kernel_w + j);
         target += where == tap ? gradient : F{};
       }
@@ -97,20 +116,20 @@ void max_backward_blocked(const PoolGeometry& g, const float* dy, const std::uin
 template <int B>
 void average_forward_blocked(const PoolGeometry& g, const float* x, float* y) {
   using F = typename Lanes<B>::F;
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner) {
+  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int whole) {
     F sum = F{};
     for (Int i = ky.begin; i < ky.end; ++i)
       for (Int j = kx.begin; j < kx.end; ++j)
         sum += *reinterpret_cast<const F*>(x + (corner + i * g.w + j) * B);
-    *reinterpret_cast<F*>(y + out * B) = sum / divisor(g, ky, kx);
+    *reinterpret_cast<F*>(y + out * B) = sum / divisor(g, ky, kx, whole);
   });
 }
 
 template <int B>
 void average_backward_blocked(const PoolGeometry& g, const float* dy, float* dx) {
   using F = typename Lanes<B>::F;
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner) {
-    const F share = *reinterpret_cast<const F*>(dy + out * B) / divisor(g, ky, kx);
+  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int whole) {
+    const F share = *reinterpret_cast<const F*>(dy + out * B) / divisor(g, ky, kx, whole);
     for (Int i = ky.begin; i < ky.end; ++i)
       for (Int j = kx.begin; j < kx.end; ++j)
         *reinterpret_cast<F*>(dx + (corner + i * g.w + j) * B) += share;
@@ -140,16 +159,17 @@ void mean_backward_blocked(Int pixels, const float* dy, float* dx) {
 template <typename Visit>
 inline void each_row(const PoolGeometry& g, const Visit& visit) {
   for (Int oy = 0; oy < g.oh; ++oy) {
-    const Range rows = taps(oy, g.stride_h, g.padding_h, g.kernel_h, g.h);
+    const Range rows = taps(oy, g.stride_h, g.padding_h, g.kernel_h, g.dilation_h, g.h);
     for (Int ky = rows.begin; ky < rows.end; ++ky)
       for (Int kx = 0; kx < g.kernel_w; ++kx)
-        visit(ky, kx, oy, outputs_of(kx, g.stride_w, g.padding_w, g.ow, g.w),
-              (oy * g.stride_h - g.padding_h + ky) * g.w + kx - g.padding_w);
+        visit(ky, kx, oy, outputs_of(kx * g.dilation_w, g.stride_w, g.padding_w, g.ow, g.w),
+              (oy * g.stride_h - g.padding_h + ky * g.dilation_h) * g.w + kx * g.dilation_w -
+                  g.padding_w);
   }
 }
 
 void max_forward_plain(const PoolGeometry& g, const float* x, float* y, std::uint16_t* winner) {
-  each_window(g, [&](Int out, Range ky, Range kx, Int) {
+  each_window(g, [&](Int out, Range ky, Range kx, Int, Int) {
     y[out] = -__builtin_inff();
     winner[out] = static_cast<std::uint16_t>(ky.begin * g.kernel_w + kx.begin);
   });
@@ -180,12 +200,13 @@ void average_forward_plain(const PoolGeometry& g, const float* x, float* y) {
   each_row(g, [&](Int, Int, Int oy, Range ox, Int offset) {
     for (Int o = ox.begin; o < ox.end; ++o) y[oy * g.ow + o] += x[offset + o * g.stride_w];
   });
-  each_window(g, [&](Int out, Range ky, Range kx, Int) { y[out] /= divisor(g, ky, kx); });
+  each_window(
+      g, [&](Int out, Range ky, Range kx, Int, Int whole) { y[out] /= divisor(g, ky, kx, whole); });
 }
 
 void average_backward_plain(const PoolGeometry& g, const float* dy, float* dx) {
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner) {
-    const float share = dy[out] / divisor(g, ky, kx);
+  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int whole) {
+    const float share = dy[out] / divisor(g, ky, kx, whole);
     for (Int i = ky.begin; i < ky.end; ++i)
       for (Int j = kx.begin; j < kx.end; ++j) dx[corner + i * g.w + j] += share;
   });

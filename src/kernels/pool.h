@@ -12,7 +12,9 @@ struct PoolGeometry {
   std::int64_t oh, ow;  ///< of the output
   std::int64_t kernel_h, kernel_w;
   std::int64_t stride_h, stride_w;
-  std::int64_t padding_h, padding_w;
+  std::int64_t padding_h, padding_w;  ///< in front
+  std::int64_t dilation_h, dilation_w;
+  std::int64_t padded_h, padded_w;  ///< of the input with the padding on both sides
   bool count_include_pad;
 };
 

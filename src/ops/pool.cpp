@@ -20,8 +20,12 @@ kernels::PoolGeometry geometry(const PoolWindow& window, const KernelContext& co
           .kernel_w = window.kernel_w,
           .stride_h = window.stride_h,
           .stride_w = window.stride_w,
-          .padding_h = window.padding_h,
-          .padding_w = window.padding_w,
+          .padding_h = window.padding_top,
+          .padding_w = window.padding_left,
+          .dilation_h = window.dilation_h,
+          .dilation_w = window.dilation_w,
+          .padded_h = x[2] + window.padding_top + window.padding_bottom,
+          .padded_w = x[3] + window.padding_left + window.padding_right,
           .count_include_pad = true};
 }
 
@@ -103,24 +107,47 @@ class AveragePoolKernel final : public PlaneKernel {
 void PoolWindow::visit(AttributeVisitor& visitor) {
   visit_pair(visitor, "kernel_shape", kernel_h, kernel_w);
   visit_pair(visitor, "strides", stride_h, stride_w);
-  visit_pair(visitor, "pads", padding_h, padding_w, 2);
+  std::vector<std::int64_t> pads = {padding_top, padding_left, padding_bottom, padding_right};
+  visitor("pads", pads);
+  require(pads.size() == 4, "pads must have 4 entries, got {}", pads.size());
+  padding_top = pads[0];
+  padding_left = pads[1];
+  padding_bottom = pads[2];
+  padding_right = pads[3];
+  visitor("ceil_mode", ceil_mode);
 }
 
 Shape PoolWindow::output(const Shape& input) const {
   require_images(input);
-  require(kernel_h >= 1 && kernel_w >= 1 && stride_h >= 1 && stride_w >= 1,
-          "kernel and stride must be at least 1, got {}x{} and {}x{}", kernel_h, kernel_w, stride_h,
-          stride_w);
+  require(kernel_h >= 1 && kernel_w >= 1 && stride_h >= 1 && stride_w >= 1 && dilation_h >= 1 &&
+              dilation_w >= 1,
+          "kernel, stride and dilation must be at least 1, got {}x{}, {}x{} and {}x{}", kernel_h,
+          kernel_w, stride_h, stride_w, dilation_h, dilation_w);
   require(kernel_h <= 65535 / kernel_w, "kernel {}x{} has more than 65535 pixels", kernel_h,
           kernel_w);
-  require(
-      padding_h >= 0 && padding_w >= 0 && 2 * padding_h <= kernel_h && 2 * padding_w <= kernel_w,
-      "padding must be at most half the kernel {}x{}, got {}x{}", kernel_h, kernel_w, padding_h,
-      padding_w);
-  require(input[2] + 2 * padding_h >= kernel_h && input[3] + 2 * padding_w >= kernel_w,
-          "kernel {}x{} is larger than the padded input {}", kernel_h, kernel_w, input);
-  return {input[0], input[1], (input[2] + 2 * padding_h - kernel_h) / stride_h + 1,
-          (input[3] + 2 * padding_w - kernel_w) / stride_w + 1};
+  const auto extent = [&](std::int64_t size, std::int64_t kernel, std::int64_t stride,
+                          std::int64_t dilation, std::int64_t before, std::int64_t behind) {
+    const std::int64_t reach = dilation * (kernel - 1) + 1;
+    require(
+        before >= 0 && behind >= 0 && before < reach && behind < reach,
+        "padding must be smaller than the {} pixels that the window reaches over, got {} and {}",
+        reach, before, behind);
+    const std::int64_t room = size + before + behind - reach;
+    require(room >= 0, "kernel {}x{} is larger than the padded input {}", kernel_h, kernel_w,
+            input);
+    if (!ceil_mode) return room / stride + 1;
+    // As PyTorch and ONNX: no window may start in the padding behind the image.
+    const std::int64_t last = (room + stride - 1) / stride;
+    return last * stride >= size + before ? last : last + 1;
+  };
+  return {input[0], input[1],
+          extent(input[2], kernel_h, stride_h, dilation_h, padding_top, padding_bottom),
+          extent(input[3], kernel_w, stride_w, dilation_w, padding_left, padding_right)};
+}
+
+void MaxPool::visit(AttributeVisitor& visitor) {
+  window.visit(visitor);
+  visit_pair(visitor, "dilations", window.dilation_h, window.dilation_w);
 }
 
 std::vector<Shape> MaxPool::infer(std::span<const Shape> inputs) const {
@@ -139,6 +166,7 @@ void AveragePool::visit(AttributeVisitor& visitor) {
 
 std::vector<Shape> AveragePool::infer(std::span<const Shape> inputs) const {
   require_input_count(inputs, 1);
+  require(window.dilation_h == 1 && window.dilation_w == 1, "averages no dilated windows");
   return {window.output(inputs[0])};
 }
 
@@ -152,8 +180,19 @@ namespace nn {
 namespace {
 
 PoolWindow window_of(const Pool2dOptions& options) {
-  const std::int64_t stride = options.stride.value_or(options.kernel);
-  return {options.kernel, options.kernel, stride, stride, options.padding, options.padding};
+  const std::int64_t kernel = options.kernel, padding = options.padding;
+  const std::int64_t stride = options.stride.value_or(kernel);
+  return {.kernel_h = kernel,
+          .kernel_w = kernel,
+          .stride_h = stride,
+          .stride_w = stride,
+          .padding_top = padding,
+          .padding_left = padding,
+          .padding_bottom = padding,
+          .padding_right = padding,
+          .dilation_h = options.dilation,
+          .dilation_w = options.dilation,
+          .ceil_mode = options.ceil_mode};
 }
 
 }  // namespace

@@ -67,9 +67,9 @@ struct SoftmaxOptions {
 /// Adds y = exp(x) / sum of exp(x) along the axis.
 RUNG_API Var softmax(Var x, const SoftmaxOptions& options, std::string_view name);
 
-/// Adds a + b, of equal shapes.
+/// Adds a + b; of different shapes as NumPy does (rung/ops/arithmetic.h).
 RUNG_API Var add(Var a, Var b, std::string_view name);
-/// Adds a * b element by element, of equal shapes.
+/// Adds a * b element by element; of different shapes as NumPy does.
 RUNG_API Var mul(Var a, Var b, std::string_view name);
 struct ConcatOptions {
   std::int64_t axis = 1;
@@ -81,8 +81,10 @@ RUNG_API Var concat(const std::vector<Var>& inputs, const ConcatOptions& options
 struct Pool2dOptions {
   std::int64_t kernel = 0;                            ///< square
   std::optional<std::int64_t> stride = std::nullopt;  ///< the kernel if not given
-  std::int64_t padding = 0;                           ///< at most half the kernel
-  bool count_include_pad = true;                      ///< averages only: divide by the whole window
+  std::int64_t padding = 0;                           ///< on all four sides
+  std::int64_t dilation = 1;                          ///< 1 = dense; maxima only
+  bool ceil_mode = false;         ///< a last window may stick out of the padding (PyTorch's rule)
+  bool count_include_pad = true;  ///< averages only: divide by the whole window
 };
 /// Adds the largest value of each window: [N, C, H, W] -> [N, C, OH, OW]. torch.nn.MaxPool2d.
 RUNG_API Var max_pool2d(Var x, const Pool2dOptions& options, std::string_view name);

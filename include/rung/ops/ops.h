@@ -79,7 +79,7 @@ struct RUNG_API Relu final : Op {
   std::unique_ptr<Op> clone() const override { return std::make_unique<Relu>(*this); }
 };
 
-/// y = a + b, of equal shapes. ONNX: Add.
+/// y = a + b, an operand with extents of 1 being repeated as NumPy does. ONNX: Add.
 struct RUNG_API Add final : Op {
   std::string_view type() const override { return "Add"; }
   void visit(AttributeVisitor&) override {}

@@ -15,12 +15,18 @@ namespace rung {
 struct RUNG_API PoolWindow {
   std::int64_t kernel_h = 1, kernel_w = 1;
   std::int64_t stride_h = 1, stride_w = 1;
-  std::int64_t padding_h = 0, padding_w = 0;  ///< on both sides; at most half the kernel
+  /// Pixels around the image; fewer than the window reaches over.
+  std::int64_t padding_top = 0, padding_left = 0, padding_bottom = 0, padding_right = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1;  ///< 1 = dense; MaxPool only
+  /// Also a last window that sticks out of the padding counts, unless it starts beyond the image
+  /// and the padding in front of it.
+  bool ceil_mode = false;
 
-  /// Shows the attributes kernel_shape, strides and pads of ONNX.
+  /// Shows the attributes kernel_shape, strides, pads and ceil_mode of ONNX.
   void visit(AttributeVisitor& visitor);
-  /// Returns [N, C, OH, OW] with OH = (H + 2 padding - kernel) / stride + 1, rounded down; throws
-  /// Error if `input` is not [N, C, H, W] or the window does not fit.
+  /// Returns [N, C, OH, OW] with OH = (H + paddings - dilation (kernel - 1) - 1) / stride + 1,
+  /// rounded down, or up in ceil_mode; throws Error if `input` is not [N, C, H, W] or the window
+  /// does not fit.
   Shape output(const Shape& input) const;
 };
 
@@ -30,7 +36,7 @@ struct RUNG_API MaxPool final : Op {
   PoolWindow window;
 
   std::string_view type() const override { return "MaxPool"; }
-  void visit(AttributeVisitor& visitor) override { window.visit(visitor); }
+  void visit(AttributeVisitor& visitor) override;
   std::vector<Shape> infer(std::span<const Shape> inputs) const override;
   Needs backward_needs() const override { return Needs::nothing(); }  // the workspace has it all
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
@@ -40,7 +46,9 @@ struct RUNG_API MaxPool final : Op {
 /// Averages each window of x [N, C, H, W]. ONNX: AveragePool; torch.nn.AvgPool2d.
 struct RUNG_API AveragePool final : Op {
   PoolWindow window;
-  bool count_include_pad = true;  ///< divide by the whole window even where it covers padding
+  /// Divide by the whole window even where it covers padding; what sticks out of the padding never
+  /// counts.
+  bool count_include_pad = true;
 
   std::string_view type() const override { return "AveragePool"; }
   void visit(AttributeVisitor& visitor) override;
