@@ -9,8 +9,8 @@
 namespace rung {
 namespace {
 
-/// y = x * min(max(x + 3, 0), 6) / 6. The gradient is 0 below -3 and 1 above 3; at both, torch
-/// takes that of the middle piece.                                                       ONNX:
+/// y = x * min(max(x + 3, 0), 6) / 6. The gradient is 0 below -3 and 1 from 3 on, as that of
+/// torch's vectors (its loop over the last few elements takes 1.5 at 3).                   ONNX:
 /// HardSwish
 struct HardSwish final : SimpleOp<HardSwish> {
   static constexpr std::string_view kType = "HardSwish";
@@ -33,7 +33,7 @@ struct HardSwish final : SimpleOp<HardSwish> {
     parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const float slope = x.data[i] / 3.0f + 0.5f;
-        dx.data[i] = x.data[i] < -3.0f ? 0.0f : x.data[i] <= 3.0f ? dy.data[i] * slope : dy.data[i];
+        dx.data[i] = x.data[i] < -3.0f ? 0.0f : x.data[i] < 3.0f ? dy.data[i] * slope : dy.data[i];
       }
     });
   }

@@ -24,7 +24,8 @@ void draw_normal(Parameter& parameter, double deviation, const Rng& rng) {
   for (float& value : parameter.edit().data()) value = static_cast<float>(deviation * own.normal());
 }
 
-/// Draws a weight [O, ...], whose fan in is the product of all extents but the first, and a bias.
+/// Draws a weight and a bias. The fan in is the product of all extents but the first, as torch
+/// counts it: of [O, I / groups, KH, KW], and of ConvTranspose's [I, O / groups, KH, KW].
 void init_layer(const Node& node, const Rng& rng, InitScheme scheme, BiasInit bias_init) {
   Parameter* weight = parameter_of(node, 1);
   if (weight == nullptr || weight->value().numel() == 0) return;
@@ -66,6 +67,8 @@ void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
       init_layer(*node, rng, options.conv, options.bias);
     else if (node->type() == "Gemm")
       init_layer(*node, rng, options.linear, options.bias);
+    else if (node->type() == "ConvTranspose")
+      init_layer(*node, rng, InitScheme::kaiming_uniform_fan_in, options.bias);
     else if (node->type() == "BatchNormalization")
       init_batch_norm(*node);
   }

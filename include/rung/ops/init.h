@@ -27,9 +27,9 @@ struct InitOptions {
   BiasInit bias = BiasInit::uniform_fan_in;
 };
 
-/// Draws the weights and biases of every Conv and Gemm of the graph and sets batch norms to the
-/// identity (weight 1, bias 0, running mean 0, running variance 1). Each parameter draws from
-/// rng.split(its name), so the order of the layers never matters.
+/// Draws the weights and biases of every Conv, Gemm and ConvTranspose (always as PyTorch) of the
+/// graph and sets batch norms to the identity (weight 1, bias 0, running mean 0, running variance
+/// 1). Each parameter draws from rng.split(its name), so the order of the layers never matters.
 RUNG_API void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options = {});
 
 }  // namespace rung::nn
