@@ -63,6 +63,7 @@ bool keeps_shape(const Op& op, const Shape& shape) {
 std::string why_removable(Node& node) {
   const std::string_view type = node.type();
   if (type == "Dropout") return "does nothing in evaluation";
+  if (type == "Identity") return "does nothing";
   if (type == "Concat" && node.inputs().size() == 1) return "joins one input";
   if ((type == "Flatten" || type == "Reshape") && keeps_shape(node.op(), node.inputs()[0]->shape()))
     return "keeps the shape";

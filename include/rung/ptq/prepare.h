@@ -22,12 +22,12 @@ struct PrepareOptions {
 
 /// Rewrites a float graph into what quantization and export want; AIMET's preparer has to make a
 /// graph of Python code first, ours has only this to do. Clip from 0 upwards without an end becomes
-/// Relu (supergroups know it; Clip to 6 is ReLU6 and stays); Dropout, Clip without ends, Flatten
-/// and Reshape to the shape that is there, and Concat of one input are removed; so are nodes that
-/// no output depends on. Names of what stays are kept. Outputs in Mode::eval are bit for bit the
-/// same for finite inputs of the graph's image size; training loses its dropout. Returns what was
-/// changed, in order. Throws Error, with nothing changed, if the graph has no outputs or has
-/// quantizers already: prepare, fold, then quantize. AIMET: prepare_model.
+/// Relu (supergroups know it; Clip to 6 is ReLU6 and stays); Dropout, Identity, Clip without ends,
+/// Flatten and Reshape to the shape that is there, and Concat of one input are removed; so are
+/// nodes that no output depends on. Names of what stays are kept. Outputs in Mode::eval are bit for
+/// bit the same for finite inputs of the graph's image size; training loses its dropout. Returns
+/// what was changed, in order. Throws Error, with nothing changed, if the graph has no outputs or
+/// has quantizers already: prepare, fold, then quantize. AIMET: prepare_model.
 RUNG_API std::vector<ModelChange> prepare_model(Graph& graph, const PrepareOptions& options = {});
 
 }  // namespace rung::ptq
