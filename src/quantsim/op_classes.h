@@ -2,11 +2,14 @@
 
 #include <string_view>
 
+#include "rung/graph/op.h"
+
 namespace rung::quantsim {
 
-/// True for ONNX types whose output has only numbers of the first input, so that its encoding holds
-/// behind the op, too: MaxPool, Reshape, ... AIMET: grid-preserving ops.
-bool is_grid_preserving(std::string_view op_type);
+/// True for ops whose output has only numbers of the first input (and zeros), so that its encoding
+/// holds behind the op, too: MaxPool, Reshape, Pad with zeros, Resize to the nearest, ... AIMET:
+/// grid-preserving ops.
+bool is_grid_preserving(const Op& op);
 
 /// True for ONNX types that only give all numbers of the input another shape or order: Reshape,
 /// Flatten, Transpose, Identity, ... AIMET: math-invariant ops.

@@ -28,7 +28,7 @@ std::optional<Encoding> encoding_of(const Value* value, Graph& graph) {
     if (const auto* op = producer->as<QuantizeDequantize>()) {
       if (op->enabled() && !op->quantizer().pass_through())
         return QuantizerHandle(graph, *producer).encoding();
-    } else if (!is_grid_preserving(producer->type())) {
+    } else if (!is_grid_preserving(producer->op())) {
       return std::nullopt;
     }
     value = producer->inputs()[0];
