@@ -46,6 +46,12 @@ inline Int inside(Int first, Int kernel, Int extent) {
   return extent - first < kernel ? extent - first : kernel;
 }
 
+// Windows of averages are never dilated; a constant spares their loops the question.
+inline PoolGeometry dense(PoolGeometry g) {
+  g.dilation_h = g.dilation_w = 1;
+  return g;
+}
+
 // The number that an average divides by; `whole` is the size of the window without what sticks out
 // of the padding.
 inline float divisor(const PoolGeometry& g, Range ky, Range kx, Int whole) {
@@ -116,7 +122,7 @@ void max_backward_blocked(const PoolGeometry& g, const float* dy, const std::uin
 template <int B>
 void average_forward_blocked(const PoolGeometry& g, const float* x, float* y) {
   using F = typename Lanes<B>::F;
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int whole) {
+  each_window(dense(g), [&](Int out, Range ky, Range kx, Int corner, Int whole) {
     F sum = F{};
     for (Int i = ky.begin; i < ky.end; ++i)
       for (Int j = kx.begin; j < kx.end; ++j)
@@ -128,7 +134,7 @@ void average_forward_blocked(const PoolGeometry& g, const float* x, float* y) {
 template <int B>
 void average_backward_blocked(const PoolGeometry& g, const float* dy, float* dx) {
   using F = typename Lanes<B>::F;
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int whole) {
+  each_window(dense(g), [&](Int out, Range ky, Range kx, Int corner, Int whole) {
     const F share = *reinterpret_cast<const F*>(dy + out * B) / divisor(g, ky, kx, whole);
     for (Int i = ky.begin; i < ky.end; ++i)
       for (Int j = kx.begin; j < kx.end; ++j)
@@ -197,15 +203,21 @@ void max_backward_plain(const PoolGeometry& g, const float* dy, const std::uint1
 
 void average_forward_plain(const PoolGeometry& g, const float* x, float* y) {
   for (Int out = 0; out < g.oh * g.ow; ++out) y[out] = 0.0f;
-  each_row(g, [&](Int, Int, Int oy, Range ox, Int offset) {
+  each_row(dense(g), [&](Int, Int, Int oy, Range ox, Int offset) {
     for (Int o = ox.begin; o < ox.end; ++o) y[oy * g.ow + o] += x[offset + o * g.stride_w];
   });
+  if (g.count_include_pad && (g.oh - 1) * g.stride_h + g.kernel_h <= g.padded_h &&
+      (g.ow - 1) * g.stride_w + g.kernel_w <= g.padded_w) {  // no window sticks out
+    const auto count = static_cast<float>(g.kernel_h * g.kernel_w);
+    for (Int out = 0; out < g.oh * g.ow; ++out) y[out] /= count;
+    return;
+  }
   each_window(
       g, [&](Int out, Range ky, Range kx, Int, Int whole) { y[out] /= divisor(g, ky, kx, whole); });
 }
 
 void average_backward_plain(const PoolGeometry& g, const float* dy, float* dx) {
-  each_window(g, [&](Int out, Range ky, Range kx, Int corner, Int whole) {
+  each_window(dense(g), [&](Int out, Range ky, Range kx, Int corner, Int whole) {
     const float share = dy[out] / divisor(g, ky, kx, whole);
     for (Int i = ky.begin; i < ky.end; ++i)
       for (Int j = kx.begin; j < kx.end; ++j) dx[corner + i * g.w + j] += share;
