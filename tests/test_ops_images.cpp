@@ -222,7 +222,11 @@ TEST_SUITE("ops images") {
     CHECK_THROWS_AS(nn::transpose(x, {0, 1, 2}, "bad"), Error);
     CHECK_THROWS_AS(nn::transpose(x, {0, 1, 2, 2}, "bad"), Error);
     CHECK_THROWS_AS(nn::mean(x, {.axes = {4}}, "bad"), Error);
-    CHECK(graph.nodes().size() == 4);
+    CHECK(nn::reshape(x, {0, 0, 3}, "fewer").shape() == Shape{2, 1, 3});
+    CHECK(nn::reshape(x, {0, 1, 1, 1, -1, 1}, "more").shape() == Shape{2, 1, 1, 1, 3, 1});
+    constexpr std::int64_t kHuge = std::int64_t{1} << 31;
+    CHECK_THROWS_AS(nn::reshape(x, {kHuge, kHuge, kHuge, -1}, "bad"), Error);
+    CHECK(graph.nodes().size() == 6);
   }
 
   TEST_CASE("views of views and of parameters reach outputs and gradients") {

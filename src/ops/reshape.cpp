@@ -39,15 +39,15 @@ std::vector<Shape> Reshape::infer(std::span<const Shape> inputs) const {
               fmt::join(shape, ", "), i, x);
       result[i] = x[static_cast<std::int64_t>(i)];
     }
-    known *= result[i];
+    require(!__builtin_mul_overflow(known, result[i], &known), "shape [{}] is too large",
+            fmt::join(shape, ", "));
   }
   if (unknown < shape.size()) result[unknown] = known > 0 ? x.numel() / known : 0;
-  std::int64_t total = 1;
-  for (const std::int64_t extent : result) total *= extent;
-  require(total == x.numel(),
+  Shape y(std::move(result));
+  require(y.numel() == x.numel(),
           "cannot read {} as [{}]; write the batch axis as 0 or -1 to fit any batch size", x,
           fmt::join(shape, ", "));
-  return {Shape(result)};
+  return {std::move(y)};
 }
 
 }  // namespace
