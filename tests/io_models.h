@@ -5,9 +5,14 @@
 #include <vector>
 
 #include "rung/graph/graph.h"
+#include "rung/ops/activations.h"
+#include "rung/ops/arithmetic.h"
+#include "rung/ops/conv_transpose.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/resize.h"
+#include "rung/ops/shape_ops.h"
 
 namespace iotest {
 
@@ -37,6 +42,22 @@ inline rung::Graph small_network() {
   return graph;
 }
 
+/// Adds what networks from elsewhere have: images [N, C, H, W] -> [N, 8].
+inline rung::Var imported_ops(rung::Var x) {
+  using namespace rung;
+  x = nn::zero_pad2d(nn::identity(x, "identity"), {.left = 1, .bottom = 2}, "pad");
+  x = nn::upsample(x, {.scale = 1.5, .mode = nn::UpsampleMode::bilinear}, "up");
+  x = nn::conv_transpose2d(
+      x, {.out_channels = 6, .kernel = 3, .stride = 2, .output_padding = 1, .groups = 2}, "deconv");
+  x = nn::hardsigmoid(nn::hardswish(x, "hardswish"), {.alpha = 0.3f}, "hardsigmoid");
+  x = nn::elu(nn::tanh(x, "tanh"), {.alpha = 0.7f}, "elu");
+  x = nn::mean(nn::transpose(x, {0, 2, 3, 1}, "transpose"), {.axes = {1, 2}}, "mean");
+  x = nn::squeeze(nn::unsqueeze(x, {1, 3}, "unsqueeze"), {1, -1}, "squeeze");
+  const Var table = x.graph().parameter("table", Tensor(Shape{6, 8}), Role::weight);
+  const Var scale = x.graph().parameter("scale", Tensor(Shape{8}), Role::weight);
+  return nn::div(nn::matmul(x, table, "matmul"), scale, "div");
+}
+
 /// A network with a node of every kind and two outputs.
 inline rung::Graph every_op() {
   using namespace rung;
@@ -55,6 +76,7 @@ inline rung::Graph every_op() {
   a = nn::softmax(nn::linear(nn::dropout(a, {.ratio = 0.3f}, "dropout"), {.out_features = 3}, "fc"),
                   {}, "softmax");
   Var b = nn::flatten(nn::global_avg_pool(z, "global"), "flatten");
+  b = nn::sub(b, imported_ops(z), "sub");
   graph.set_outputs({b, a});
   fill(graph);
   Value &gamma = graph.value("bn.weight"), &beta = graph.value("bn.bias"),

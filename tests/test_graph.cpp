@@ -57,7 +57,9 @@ TEST_SUITE("graph") {
     const std::string text = message([&] {
       small.graph.add(std::make_unique<Add>(), {small.conv, small.x}, "bad");
     });
-    CHECK(text == "[Add bad] takes two inputs of equal shape, got [1, 4, 8, 8] and [1, 3, 8, 8]");
+    CHECK(text ==
+          "[Add bad] inputs must have equal shapes, or extents of 1 that can be repeated, got [1, "
+          "4, 8, 8] and [1, 3, 8, 8]");
     CHECK(message([&] {
             small.graph.add(std::make_unique<Relu>(), {small.conv}, "relu");
           }).find("taken") != std::string::npos);
