@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "doctest/doctest.h"
-#include "quantsim/op_classes.h"
+#include "ops/op_classes.h"
 #include "quantsim_net.h"
 #include "rung/ops/arithmetic.h"
 #include "rung/ops/conv_transpose.h"
@@ -89,21 +89,21 @@ TEST_SUITE("quantsim: more ops") {
     for (const char* type : {"Transpose", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Flatten",
                              "MaxPool", "Dropout", "Resize", "Pad"}) {
       CAPTURE(std::string(type));
-      CHECK(quantsim::is_grid_preserving(*make_op(type)));
+      CHECK(is_grid_preserving(*make_op(type)));
     }
     for (const char* type : {"Conv", "ConvTranspose", "AveragePool", "ReduceMean", "Add", "Concat",
                              "Clip", "Relu", "MatMul"}) {
       CAPTURE(std::string(type));
-      CHECK_FALSE(quantsim::is_grid_preserving(*make_op(type)));
+      CHECK_FALSE(is_grid_preserving(*make_op(type)));
     }
     Resize linear;
     linear.mode = "linear";
-    CHECK_FALSE(quantsim::is_grid_preserving(linear));
+    CHECK_FALSE(is_grid_preserving(linear));
     Pad ones;
     ones.value = 1.0f;
-    CHECK_FALSE(quantsim::is_grid_preserving(ones));
+    CHECK_FALSE(is_grid_preserving(ones));
     ones.mode = "edge";
-    CHECK(quantsim::is_grid_preserving(ones));
+    CHECK(is_grid_preserving(ones));
   }
 
   TEST_CASE("prepare_model takes Identity away") {

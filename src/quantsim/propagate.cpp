@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/format.h"
-#include "quantsim/op_classes.h"
+#include "ops/op_classes.h"
 #include "quantsim/quantizer_nodes.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -44,7 +44,7 @@ class Propagation {
       return;
     }
     if (behind != nullptr && behind != &shared_) replace(*behind);
-    if (!quantsim::is_math_invariant(producer->type())) return;
+    if (!is_math_invariant(producer->type())) return;
     for (std::size_t i = 0; i < producer->inputs().size(); ++i) reach({producer, i});
   }
 

@@ -4,7 +4,7 @@
 
 #include "rung/graph/op.h"
 
-namespace rung::quantsim {
+namespace rung {
 
 /// True for ops whose output has only numbers of the first input (and zeros), so that its encoding
 /// holds behind the op, too: MaxPool, Reshape, Pad with zeros, Resize to the nearest, ... AIMET:
@@ -15,4 +15,4 @@ bool is_grid_preserving(const Op& op);
 /// Flatten, Transpose, Identity, ... AIMET: math-invariant ops.
 bool is_math_invariant(std::string_view op_type);
 
-}  // namespace rung::quantsim
+}  // namespace rung

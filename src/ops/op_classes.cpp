@@ -1,4 +1,4 @@
-#include "quantsim/op_classes.h"
+#include "ops/op_classes.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include "rung/ops/resize.h"
 #include "rung/ops/shape_ops.h"
 
-namespace rung::quantsim {
+namespace rung {
 
 namespace {
 
@@ -34,4 +34,4 @@ bool is_grid_preserving(const Op& op) {
   return is_math_invariant(op.type()) || std::ranges::find(kMoving, op.type()) != kMoving.end();
 }
 
-}  // namespace rung::quantsim
+}  // namespace rung

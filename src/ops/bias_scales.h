@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "rung/graph/graph.h"
+
+namespace rung {
+
+/// Returns the scales scale_x * scale_w[c] of the int32 codes of a bias, one per output channel or
+/// one in all. Empty unless the node is a Conv, ConvTranspose or Gemm with a bias that has no
+/// quantizer of its own, whose input and weight are quantized to whole numbers: x by the nearest
+/// quantizer before the op, behind ops that only move data. Of blocks the largest scale counts, of
+/// grouped blocks the float scale that they share. AIMET: export_int32_bias.
+std::vector<float> bias_scales(const Node& node);
+
+/// Returns the code rint(value / scale) of one number, none if it is not an int32.
+std::optional<std::int32_t> bias_code(float value, float scale);
+
+}  // namespace rung
