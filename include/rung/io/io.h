@@ -1,9 +1,10 @@
 #pragma once
 
-// Files: weights, models, AIMET's encodings.
+// Files: weights, models, ONNX, AIMET's encodings.
 
 #include "rung/io/encodings.h"
 #include "rung/io/model_file.h"
+#include "rung/io/onnx_export.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/io/weights.h"
