@@ -354,4 +354,22 @@ TEST_SUITE("io: onnx export") {
       CHECK(error_of(small_net(), {.opset = opset}).find("13 .. 21") != std::string::npos);
     CHECK_THROWS_AS(io::save_onnx(small_net(), "/no/such/folder/x.onnx"), Error);
   }
+
+  TEST_CASE("export_to writes the files that are asked for") {
+    QuantizationSimModel sim = calibrated({});
+    const TemporaryFolder folder;
+    const auto files = sim.export_to(folder.path(), "net", {.export_qdq_onnx = true});
+    REQUIRE(files.size() == 5);
+    CHECK(files[3] == folder.path("net.onnx"));
+    CHECK(files[4] == folder.path("net_qdq.onnx"));
+    CHECK_FALSE(has_node(load(files[3]), "relu1.qdq"));
+    CHECK(has_node(load(files[4]), "relu1.qdq"));
+    CHECK(sim.export_to(folder.path(), "net", {.export_onnx = false}).size() == 3);
+    CHECK(sim.export_to(folder.path(), "net", {.export_model = false}).size() == 2);
+
+    QuantizationSimModel wide = calibrated({.default_output_bw = 20});
+    CHECK_THROWS_WITH_AS(wide.export_to(folder.path("other"), "net", {.export_qdq_onnx = true}),
+                         doctest::Contains("export_qdq_onnx"), Error);
+    CHECK_FALSE(std::filesystem::exists(folder.path("other")));
+  }
 }

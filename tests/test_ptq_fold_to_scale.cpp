@@ -272,7 +272,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
     CHECK(sim.graph().outputs()[0]->name() == "conv.qdq");
     CHECK_THROWS_AS(sim.quantizer("bn"), Error);
     const TemporaryFolder folder;
-    CHECK(sim.export_to(folder.path(), "net").size() == 3);
+    CHECK(sim.export_to(folder.path(), "net").size() == 4);
   }
 
   TEST_CASE("a quantizer per tensor, or none, or one without an encoding") {

@@ -183,9 +183,9 @@ TEST_SUITE("quantsim: export") {
     CHECK_FALSE(std::filesystem::exists(folder.path("a/net.safetensors")));
     const auto named =
         sim.export_to(folder.path("b"), "net", {.filename_prefix_encodings = "net_w8a8"});
-    CHECK(named == std::vector<std::string>{folder.path("b/net.safetensors"),
-                                            folder.path("b/net_w8a8.encodings"),
-                                            folder.path("b/net_w8a8_torch.encodings")});
+    CHECK(named == std::vector<std::string>{
+                       folder.path("b/net.safetensors"), folder.path("b/net_w8a8.encodings"),
+                       folder.path("b/net_w8a8_torch.encodings"), folder.path("b/net.onnx")});
     CHECK_THROWS_WITH_AS(
         sim.export_to(folder.path("c"), "net", {.filename_prefix_encodings = "../x"}),
         doctest::Contains("../x"), Error);

@@ -115,7 +115,7 @@ check "export: encodings have the folded weights" grep -qF '"conv1.weight"' \
 
 works "export" export qat.rung --out exported --prefix net --json export.json
 check "export: figures are JSON" is_json export.json
-for name in net.safetensors net.encodings net_torch.encodings; do
+for name in net.safetensors net.onnx net.encodings net_torch.encodings; do
   check "export: wrote $name" test -s "exported/$name"
   check "export: lists $name" grep -qF "\"exported/$name\"" export.json
 done
@@ -126,8 +126,14 @@ check "export 0.6.1: encodings have it" grep -qF '"0.6.1"' exported061/net.encod
 works "export 2.0.0" export qat.rung --out exported200 --prefix net --encodings-version 2.0.0
 check "export 2.0.0: encodings have it" grep -qF '"2.0.0"' exported200/net.encodings
 check "export 2.0.0: biases are int32" grep -qF '"int32"' exported200/net.encodings
-works "export of a float model" export model.rung --out plain --prefix net
+works "export --onnx both" export qat.rung --out exported_qdq --prefix net --onnx both
+check "export --onnx both: wrote the float graph" test -s exported_qdq/net.onnx
+check "export --onnx both: quantizers are nodes" grep -qaF DequantizeLinear exported_qdq/net_qdq.onnx
+check "export --onnx both: and are not in the other" lacks exported_qdq/net.onnx DequantizeLinear
+works "export of a float model" export model.rung --out plain --prefix net --onnx none
 check "export of a float model: weights only" only_file_in plain net.safetensors
+works "export of a float model to ONNX" export model.rung --out plain --prefix net
+check "export of a float model to ONNX: wrote it" test -s plain/net.onnx
 works "train from exported weights" train --model resnet8 --init plain/net.safetensors --epochs 1 \
   --lr 0 --out again.rung --json again.json "${small[@]}"
 check "train from weights: starts where they are" between "$(number again.json top1)" 20 100

@@ -97,11 +97,17 @@ struct ExportOptions {
   /// Prefix of the two encodings files; empty: that of the others.
   std::string filename_prefix_encodings = {};
   bool export_model = true;  ///< false: only the encodings are written
+  /// Writes <prefix>.onnx: the graph without quantizers, its weights rounded to their codes.
+  bool export_onnx = true;
+  /// Writes <prefix>_qdq.onnx: quantizers as QuantizeLinear and DequantizeLinear, weights and
+  /// biases as whole numbers. AIMET: sim.onnx.export.
+  bool export_qdq_onnx = false;
+  std::optional<int> onnx_opset = {};  ///< see io::OnnxExportOptions
   /// Also gives activations inside a fused group (a Conv's before its Relu) an entry, with the
   /// bitwidth and the data type of the quantizer at the group's end.
   bool propagate_encodings = false;
   /// Adds int32 entries for biases of ops whose input and weight are quantized, see export_to.
-  /// None: from version 2.0.0 on.
+  /// None: in <prefix>_qdq.onnx, and in encodings from version 2.0.0 on.
   std::optional<bool> export_int32_bias = {};
 };
 
@@ -206,18 +212,19 @@ class RUNG_API QuantizationSimModel {
 
   // ---- files
 
-  /// Writes <prefix>.safetensors (float master weights), <prefix>.encodings (by tensor name) and
-  /// <prefix>_torch.encodings (by module name) into `directory`, which is created. Returns their
-  /// paths. Every quantized tensor has an entry, and every name in the files is in the graph. Batch
-  /// norms that were folded in simulation are folded in what is written.
+  /// Writes <prefix>.safetensors (float master weights), <prefix>.onnx (weights rounded to their
+  /// codes), <prefix>.encodings (by tensor name) and <prefix>_torch.encodings (by module name) into
+  /// `directory`, which is created. Returns their paths. Every quantized tensor has an entry, and
+  /// every name in the files is in the graph. Batch norms that were folded in simulation are folded
+  /// in what is written.
   ///
   /// A bias's int32 entry has scale_b[c] = scale_x * scale_w[c], where scale_x belongs to the
   /// nearest quantizer before the op, behind layers that only move data. A bias that needs more
   /// than 32 bits at that scale is an Error: AIMET would enlarge the weight's scale in the file,
   /// which is then no longer the network that was simulated.
   ///
-  /// Throws Error for an uncalibrated quantizer, an unknown version or what it cannot express, and
-  /// a file that cannot be written. AIMET: export.
+  /// Throws Error for an uncalibrated quantizer, an unknown version or what it or ONNX cannot
+  /// express, and a file that cannot be written. AIMET: export.
   std::vector<std::string> export_to(const std::string& directory, const std::string& prefix,
                                      const ExportOptions& options = {}) const;
   /// Writes <prefix>.safetensors alone, the float master weights, and returns its path. AIMET:

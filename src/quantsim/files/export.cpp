@@ -7,6 +7,7 @@
 
 #include "core/format.h"
 #include "io/atomic_file.h"
+#include "io/onnx/export_model.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/files/bias_encodings.h"
 #include "quantsim/files/file_entries.h"
@@ -111,6 +112,30 @@ void check_prefix(std::string_view method, const std::string& prefix) {
           "{}: the prefix must be a file name, got '{}'", method, prefix);
 }
 
+struct OnnxFile {
+  std::string name, content;
+};
+
+std::vector<OnnxFile> onnx_models(const Graph& graph, const std::string& prefix,
+                                  const ExportOptions& options) {
+  std::vector<OnnxFile> files;
+  const auto add = [&](std::string_view suffix, io::OnnxQuantizers quantizers) {
+    try {
+      files.push_back(
+          {fmt::format("{}{}", prefix, suffix),
+           io::onnx_model(graph, {.quantizers = quantizers,
+                                  .opset = options.onnx_opset,
+                                  .int32_bias = options.export_int32_bias.value_or(true)})});
+    } catch (const Error& error) {
+      fail("export_to: {}{}: {} (or leave that file out: export_onnx, export_qdq_onnx)", prefix,
+           suffix, error.what());
+    }
+  };
+  if (options.export_model && options.export_onnx) add(".onnx", io::OnnxQuantizers::baked);
+  if (options.export_model && options.export_qdq_onnx) add("_qdq.onnx", io::OnnxQuantizers::qdq);
+  return files;
+}
+
 std::filesystem::path make_folder(std::string_view method, const std::string& directory) {
   std::error_code failure;
   std::filesystem::create_directories(directory, failure);
@@ -149,9 +174,10 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
                                         .parameters = std::move(collector.module_parameters),
                                         .excluded_layers = impl_->excluded_layers,
                                         .quantizer_args = args};
-  // Both texts are made before the first file is touched.
+  // What may fail is made before the first file is touched.
   const std::string tensors_text = io::encodings_text(tensors);
   const std::string modules_text = io::encodings_text(modules);
+  const std::vector<OnnxFile> onnx_files = onnx_models(graph, prefix, options);
 
   const std::filesystem::path folder = make_folder("export_to", directory);
   const std::filesystem::path weights_path = folder / (prefix + ".safetensors");
@@ -166,6 +192,10 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   io::write_text_file(modules_path, modules_text);
   written.push_back(tensors_path.string());
   written.push_back(modules_path.string());
+  for (const OnnxFile& file : onnx_files) {
+    io::write_text_file(folder / file.name, file.content);
+    written.push_back((folder / file.name).string());
+  }
   return written;
 }
 
