@@ -4,14 +4,15 @@
 #include <onnx/checker.h>
 #include <onnx/shape_inference/implementation.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <limits>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "doctest/doctest.h"
+#include "every_op.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/io/onnx_export.h"
@@ -157,6 +158,25 @@ TEST_SUITE("io: onnx export") {
     graph.set_outputs({nn::reshape(x, {2, 48}, "reshape")});
     const onnx::ModelProto model = exported(graph);
     CHECK(model.graph().input(0).type().tensor_type().shape().dim(0).dim_value() == 2);
+  }
+
+  TEST_CASE("every op is valid ONNX") {
+    const Graph graph = every_op();
+    for (const std::string_view type : op_types()) {
+      const bool is_written = type != "QuantizeDequantize" && !type.starts_with("Folded");
+      const auto nodes = graph.nodes();
+      CHECK_MESSAGE(
+          is_written ==
+              std::ranges::any_of(nodes, [&](const Node* node) { return node->type() == type; }),
+          type);
+    }
+    for (const int opset : {13, 14, 17, 18, 21}) {
+      CAPTURE(opset);
+      const onnx::ModelProto model = exported(graph, {.opset = opset});
+      CHECK(node_of(model, "hard_swish").op_type() == (opset < 14 ? "Mul" : "HardSwish"));
+      CHECK(node_of(model, "mean").input_size() == (opset < 18 ? 1 : 2));
+      CHECK(model.graph().output(0).type().tensor_type().shape().dim(0).dim_param() == "N");
+    }
   }
 
   TEST_CASE("every model is valid ONNX, as it is and quantized") {

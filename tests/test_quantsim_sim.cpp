@@ -256,7 +256,7 @@ TEST_SUITE("quantsim: files") {
       const std::string out = folder.path(std::string("out/") + version);
       const auto files = sim.export_to(out, "net", {.encodings_version = version});
       REQUIRE(files == std::vector<std::string>{out + "/net.safetensors", out + "/net.encodings",
-                                                out + "/net_torch.encodings"});
+                                                out + "/net_torch.encodings", out + "/net.onnx"});
       const io::SafetensorsFile weights(files[0]);
       CHECK(weights.tensors().size() == graph.parameters().size());
       CHECK(values(weights.tensor("conv1.weight")) ==

@@ -129,33 +129,12 @@ class Comparison {
 
   bool real() const {
     io::ModelFile file = io::load_model(rung_);
-    std::vector<float> ours;
-    std::string output;
-    const auto run = [&](Executor& executor) {
-      output = executor.graph().outputs()[0]->name();
-      const Tensor y = executor.forward(x_);
-      ours.assign(y.data().begin(), y.data().end());
-    };
-    if (has_checkpoint(file)) {
-      QuantizationSimModel sim = load_checkpoint(std::move(file), rung_);
-      run(sim.executor());
-      // Behind a quantizer that is switched off stands what is in front of it.
-      const Node* last = sim.graph().outputs()[0]->producer();
-      const auto* op = last->as<QuantizeDequantize>();
-      if (op != nullptr && !op->enabled()) output = last->inputs()[0]->name();
-    } else {
+    if (!has_checkpoint(file)) {
       Executor executor(file.graph);
-      run(executor);
+      return real(executor);
     }
-    const std::vector<float> theirs = results_.real(output);
-    if (ours.size() != theirs.size()) throw std::runtime_error("the sizes of outputs differ");
-    double difference = 0, largest = 0;
-    for (std::size_t i = 0; i < ours.size(); ++i) {
-      difference = std::max(difference, std::abs(double{ours[i]} - double{theirs[i]}));
-      largest = std::max(largest, std::abs(double{theirs[i]}));
-    }
-    fmt::print("{:28} outputs differ by {:.2g} of at most {:.3g}\n", name_, difference, largest);
-    return difference <= tolerance_ * std::max(1.0, largest);
+    QuantizationSimModel sim = load_checkpoint(std::move(file), rung_);
+    return real(sim.executor());
   }
 
   bool layers() const {
@@ -216,6 +195,30 @@ class Comparison {
   }
 
  private:
+  bool real(Executor& executor) const {
+    const std::vector<Tensor> ours = executor.forward(std::span(&x_, 1));
+    double difference = 0, largest = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      const std::vector<float> theirs = results_.real(name_of(*executor.graph().outputs()[i]));
+      const auto values = ours[i].data();
+      if (values.size() != theirs.size()) throw std::runtime_error("the sizes of outputs differ");
+      for (std::size_t k = 0; k < values.size(); ++k) {
+        difference = std::max(difference, std::abs(double{values[k]} - double{theirs[k]}));
+        largest = std::max(largest, std::abs(double{theirs[k]}));
+      }
+    }
+    fmt::print("{:28} outputs differ by {:.2g} of at most {:.3g}\n", name_, difference, largest);
+    return difference <= tolerance_ * largest;
+  }
+
+  /// Returns the name of an output in the file: behind a quantizer that is switched off stands what
+  /// is in front of it.
+  static std::string name_of(const Value& output) {
+    const auto* op = output.producer()->as<QuantizeDequantize>();
+    const bool is_off = op != nullptr && !op->enabled();
+    return is_off ? output.producer()->inputs()[0]->name() : output.name();
+  }
+
   /// Counts the codes that differ where a real number lies between two codes.
   static std::int64_t ties(const LayerOutput& ours, std::span<const std::int32_t> theirs,
                            const Encoding& encoding) {

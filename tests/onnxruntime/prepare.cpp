@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cases.h"
+#include "every_op.h"
 #include "rung/rung.h"
 
 namespace agreement {
@@ -108,7 +109,7 @@ QuantizationSimModel calibrated(const Graph& graph, const QuantSimOptions& optio
   ptq::fold_all_batch_norms(folded);
   QuantizationSimModel sim(folded, options);
   sim.compute_encodings([&](Executor& executor) {
-    for (const Tensor& x : images) executor.forward(x);
+    for (const Tensor& x : images) executor.forward(std::span(&x, 1));
   });
   return sim;
 }
@@ -191,6 +192,13 @@ void add_trained(Preparation& preparation, const std::string& path) {
 
 void prepare(const std::string& folder, bool all, const std::string& trained) {
   Preparation preparation(folder);
+  for (const int opset : {13, 17, 21})
+    preparation.add_float("every_op_opset_" + std::to_string(opset), every_op(),
+                          random_images({3, 4, 8, 8}, 1), {.opset = opset});
+  // Not optimized: the QLinearSoftmax of ONNX Runtime wraps around where a code would be above 255.
+  preparation.add_sim({.name = "every_op_w8a8", .kind = Kind::layers},
+                      calibrated(every_op(), {}, {random_images({64, 4, 8, 8}, 2)}),
+                      random_images({64, 4, 8, 8}, 3), false);
   const Graph graph = briefly_trained();
   const std::vector<Tensor> calibration = {all_images(clothes(Split::train, 256, 128))};
   const Tensor x = all_images(clothes(Split::test, 32, 32));

@@ -1,0 +1,56 @@
+#pragma once
+
+#include "rung/rung.h"
+
+/// A network [N, 4, 8, 8] -> [N, 4], [N, 8, 7, 5] with every op that files may contain, but for
+/// quantizers and what batch norms folded in simulation consist of. Random weights; values stay
+/// around 1.
+inline rung::Graph every_op() {
+  using namespace rung;
+  Graph graph;
+  const Var x = graph.input("x", {2, 4, 8, 8});
+  // Convolutions and pooling
+  Var y = nn::conv2d(x, {.out_channels = 6, .kernel = 3, .padding = 1}, "conv");
+  y = nn::batch_norm2d(y, {.epsilon = 1e-3f}, "bn");
+  y = nn::leaky_relu(y, {.alpha = 0.1f}, "leaky_relu");
+  y = nn::conv_transpose2d(
+      y,
+      {.out_channels = 4, .kernel = 3, .stride = 2, .padding = 1, .output_padding = 1, .groups = 2},
+      "conv_transpose");  // [N, 4, 16, 16]
+  y = nn::max_pool2d(y, {.kernel = 3, .stride = 2, .padding = 1}, "max_pool");
+  Var z = nn::avg_pool2d(x, {.kernel = 3, .stride = 1, .padding = 1, .count_include_pad = false},
+                         "avg_pool");
+  // Arithmetic, with operands that are repeated
+  Var gate = nn::hardsigmoid(nn::global_avg_pool(x, "gap"), {}, "hard_sigmoid");  // [N, 4, 1, 1]
+  y = nn::mul(y, gate, "mul");
+  y = nn::sub(y, nn::tanh(z, "tanh"), "sub");
+  z = nn::elu(nn::hardswish(z, "hard_swish"), {.alpha = 0.5f}, "elu");
+  y = nn::add(y, z, "add");
+  const Var two = graph.parameter("two", Tensor::full({1}, 2.0f), Role::buffer);
+  y = nn::div(y, two, "div");
+  y = nn::concat({y, nn::relu(y, "relu")}, {}, "concat");  // [N, 8, 8, 8]
+  // Pixels
+  y = nn::zero_pad2d(y, {.left = 1, .bottom = 2}, "pad");  // [N, 8, 10, 9]
+  y = nn::upsample(y, {.scale = 2.0, .mode = nn::UpsampleMode::bilinear}, "resize_scale");
+  y = nn::upsample(y, {.sizes = {7, 5}}, "resize_sizes");  // [N, 8, 7, 5]
+  const Var pixels = y;
+  // Shapes
+  y = nn::transpose(y, {0, 2, 3, 1}, "transpose");                // [N, 7, 5, 8]
+  y = nn::mean(y, {.axes = {1}}, "mean");                         // [N, 5, 8]
+  y = nn::mean(y, {.axes = {1}, .keepdims = true}, "mean_kept");  // [N, 1, 8]
+  y = nn::identity(nn::squeeze(y, {1}, "squeeze"), "identity");   // [N, 8]
+  y = nn::unsqueeze(y, {1}, "unsqueeze");                         // [N, 1, 8]
+  const Var matrix = graph.parameter("matrix", Tensor({8, 6}), Role::weight);
+  y = nn::matmul(y, matrix, "matmul");  // [N, 1, 6]
+  y = nn::reshape(y, {0, -1}, "reshape");
+  y = nn::dropout(nn::sigmoid(y, "sigmoid"), {}, "dropout");
+  y = nn::clip(nn::flatten(y, "flatten"), {.min = 0.1f, .max = 0.7f}, "clip");
+  y = nn::linear(y, {.out_features = 4}, "fc");
+  graph.set_outputs({nn::softmax(y, {}, "softmax"), pixels});
+
+  Rng rng(11);
+  for (Parameter* parameter : graph.parameters())
+    if (parameter->role() != Role::buffer)
+      for (float& v : parameter->edit().data()) v = static_cast<float>(rng.normal() * 0.5);
+  return graph;
+}
