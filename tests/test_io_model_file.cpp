@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "golden.h"
+#include "gradcheck.h"
 #include "io/attributes.h"
 #include "io/graph_json.h"
 #include "io_helpers.h"
@@ -17,6 +18,7 @@
 #include "rung/io/safetensors.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/quantsim/quantsim.h"
 
 using namespace rung;
 using namespace rung::io;
@@ -153,7 +155,7 @@ TEST_SUITE("io model file") {
     CHECK(file.info("fc.weight").shape == Shape{5, 4});
     CHECK(file.tensor("extra:step").item() == 5);
     CHECK(file.metadata().at("format") == "rung");
-    CHECK(file.metadata().at("rung.version") == "1");
+    CHECK(file.metadata().at("rung.version") == "2");
   }
 
   TEST_CASE("floats that JSON cannot express survive") {
@@ -168,13 +170,47 @@ TEST_SUITE("io model file") {
           }) == "op: alpha does not fit into a float");
   }
 
+  // Files of every version stay in tests/golden/model_files forever. Each holds a small quantized
+  // network, an input and what the program of that time computed from it.
+  TEST_CASE("a file of every older version loads and computes what it did") {
+    for (const char* name : {"model_files/version1.rung"}) {
+      CAPTURE(name);
+      ModelFile file = load_model(golden::path(name));
+      CHECK(file.sections.at("task") == R"({"note": "kept"})");
+      REQUIRE(file.tensors.size() == 2);
+      const Tensor input = file.tensors[0].second, output = file.tensors[1].second;
+      QuantizationSimModel sim = load_checkpoint(std::move(file), name);
+      CHECK(test::difference(sim.executor().forward(input), output) < 1e-6);
+    }
+  }
+
+  TEST_CASE("a changed number, name or section is noticed by the checksum") {
+    const auto contains_checksum = [](const std::string& message) {
+      return message.find("the file is damaged, or another program has changed it") !=
+             std::string::npos;
+    };
+    CHECK(contains_checksum(
+        message_after([](auto& content) { content.tensors[0].second.data()[0] += 1e-3f; })));
+    CHECK(contains_checksum(
+        message_after([](auto& content) { content.metadata["rung.section.task"] = "{}"; })));
+    CHECK(contains_checksum(
+        message_after([](auto& content) { std::swap(content.tensors[0], content.tensors[1]); })));
+    CHECK(message_after([](auto& content) { content.metadata.erase("rung.checksum"); }) ==
+          "its metadata has no rung.checksum");
+    // A file that was written before there were checksums has none.
+    CHECK(message_after([](auto& content) {
+            content.metadata.erase("rung.checksum");
+            content.metadata["rung.version"] = "1";
+          }) == "no path: no Error");
+  }
+
   TEST_CASE("metadata that is not ours or newer is refused") {
     const auto set = [](std::string key, std::string value) {
       return message_after([&](auto& content) { content.metadata[key] = value; });
     };
     CHECK(set("format", "pt").starts_with("is a safetensors file, but no model file"));
-    CHECK(set("rung.version", "2") ==
-          "has model file version 2, this program reads versions up to 1: update it");
+    CHECK(set("rung.version", "3") ==
+          "has model file version 3, this program reads versions up to 2: update it");
     CHECK(set("rung.version", "1x").find("must be a number from 1 on") != std::string::npos);
     CHECK(set("rung.graph", "{").find("rung.graph: not valid JSON") != std::string::npos);
     CHECK(message_after([](auto& content) { content.metadata.erase("rung.graph"); }) ==

@@ -27,7 +27,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"ops", {"core", "quant", "graph", "kernels", "backend"}},
     {"io", {"core", "quant", "graph", "ops"}},
     {"exec", {"core", "graph", "kernels", "backend", "ops"}},
-    {"nn", {"core", "graph", "ops", "exec"}},
+    {"nn", {"core", "graph", "ops", "io", "exec"}},
     {"quantsim", {"core", "quant", "graph", "ops", "io", "exec"}},
     {"ptq", {"core", "quant", "graph", "ops", "exec", "quantsim", "nn"}},
     {"models", {"core", "graph", "ops", "models"}},

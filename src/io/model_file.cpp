@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
+#include <map>
 
 #include "core/format.h"
+#include "io/checksum.h"
 #include "io/graph_json.h"
 #include "io/names.h"
 #include "rung/io/safetensors.h"
@@ -12,12 +13,15 @@
 namespace rung::io {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
+constexpr int kFirstWithChecksum = 2;
+constexpr std::string_view kChecksum = "rung.checksum";
 constexpr std::string_view kFormat = "rung";
 constexpr std::string_view kSection = "rung.section.";
 constexpr std::string_view kExtra = "extra:";
 
-void check_version(const std::map<std::string, std::string>& metadata, const std::string& path) {
+/// Returns the version of the file; throws Error if this program cannot read it.
+int version_of(const std::map<std::string, std::string>& metadata, const std::string& path) {
   const auto format = metadata.find("format");
   require(format != metadata.end() && format->second == kFormat,
           "{}: is a safetensors file, but no model file: load_weights reads plain weights", path);
@@ -31,9 +35,23 @@ void check_version(const std::map<std::string, std::string>& metadata, const std
   require(version <= kVersion,
           "{}: has model file version {}, this program reads versions up to {}: update it", path,
           version, kVersion);
+  return version;
 }
 
-Graph read_graph(const SafetensorsFile& file, std::set<std::string>& used) {
+/// Throws Error unless the file is as it was written.
+void check_checksum(const SafetensorsFile& file, const NamedTensors& tensors) {
+  std::map<std::string, std::string> texts = file.metadata();
+  const auto stored = texts.extract(std::string(kChecksum));
+  require(!stored.empty(), "{}: its metadata has no {}", file.path().string(), kChecksum);
+  const std::string actual = checksum(texts, tensors);
+  require(stored.mapped() == actual,
+          "{}: its checksum is {}, but its contents give {}: the file is damaged, or another "
+          "program has changed it",
+          file.path().string(), shown_name(stored.mapped()), actual);
+}
+
+/// Adds what it reads to `used`.
+Graph read_graph(const SafetensorsFile& file, std::map<std::string, Tensor>& used) {
   const auto text = file.metadata().find("rung.graph");
   require(text != file.metadata().end(), "its metadata has no rung.graph");
   const Json json = parse_json(text->second, "rung.graph");
@@ -41,8 +59,9 @@ Graph read_graph(const SafetensorsFile& file, std::set<std::string>& used) {
     require(file.info(name).dtype == Dtype::F32, "{} has dtype {}, expected F32", shown_name(name),
             to_string(file.info(name).dtype));
     // Twice the same name is refused by the graph, but only after the tensor has been read.
-    require(used.insert(name).second, "the parameter {} appears twice", shown_name(name));
-    return file.tensor(name);
+    const auto [place, is_new] = used.emplace(name, Tensor());
+    require(is_new, "the parameter {} appears twice", shown_name(name));
+    return place->second = file.tensor(name);
   });
 }
 
@@ -62,14 +81,17 @@ void save_model(const std::filesystem::path& path, const Graph& graph, const Mod
   }
   for (const auto& [name, tensor] : extras.tensors)
     content.tensors.emplace_back(std::string(kExtra) + name, tensor);
+  for (const auto& [name, tensor] : content.tensors)
+    require(tensor.defined(), "{}: the tensor {} is undefined", path.string(), shown_name(name));
+  content.metadata[std::string(kChecksum)] = checksum(content.metadata, content.tensors);
   save_safetensors(path, content);
 }
 
 ModelFile load_model(const std::filesystem::path& path) {
   const SafetensorsFile file(path);
-  check_version(file.metadata(), path.string());
+  const int version = version_of(file.metadata(), path.string());
   ModelFile model;
-  std::set<std::string> used;
+  std::map<std::string, Tensor> used;
   try {
     model.graph = read_graph(file, used);
   } catch (const Error& error) {
@@ -78,12 +100,18 @@ ModelFile load_model(const std::filesystem::path& path) {
     if (what.starts_with(path.string())) throw;
     fail("{}: {}", path.string(), what);
   }
+  NamedTensors tensors;
   for (const TensorInfo& info : file.tensors()) {
-    if (used.contains(info.name)) continue;
+    if (const auto found = used.find(info.name); found != used.end()) {
+      tensors.emplace_back(*found);
+      continue;
+    }
     require(info.name.starts_with(kExtra), "{}: the tensor {} belongs to nothing in the graph",
             path.string(), shown_name(info.name));
-    model.tensors.emplace_back(info.name.substr(kExtra.size()), file.tensor(info.name));
+    tensors.emplace_back(info.name, file.tensor(info.name));
+    model.tensors.emplace_back(info.name.substr(kExtra.size()), tensors.back().second);
   }
+  if (version >= kFirstWithChecksum) check_checksum(file, tensors);
   for (const auto& [key, text] : file.metadata())
     if (key.starts_with(kSection)) model.sections[key.substr(kSection.size())] = text;
   return model;

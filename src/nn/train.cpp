@@ -11,6 +11,11 @@ namespace {
 // Sums over batches; metrics() makes means of them.
 class Meter {
  public:
+  explicit Meter(const Metrics& before = {})
+      : seconds_(before.seconds),
+        loss_(before.loss_sum),
+        correct_(before.correct),
+        images_(before.images) {}
   void add(const Batch& batch, const Tensor& logits, double loss) {
     loss_ += loss * static_cast<double>(batch.size());
     correct_ += count_correct(logits, batch.labels);
@@ -18,25 +23,34 @@ class Meter {
   }
   Metrics metrics() const {
     require(images_ > 0, "none of the images could be read");
-    const auto images = static_cast<double>(images_);
     const std::chrono::duration<double> elapsed = Clock::now() - start_;
-    return {loss_ / images, static_cast<double>(correct_) / images, images_, elapsed.count()};
+    Metrics metrics = Metrics::of(loss_, correct_, images_);
+    metrics.seconds = seconds_ + elapsed.count();
+    return metrics;
   }
 
  private:
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
-  double loss_ = 0.0;
-  std::int64_t correct_ = 0, images_ = 0;
+  double seconds_, loss_;
+  std::int64_t correct_, images_;
 };
 
 }  // namespace
+
+Metrics Metrics::of(double loss_sum, std::int64_t correct, std::int64_t images) {
+  const auto count = static_cast<double>(images);
+  Metrics metrics{.images = images, .loss_sum = loss_sum, .correct = correct};
+  if (images > 0)
+    metrics.loss = loss_sum / count, metrics.top1 = static_cast<double>(correct) / count;
+  return metrics;
+}
 
 Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFunction& loss,
                         Optimizer& optimizer, const TrainOptions& options) {
   require(loader.size() > 0, "train_one_epoch: the loader has no batches");
   require(loss != nullptr, "train_one_epoch: there is no loss function");
-  Meter meter;
+  Meter meter(options.before);
   std::int64_t done = loader.state().batch;  // not 0 when an interrupted epoch is continued
   for (const Batch& batch : loader) {
     if (options.before_step) options.before_step(done);

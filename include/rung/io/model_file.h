@@ -15,7 +15,8 @@
 // tensors under "extra:" + name. Its __metadata__ has these keys:
 //
 //   format              "rung"
-//   rung.version        "1": the version of this layout; a reader refuses a newer one
+//   rung.version        "2": the version of this layout; a reader refuses a newer one
+//   rung.checksum       since version 2: of everything else, see src/io/checksum.h
 //   rung.graph          JSON:
 //     inputs            [{"name", "shape"}]
 //     parameters        [{"name", "role", "requires_grad"}]     in the order of creation

@@ -13,11 +13,16 @@ namespace rung::nn {
 
 /// Figures of a pass over the data, or of the part of it so far. Every image counts the same, also
 /// those of a smaller last batch.
-struct Metrics {
+struct RUNG_API Metrics {
   double loss = 0.0;  ///< mean over the images
   double top1 = 0.0;  ///< share of right answers, in [0, 1]
   std::int64_t images = 0;
-  double seconds = 0.0;  ///< wall time
+  double seconds = 0.0;      ///< wall time
+  double loss_sum = 0.0;     ///< over the images: from here an interrupted pass goes on exactly
+  std::int64_t correct = 0;  ///< right answers
+
+  /// Returns the figures of so many images.
+  static Metrics of(double loss_sum, std::int64_t correct, std::int64_t images);
 };
 
 /// What a progress callback is told after every batch.
@@ -28,6 +33,9 @@ struct Progress {
 };
 
 struct TrainOptions {
+  /// Figures of the part of the epoch that was trained before an interruption; the result and
+  /// on_progress include them.
+  Metrics before = {};
   /// Runs before each batch, with its number in the epoch: the place for a per-step schedule.
   std::function<void(std::int64_t batch)> before_step = {};
   std::function<void(const Progress&)> on_progress = {};
