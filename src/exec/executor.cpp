@@ -1,9 +1,11 @@
 #include "rung/exec/executor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <list>
 
 #include "core/format.h"
+#include "core/memory.h"
 #include "exec/plan.h"
 #include "rung/core/parallel.h"
 
@@ -32,6 +34,36 @@ struct Executor::Impl {
   Plan* last = nullptr;
   bool can_backward = false;
   std::uint64_t steps = 0;
+  std::atomic<bool> running = false;
+
+  /// Runs `work` unless another call is under way, from another thread or from inside an op.
+  template <typename Work>
+  void alone(std::string_view what, const Work& work) {
+    require(!running.exchange(true),
+            "Executor::{}: the executor is running already; it belongs to one thread: make an "
+            "executor of its own for every other",
+            what);
+    struct Release {
+      std::atomic<bool>& running;
+      ~Release() { running = false; }
+    } release{running};
+    const std::uint64_t version = graph->version();
+    work();
+    require(graph->version() == version,
+            "Executor::{}: the graph was edited while it ran; edit it between two calls", what);
+  }
+
+  /// Throws Error, naming the figures, if an arena of that many floats cannot be had. What the
+  /// present one takes is given back first.
+  static void check_memory(std::int64_t wanted, std::int64_t held, std::span<const Shape> shapes) {
+    constexpr double kMiB = 1 << 20;
+    const auto bytes = [](std::int64_t floats) { return static_cast<double>(floats) * 4.0; };
+    const double available = available_memory() + bytes(held);
+    require(bytes(wanted) <= available,
+            "Executor: a plan for inputs {} needs {:.0f} MiB for activations, {:.0f} MiB are "
+            "available: use a smaller batch",
+            fmt::join(shapes, ", "), bytes(wanted) / kMiB, available / kMiB);
+  }
 
   void forget_plans() {
     plans.clear();
@@ -59,6 +91,7 @@ struct Executor::Impl {
     }
     Plan& plan = plans.front().plan;
     if (plan.arena_floats() > arena.numel()) {
+      check_memory(plan.arena_floats(), arena.numel(), shapes);
       arena = Tensor();  // give the old one back first
       arena = Tensor(Shape{plan.arena_floats()});
       for (Entry& entry : plans) entry.plan.bind(arena.data().data());
@@ -86,14 +119,18 @@ std::vector<Tensor> Executor::forward(std::span<const Tensor> inputs, Mode mode)
     require(input.defined(), "Executor::forward: input {} is undefined", shapes.size());
     shapes.push_back(input.shape());
   }
-  impl_->can_backward = false;
-  Plan& plan = impl_->find(shapes, mode);
-  impl_->last = nullptr;
-  plan.forward(inputs, impl_->steps, impl_->options.seed);
-  if (mode == Mode::train) ++impl_->steps;
-  impl_->last = &plan;
-  impl_->can_backward = mode == Mode::train;
-  return plan.outputs();
+  std::vector<Tensor> outputs;
+  impl_->alone("forward", [&] {
+    impl_->can_backward = false;
+    Plan& plan = impl_->find(shapes, mode);
+    impl_->last = nullptr;
+    plan.forward(inputs, impl_->steps, impl_->options.seed);
+    if (mode == Mode::train) ++impl_->steps;
+    impl_->last = &plan;
+    impl_->can_backward = mode == Mode::train;
+    outputs = plan.outputs();
+  });
+  return outputs;
 }
 
 Tensor Executor::forward(const Tensor& input, Mode mode) {
@@ -109,8 +146,10 @@ void Executor::backward(std::span<const Tensor> output_gradients) {
           "Executor::backward: needs a forward in Mode::train just before it");
   require(impl_->last->graph_version() == impl_->graph->version(),
           "Executor::backward: the graph was edited since the forward; run forward again");
-  impl_->last->backward(output_gradients);
-  impl_->can_backward = false;
+  impl_->alone("backward", [&] {
+    impl_->last->backward(output_gradients);
+    impl_->can_backward = false;
+  });
 }
 
 void Executor::backward(const Tensor& output_gradient) { backward(std::span(&output_gradient, 1)); }

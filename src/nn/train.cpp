@@ -52,17 +52,33 @@ Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFuncti
   require(loss != nullptr, "train_one_epoch: there is no loss function");
   Meter meter(options.before);
   std::int64_t done = loader.state().batch;  // not 0 when an interrupted epoch is continued
+  const CheckNumerics check = options.check_numerics;
+  const auto give_up = [&](std::string_view what, std::string_view where) {
+    fail(
+        "train_one_epoch: {} at batch {} of {}: {}; try a lower learning rate, a warm-up or "
+        "clipped gradients",
+        what, done + 1, loader.size(), where);
+  };
   for (const Batch& batch : loader) {
     if (options.before_step) options.before_step(done);
     const Tensor logits = executor.forward(batch.images, Mode::train);
     const Loss result = loss(logits, batch.labels);
-    require(std::isfinite(result.value),
-            "train_one_epoch: the loss is {} at batch {} of {}; try a lower learning rate or a "
-            "warm-up",
-            result.value, done + 1, loader.size());
+    if (check != CheckNumerics::off && !std::isfinite(result.value)) {
+      const std::string where = find_not_finite(executor.graph(), batch.images, Mode::train);
+      give_up(fmt::format("the loss is {}", result.value),
+              where.empty() ? "every node's output is finite, the loss function's is not" : where);
+    }
     optimizer.zero_grad();
     executor.backward(result.gradient);
+    if (check == CheckNumerics::all)
+      if (const std::string where = find_not_finite_gradient(executor.graph()); !where.empty())
+        give_up("a gradient is not finite", where);
+    if (options.clip_grad_norm > 0)
+      clip_grad_norm(executor.graph().parameters(), options.clip_grad_norm);
     optimizer.step();
+    if (check == CheckNumerics::all)
+      if (const std::string where = find_not_finite_parameter(executor.graph()); !where.empty())
+        give_up("a parameter is not finite after the step", where);
     meter.add(batch, logits, result.value);
     ++done;
     if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});

@@ -7,6 +7,7 @@
 #include "rung/exec/executor.h"
 #include "rung/nn/data.h"
 #include "rung/nn/loss.h"
+#include "rung/nn/numerics.h"
 #include "rung/nn/optim.h"
 
 namespace rung::nn {
@@ -36,14 +37,18 @@ struct TrainOptions {
   /// Figures of the part of the epoch that was trained before an interruption; the result and
   /// on_progress include them.
   Metrics before = {};
+  CheckNumerics check_numerics = CheckNumerics::loss;
+  double clip_grad_norm = 0.0;  ///< nn::clip_grad_norm before every step; 0 is off
   /// Runs before each batch, with its number in the epoch: the place for a per-step schedule.
   std::function<void(std::int64_t batch)> before_step = {};
   std::function<void(const Progress&)> on_progress = {};
 };
 
 /// Trains on one epoch of the loader. In training the metrics are those of the changing network on
-/// augmented images. The loss must be a mean over the batch. Throws Error, before the parameters
-/// are touched by it, if the loss is not finite, and if the loader has no batches.
+/// augmented images. The loss must be a mean over the batch. Throws Error if the loader has no
+/// batches, and if the loss, or what else check_numerics says, is not finite: the message names the
+/// node where it began. Parameters are as before the step then, unless one of them is what is not
+/// finite.
 RUNG_API Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFunction& loss,
                                  Optimizer& optimizer, const TrainOptions& options = {});
 
