@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "interrupt.h"
+
 namespace rung::cli {
 namespace {
 
@@ -187,6 +189,9 @@ int Program::run(int argc, const char* const* argv) {
     return misused(error);
   } catch (const UsageError& error) {
     return misused(error);
+  } catch (const Interrupted& interrupted) {
+    name_command();
+    return fail(kInterrupted, interrupted.what());
   } catch (const std::bad_alloc&) {
     name_command();
     return fail(kBadInput, "not enough memory");

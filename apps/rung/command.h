@@ -84,7 +84,7 @@ class Program {
   Command command(const std::string& name, const std::string& description,
                   const std::string& details);
   /// Runs the subcommand that was given; returns the exit code: 0, 1 if it threw (one line on
-  /// stderr), 2 for wrong usage.
+  /// stderr), 2 for wrong usage, 3 if a signal ended it and what it had done is saved.
   int run(int argc, const char* const* argv);
 
  private:

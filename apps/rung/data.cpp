@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "rung/core/error.h"
+#include "rung/core/parallel.h"
 
 namespace rung::cli {
 
@@ -16,6 +17,24 @@ namespace {
 constexpr std::int64_t kTestBatch = 250;
 // Of 224 x 224, 250 would need gigabytes for the activations.
 constexpr std::int64_t kLargeImage = 96, kLargeTestBatch = 50;
+
+/// Returns the number of images and a sum over some of them: tells whether a dataset has changed
+/// between two runs, most of the time.
+std::string fingerprint(const nn::Dataset& dataset) {
+  constexpr std::int64_t kLooks = 16;
+  const std::int64_t looks = std::min(kLooks, dataset.size());
+  double sum = 0;
+  nn::Image image;
+  for (std::int64_t i = 0; i < looks; ++i) try {
+      const std::int64_t label = dataset.get(i * dataset.size() / looks, image);
+      sum += static_cast<double>(label * (i + 1));
+      for (std::size_t p = 0; p < image.pixels.size(); ++p)
+        sum += static_cast<double>(image.pixels[p]) * static_cast<double>(p % 251 + 1);
+    } catch (const Error&) {  // a damaged image: training meets it, or skips it
+      sum += 1;
+    }
+  return fmt::format("{} ({:.6g})", dataset.size(), sum);
+}
 
 }  // namespace
 
@@ -71,6 +90,16 @@ nn::DataLoader Data::calibration(std::int64_t images) const {
   rng_.split("calibration").shuffle(order);
   order.resize(std::min(order.size(), static_cast<std::size_t>(images)));
   return plain_loader(nn::subset(std::move(dataset), std::move(order)));
+}
+
+Configuration Data::configuration() const {
+  const auto set = read(Split::train);
+  return {{"--dataset", task_.dataset},
+          {"--batch-size", fmt::format("{}", data_.batch_size)},
+          {"--train-images", fmt::format("{}", data_.train_images)},
+          {"--seed", fmt::format("{}", run_.seed)},
+          {"--threads", fmt::format("{}", thread_count())},
+          {"training images", fingerprint(*set)}};
 }
 
 void Data::check_fits(const Graph& graph) const {

@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <memory>
 
+#include "checkpoints.h"
 #include "console.h"
 #include "options.h"
 #include "preprocess.h"
@@ -23,6 +24,8 @@ class Data {
   /// what the folder holds does not fit the task.
   Data(Task task, DataOptions data, RunOptions run);
   const Task& task() const { return task_; }
+  /// Returns which images train() delivers, in which order: for checkpoints.
+  Configuration configuration() const;
 
   nn::DataLoader train(const Augmentation& augmentation) const;
   nn::DataLoader test() const;

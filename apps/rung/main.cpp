@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   add_export(program);
   add_convert(program);
   add_inspect(program);
+  add_hash(program);
   add_predict(program);
   add_bench(program);
   add_datasets(program);

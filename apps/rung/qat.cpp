@@ -4,7 +4,9 @@
 #include <memory>
 #include <utility>
 
+#include "checkpoints.h"
 #include "data.h"
+#include "interrupt.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
@@ -31,6 +33,7 @@ struct Options {
   Recipe recipe{.epochs = 15, .weight_decay = 1e-4, .schedule = "step", .step_size = 5};
   std::optional<double> lr, lr_encodings;
   ConvOptions conv;
+  CheckpointOptions checkpoint;
   std::optional<int> freeze_bn_after;
   std::string model, out;
 };
@@ -43,7 +46,7 @@ best result, a few do most of the work. Ranges are trained as well if the model 
 a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
 fixed ranges bear can make them collapse. Batch norms of a model made with --fold-bn-in-sim are
 trained, too; their statistics can be kept for the last epochs, which are calmer then. Accuracies
-are in percent.
+are in percent. Checkpoints, --resume and signals: as of rung train.
 
 Example: two epochs
   rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
@@ -62,6 +65,23 @@ std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Opt
   return groups;
 }
 
+Configuration configuration_of(const Options& options, const Data& data,
+                               const io::ModelFile& file) {
+  Configuration configuration = data.configuration();
+  describe(options.recipe, configuration);
+  const auto number = [](const std::optional<double>& value) {
+    return value ? fmt::format("{}", *value) : std::string("default");
+  };
+  configuration["command"] = "qat";
+  configuration["MODEL"] = io::hash_of(file);
+  configuration["--lr"] = number(options.lr);
+  configuration["--lr-encodings"] = number(options.lr_encodings);
+  configuration["--freeze-bn-after"] =
+      options.freeze_bn_after ? std::to_string(*options.freeze_bn_after) : "never";
+  configuration["--conv-algorithm"] = options.conv.algorithm;
+  return configuration;
+}
+
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
@@ -71,7 +91,13 @@ void run(const Options& options) {
   Task task = task_of(file, options.model);
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
-  QuantizationSimModel sim = load_checkpoint(std::move(file), options.model);
+  const InterruptGuard guard;
+  Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data, file),
+                          console);
+  std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
+  const std::string source = resumed ? checkpoints.resumed_path() : options.model;
+  if (resumed) file = std::move(*resumed);
+  QuantizationSimModel sim = load_checkpoint(std::move(file), source);
   sim.executor().set_seed(options.run.seed);
   const auto choices = apply(options.conv, task.conv_choices, sim.executor());
 
@@ -83,7 +109,10 @@ void run(const Options& options) {
   nn::DataLoader train = data.train(augmentation);
   nn::DataLoader test = data.test();
 
-  const double before = percent(test_model(sim.executor(), test, "before").top1);
+  const double before = checkpoints.session().top1_before
+                            ? *checkpoints.session().top1_before
+                            : percent(test_model(sim.executor(), test, "before").top1);
+  checkpoints.set_top1_before(before);
   console.line(fmt::format(
       "{} on {}: {} training images, {} epochs, lr {:.3g}, ranges {}; top1 before {:.2f} %",
       task.model, data.task().dataset, train.dataset().size(), options.recipe.epochs, lr,
@@ -96,10 +125,17 @@ void run(const Options& options) {
   const auto freeze_bn = [&](std::int64_t epoch) {
     if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
   };
-  run_epochs({sim.executor(), train, test, *optimizer, options.recipe, freeze_bn}, console, report);
+  const SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
+    if (choices) task.conv_choices = *choices;
+    extras.sections[kTaskSection] = to_json(task);
+    save_checkpoint(sim, path, std::move(extras));
+  };
+  run_epochs(
+      {sim.executor(), train, test, *optimizer, options.recipe, checkpoints, save, freeze_bn},
+      console, report);
   data.report_skipped({&train, &test}, console, report);
-  if (choices) task.conv_choices = *choices;
-  save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
+  save(options.out, {});
+  checkpoints.finish();
   console.line("wrote " + options.out);
   report.write(options.run.json);
 }
@@ -126,6 +162,7 @@ void add_qat(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
+  add_checkpoint_options(command, options->checkpoint);
   add_conv_options(command, options->conv);
   add_autotune(command, options->conv);
   add_run_options(command, options->run);

@@ -3,7 +3,9 @@
 #include <memory>
 #include <utility>
 
+#include "calibration.h"
 #include "data.h"
+#include "interrupt.h"
 #include "model_source.h"
 #include "options.h"
 #include "report.h"
@@ -24,6 +26,7 @@ struct Options {
   RunOptions run;
   DataOptions data;
   ConvOptions conv;
+  CalibrationCheckpointOptions checkpoint;
   ModelSource source;
   std::string out;
   std::string scheme = "tf_enhanced";
@@ -53,7 +56,8 @@ HTP V73 (not compared with AIMET's results). rung inspect --why tells what they 
 With --fold-bn-in-sim quantizers see folded weights too, but rung qat goes on training the batch
 norms; rung export folds them. With --keep-bn batch norms stay, and rung qat keeps their statistics
 as they are.
-Accuracies are in percent.
+A calibration that was killed goes on with the same command and --resume, and ends in the same
+bytes. SIGINT and SIGTERM save it and end with exit code 3. Accuracies are in percent.
 
 Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTorch trained
   rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
@@ -101,6 +105,31 @@ void set_blocks(QuantizationSimModel& sim, const Options& options) {
     set_blockwise_quantization_for_weights(sim, fits, {.block_size = size});
 }
 
+Configuration configuration_of(const Options& options, const Data& data,
+                               const io::ModelFile& file) {
+  Configuration configuration = data.configuration();
+  const auto set = [&](const char* option, const auto& value) {
+    configuration[option] = fmt::format("{}", value);
+  };
+  configuration["command"] = "quantize";
+  configuration["MODEL"] = io::hash_of(file);
+  set("--scheme", options.scheme);
+  set("--param-bw", options.param_bw);
+  set("--output-bw", options.output_bw);
+  set("--edge-bw", options.edge_bw.value_or(0));
+  set("--config", options.config);
+  set("--percentile", options.percentile.value_or(0));
+  set("--fold-bn-in-sim", options.fold_bn_in_sim);
+  set("--keep-bn", options.keep_bn);
+  set("--calibration-images", options.calibration_images);
+  set("--data-type", options.data_type);
+  set("--block-size", options.block_size.value_or(0));
+  set("--decompressed-bw", options.decompressed_bw.value_or(0));
+  set("--test-images", options.data.test_images);
+  set("--conv-algorithm", options.conv.algorithm);
+  return configuration;
+}
+
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
@@ -114,11 +143,13 @@ void run(const Options& options) {
   nn::DataLoader test = data.test();
   nn::DataLoader calibration = data.calibration(options.calibration_images);
 
-  double top1_float = 0;
-  {
+  const InterruptGuard guard;
+  CalibrationRun calibration_run(options.checkpoint, options.out,
+                                 configuration_of(options, data, file), console);
+  if (!calibration_run.top1_float()) {
     Executor executor(file.graph, {.seed = options.run.seed});
     apply(options.conv, task.conv_choices, executor);
-    top1_float = percent(test_model(executor, test, "float").top1);
+    calibration_run.set_top1_float(percent(test_model(executor, test, "float").top1));
   }
   QuantizationSimModel sim(prepare(std::move(file.graph), options), sim_options(options));
   const std::vector<std::string> warnings = sim.warnings();
@@ -126,11 +157,12 @@ void run(const Options& options) {
     fmt::print(stderr, "rung quantize: warning: {}\n", warning);
   set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
-  sim.compute_encodings(
-      [&](Executor& executor) { test_model(executor, calibration, "calibration"); });
+  calibration_run.calibrate(sim, calibration);
   const double top1 = percent(test_model(sim.executor(), test, "quantized").top1);
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
+  calibration_run.finish();
+  const double top1_float = *calibration_run.top1_float();
   console.line(fmt::format(
       "{} quantizers, calibrated with {} images: top1 {:.2f} % float, {:.2f} % quantized",
       quantizers, calibration.dataset().size(), top1_float, top1));
@@ -195,6 +227,7 @@ void add_quantize(Program& program) {
                  "with --block-size: scales are whole multiples of a channel's (LPBQ)",
                  between(2, 31));
   add_data_options(command, options->data);
+  add_checkpoint_options(command, options->checkpoint);
   add_conv_options(command, options->conv);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });

@@ -11,6 +11,7 @@ void add_quantize(Program& program);
 void add_qat(Program& program);
 void add_export(Program& program);
 void add_convert(Program& program);
+void add_hash(Program& program);
 void add_inspect(Program& program);
 void add_predict(Program& program);
 void add_bench(Program& program);

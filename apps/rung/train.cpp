@@ -3,7 +3,9 @@
 #include <memory>
 #include <optional>
 
+#include "checkpoints.h"
 #include "data.h"
+#include "interrupt.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
@@ -22,6 +24,7 @@ struct Options {
   DataOptions data{.dataset = "fashion-mnist"};
   ConvOptions conv;
   Recipe recipe;
+  CheckpointOptions checkpoint;
   double lr = 0.1;
   std::optional<std::int64_t> image_size;
   std::string model, init, out;
@@ -33,6 +36,11 @@ image-folder, with a sub-folder per class, are cut out at random, resized and mi
 torchvision's models are trained; for a test they are resized and their middle is used. The file
 that --out names also says what the model was made for, so that no later command has to
 be told again; it appears when training has ended. Accuracies are in percent.
+
+Until then checkpoints are written, to OUT.checkpoints. A run that was killed at any moment goes on
+with the same command and --resume auto, and ends in the same bytes as if it had not been (with the
+same number of threads). SIGINT and SIGTERM finish the step, write a checkpoint and end with exit
+code 3; a second signal ends the run at once.
 
 Example: a ResNet-20 in 20 epochs
   rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
@@ -54,6 +62,28 @@ std::int64_t image_size(const Options& options, const datasets::DatasetInfo& dat
   return size;
 }
 
+Graph new_model(const Options& options, const datasets::DatasetInfo& dataset) {
+  Graph graph = models::make(options.model,
+                             {.in_channels = dataset.image_shape[0],
+                              .num_classes = dataset.classes,
+                              .image_size = image_size(options, dataset)},
+                             Rng(options.run.seed).split("init"));
+  if (!options.init.empty()) io::load_weights(graph, options.init);
+  return graph;
+}
+
+Configuration configuration_of(const Options& options, const Data& data) {
+  Configuration configuration = data.configuration();
+  describe(options.recipe, configuration);
+  configuration["command"] = "train";
+  configuration["--model"] = options.model;
+  configuration["--init"] = options.init;
+  configuration["--image-size"] = fmt::format("{}", data.task().image_size);
+  configuration["--lr"] = fmt::format("{}", options.lr);
+  configuration["--conv-algorithm"] = options.conv.algorithm;
+  return configuration;
+}
+
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
@@ -61,14 +91,13 @@ void run(const Options& options) {
   Task task = make_task(options.model, dataset, image_size(options, dataset));
   task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);
 
-  Graph graph = models::make(options.model,
-                             {.in_channels = dataset.image_shape[0],
-                              .num_classes = dataset.classes,
-                              .image_size = task.image_size},
-                             Rng(options.run.seed).split("init"));
-  if (!options.init.empty()) io::load_weights(graph, options.init);
-
+  const InterruptGuard guard;
   const Data data(task, options.data, options.run);
+  Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data),
+                          console);
+  std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
+  if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
+  Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset);
   data.check_fits(graph);
   Augmentation augmentation = options.recipe.augmentation;
   augmentation.on = !options.recipe.no_augment;
@@ -83,10 +112,16 @@ void run(const Options& options) {
   const auto optimizer = make_optimizer(
       options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
   Report report;
-  run_epochs({executor, train, test, *optimizer, options.recipe}, console, report);
+  const SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
+    if (choices) task.conv_choices = *choices;
+    extras.sections[kTaskSection] = to_json(task);
+    io::save_model(path, graph, extras);
+  };
+  run_epochs({executor, train, test, *optimizer, options.recipe, checkpoints, save}, console,
+             report);
   data.report_skipped({&train, &test}, console, report);
-  if (choices) task.conv_choices = *choices;
-  io::save_model(options.out, graph, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
+  save(options.out, {});
+  checkpoints.finish();
   console.line("wrote " + options.out);
   report.write(options.run.json);
 }
@@ -111,6 +146,7 @@ void add_train(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
+  add_checkpoint_options(command, options->checkpoint);
   add_conv_options(command, options->conv);
   add_autotune(command, options->conv);
   add_run_options(command, options->run);

@@ -1,9 +1,11 @@
 #include "training.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <span>
 
+#include "interrupt.h"
 #include "rung/nn/loss.h"
 
 namespace rung::cli {
@@ -25,11 +27,37 @@ void add_recipe_options(Command& command, Recipe& recipe) {
   command.option("--weight-decay X", recipe.weight_decay, "L2 penalty", at_least(0));
   command.option("--label-smoothing X", recipe.label_smoothing,
                  "share of the target spread over all classes", between(0, 1));
+  command.option("--clip-grad-norm X", recipe.clip_grad_norm,
+                 "scale gradients down to this common norm, 0 = never", at_least(0));
+  command.option("--check-numerics NAME", recipe.check_numerics,
+                 "stop at what is not finite: off, loss, or all (gradients and weights, too)",
+                 one_of({"off", "loss", "all"}));
   command.flag("--no-augment", recipe.no_augment, "do not shift and mirror the training images");
   command.option("--crop-padding N", recipe.augmentation.crop_padding,
                  "pixels by which training images are shifted at most", between(0, 1024));
   command.option("--random-erasing P", recipe.augmentation.random_erasing,
                  "probability that a rectangle of a training image is erased", between(0, 1));
+}
+
+void describe(const Recipe& recipe, Configuration& configuration) {
+  const auto set = [&](const char* option, const auto& value) {
+    configuration[option] = fmt::format("{}", value);
+  };
+  set("--epochs", recipe.epochs);
+  set("--schedule", recipe.schedule);
+  set("--warmup-epochs", recipe.warmup_epochs);
+  set("--step-size", recipe.step_size);
+  set("--milestones", fmt::format("{}", fmt::join(recipe.milestones, ",")));
+  set("--gamma", recipe.gamma);
+  set("--optimizer", recipe.optimizer);
+  set("--momentum", recipe.momentum);
+  set("--nesterov", recipe.nesterov);
+  set("--weight-decay", recipe.weight_decay);
+  set("--label-smoothing", recipe.label_smoothing);
+  set("--clip-grad-norm", recipe.clip_grad_norm);
+  set("--no-augment", recipe.no_augment);
+  set("--crop-padding", recipe.augmentation.crop_padding);
+  set("--random-erasing", recipe.augmentation.random_erasing);
 }
 
 nn::LrSchedule make_schedule(const Recipe& recipe) {
@@ -58,51 +86,143 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& recipe,
   return std::make_unique<nn::Sgd>(sgd);
 }
 
-void run_epochs(const Training& training, const Console& console, Report& report) {
-  const nn::LrSchedule schedule = make_schedule(training.recipe);
-  const std::int64_t epochs = training.recipe.epochs;
-  const nn::CrossEntropyOptions smoothing{.label_smoothing = training.recipe.label_smoothing};
-  const nn::LossFunction loss = [&](const Tensor& logits, std::span<const std::int64_t> labels) {
-    return nn::cross_entropy(logits, labels, smoothing);
-  };
-  double top1 = 0;
-  for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
-    if (training.before_epoch) training.before_epoch(epoch);
-    const double first_lr = schedule(training.optimizer.initial_lr(), static_cast<double>(epoch));
-    const auto before_step = [&](std::int64_t batch) {
-      const double done = static_cast<double>(batch) / static_cast<double>(training.train.size());
-      nn::apply_schedule(schedule, static_cast<double>(epoch) + done, training.optimizer);
-    };
-    nn::Metrics train;
-    {
-      ProgressBar bar(fmt::format("epoch {}/{}", epoch + 1, epochs));
-      train = nn::train_one_epoch(training.executor, training.train, loss, training.optimizer,
-                                  {.before_step = before_step, .on_progress = bar.callback()});
+namespace {
+
+nn::CheckNumerics check_numerics(const std::string& name) {
+  if (name == "off") return nn::CheckNumerics::off;
+  return name == "all" ? nn::CheckNumerics::all : nn::CheckNumerics::loss;
+}
+
+/// One run over all epochs: what is done, and the way on from there.
+class Epochs {
+ public:
+  Epochs(const Training& training, const Console& console)
+      : training_(training),
+        console_(console),
+        schedule_(make_schedule(training.recipe)),
+        session_(training.checkpoints.session()) {
+    if (training.checkpoints.resumed_path().empty()) return;
+    nn::load_training_state(session_.state, training.executor, training.train, training.optimizer);
+  }
+
+  void run() {
+    const std::int64_t epochs = training_.recipe.epochs;
+    // An epoch of which all batches are done was interrupted in its test.
+    const nn::Metrics part = session_.state.epoch;
+    const bool only_test = part.images > 0 && session_.state.data.batch == 0;
+    std::int64_t epoch = session_.state.data.epoch - (only_test ? 1 : 0);
+    for (bool first = true; epoch < epochs; ++epoch, first = false) {
+      if (training_.before_epoch) training_.before_epoch(epoch);
+      const nn::Metrics before = first ? part : nn::Metrics{};
+      finish_epoch(epoch, before, first && only_test ? part : train(epoch, before));
     }
-    const nn::Metrics test = test_model(training.executor, training.test, "test");
-    top1 = percent(test.top1);
-    const double images_per_s = static_cast<double>(train.images) / train.seconds;
-    const double seconds = train.seconds + test.seconds;
-    console.line(fmt::format(
+  }
+
+  const std::vector<EpochFigures>& figures() const { return session_.epochs; }
+
+ private:
+  std::int64_t step() const {
+    const nn::DataLoaderState& at = session_.state.data;
+    return at.epoch * training_.train.size() + at.batch;
+  }
+
+  void note_state(const nn::Metrics& epoch) {
+    session_.state = nn::training_state(training_.executor, training_.train, training_.optimizer);
+    session_.state.epoch = epoch;
+  }
+
+  nn::Metrics train(std::int64_t epoch, const nn::Metrics& before) {
+    const Recipe& recipe = training_.recipe;
+    const nn::CrossEntropyOptions smoothing{.label_smoothing = recipe.label_smoothing};
+    const nn::LossFunction loss = [&](const Tensor& logits, std::span<const std::int64_t> labels) {
+      return nn::cross_entropy(logits, labels, smoothing);
+    };
+    const auto before_step = [&](std::int64_t batch) {
+      const double done = static_cast<double>(batch) / static_cast<double>(training_.train.size());
+      nn::apply_schedule(schedule_, static_cast<double>(epoch) + done, training_.optimizer);
+    };
+    ProgressBar bar(fmt::format("epoch {}/{}", epoch + 1, recipe.epochs));
+    const auto after_step = [&](const nn::Progress& progress) {
+      bar.update(progress);
+      training_.checkpoints.after_step(
+          [&]() -> const Session& {
+            note_state(progress.metrics);
+            return session_;
+          },
+          epoch* training_.train.size() + progress.batch, training_.save);
+    };
+    return nn::train_one_epoch(training_.executor, training_.train, loss, training_.optimizer,
+                               {.before = before,
+                                .check_numerics = check_numerics(recipe.check_numerics),
+                                .clip_grad_norm = recipe.clip_grad_norm,
+                                .before_step = before_step,
+                                .on_progress = after_step});
+  }
+
+  /// A signal during the test: the epoch's training is saved, its test is done again.
+  nn::Metrics test_epoch(const nn::Metrics& train) {
+    try {
+      return test_model(training_.executor, training_.test, "test");
+    } catch (const Interrupted&) {
+      note_state(train);
+      const auto session = [this]() -> const Session& { return session_; };
+      training_.checkpoints.after_step(session, step(), training_.save);
+      throw;
+    }
+  }
+
+  void finish_epoch(std::int64_t epoch, const nn::Metrics& before, const nn::Metrics& train) {
+    const nn::Metrics test = test_epoch(train);
+    const std::int64_t epochs = training_.recipe.epochs;
+    const EpochFigures figures{
+        .loss = train.loss,
+        .top1_train = percent(train.top1),
+        .top1_test = percent(test.top1),
+        .seconds = train.seconds + test.seconds,
+        .lr = schedule_(training_.optimizer.initial_lr(), static_cast<double>(epoch)),
+        .images_per_s = train.seconds > 0
+                            ? static_cast<double>(train.images - before.images) / train.seconds
+                            : 0};
+    console_.line(fmt::format(
         "epoch {:>{}}/{}  loss {:.4f}  train {:5.2f} %  test {:5.2f} %  lr {:.3g}  {:.1f} s  "
         "{:.0f} images/s",
-        epoch + 1, std::to_string(epochs).size(), epochs, train.loss, percent(train.top1), top1,
-        first_lr, seconds, images_per_s));
+        epoch + 1, std::to_string(epochs).size(), epochs, figures.loss, figures.top1_train,
+        figures.top1_test, figures.lr, figures.seconds, figures.images_per_s));
+    session_.epochs.push_back(figures);
+    note_state({});
+    training_.checkpoints.after_epoch(session_, step(), training_.save);
+  }
+
+  const Training& training_;
+  const Console& console_;
+  const nn::LrSchedule schedule_;
+  Session session_;
+};
+
+}  // namespace
+
+void run_epochs(const Training& training, const Console& console, Report& report) {
+  Epochs epochs(training, console);
+  epochs.run();
+  for (const EpochFigures& each : epochs.figures()) {
     Report figures;
-    figures.set("loss", train.loss);
-    figures.set("top1_train", percent(train.top1));
-    figures.set("top1_test", top1);
-    figures.set("seconds", seconds);
-    figures.set("lr", first_lr);
-    figures.set("images_per_s", images_per_s);
+    figures.set("loss", each.loss);
+    figures.set("top1_train", each.top1_train);
+    figures.set("top1_test", each.top1_test);
+    figures.set("seconds", each.seconds);
+    figures.set("lr", each.lr);
+    figures.set("images_per_s", each.images_per_s);
     report.append("epochs", figures);
   }
-  report.set("top1", top1);
+  report.set("top1", epochs.figures().empty() ? 0.0 : epochs.figures().back().top1_test);
 }
 
 nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label) {
   ProgressBar bar(label);
-  return nn::evaluate(executor, loader, {.on_progress = bar.callback()});
+  return nn::evaluate(executor, loader, {.on_progress = [&](const nn::Progress& progress) {
+                        bar.update(progress);
+                        throw_if_interrupted();
+                      }});
 }
 
 }  // namespace rung::cli

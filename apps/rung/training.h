@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoints.h"
 #include "command.h"
 #include "console.h"
 #include "data.h"
@@ -24,6 +25,8 @@ struct Recipe {
   bool nesterov = false;
   double weight_decay = 5e-4;
   double label_smoothing = 0.0;
+  double clip_grad_norm = 0.0;
+  std::string check_numerics = "loss";
   std::string schedule = "cosine";
   double warmup_epochs = 0;
   double step_size = 30;
@@ -33,6 +36,9 @@ struct Recipe {
   Augmentation augmentation = {};
 };
 void add_recipe_options(Command& command, Recipe& recipe);
+
+/// Adds the recipe to what a run was told, for its checkpoints.
+void describe(const Recipe& recipe, Configuration& configuration);
 
 /// Returns the recipe's schedule; its time counts epochs. Throws Error if it makes no sense.
 nn::LrSchedule make_schedule(const Recipe& recipe);
@@ -53,10 +59,13 @@ struct Training {
   nn::DataLoader& test;
   nn::Optimizer& optimizer;
   const Recipe& recipe;
+  Checkpoints& checkpoints;
+  SaveModel save;                                             ///< the model as it is now
   std::function<void(std::int64_t epoch)> before_epoch = {};  ///< gets 0, 1, ...
 };
 
-/// Trains all epochs, each followed by a test. Prints a line per epoch; sets "epochs" and "top1".
+/// Trains all epochs, each followed by a test, from where the checkpoints say. Prints a line per
+/// epoch; sets "epochs" and "top1". Throws Interrupted, with everything saved, after a signal.
 void run_epochs(const Training& training, const Console& console, Report& report);
 
 /// Runs a model over a loader, behind a progress bar.

@@ -117,4 +117,16 @@ ModelFile load_model(const std::filesystem::path& path) {
   return model;
 }
 
+std::string hash_of(const ModelFile& file, const std::vector<std::string>& without) {
+  std::map<std::string, std::string> texts = file.sections;
+  for (const std::string& name : without) texts.erase(name);
+  texts["rung.graph"] = dump_json(graph_to_json(file.graph, "hash_of"), "hash_of");
+  NamedTensors tensors;
+  for (const Parameter* parameter : file.graph.parameters())
+    tensors.emplace_back(parameter->name(), parameter->value());
+  for (const auto& [name, tensor] : file.tensors)
+    tensors.emplace_back(std::string(kExtra) + name, tensor);
+  return checksum(texts, tensors);
+}
+
 }  // namespace rung::io

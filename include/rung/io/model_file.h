@@ -53,4 +53,8 @@ RUNG_API void save_model(const std::filesystem::path& path, const Graph& graph,
 /// Graph::add_node, which checks order, names and shapes. Throws Error that begins with the path.
 RUNG_API ModelFile load_model(const std::filesystem::path& path);
 
+/// Returns 32 hexadecimal digits that depend on everything in the file but the sections that are
+/// named: graph, numbers, texts. Two files with one hash hold the same model, bit for bit.
+RUNG_API std::string hash_of(const ModelFile& file, const std::vector<std::string>& without = {});
+
 }  // namespace rung::io

@@ -298,6 +298,12 @@ RUNG_API void propagate_output_encodings(QuantizationSimModel& sim, std::string_
 RUNG_API void propagate_output_encodings(QuantizationSimModel& sim,
                                          const std::function<bool(const Node&)>& condition);
 
+/// Returns what the estimators have seen so far, and takes it back, so that a calibration can go on
+/// where it was interrupted: call them inside the callback of compute_encodings. Throw Error, and
+/// change nothing, if no quantizer observes or the state is that of other quantizers.
+RUNG_API std::string calibration_state(QuantizationSimModel& sim);
+RUNG_API void load_calibration_state(QuantizationSimModel& sim, std::string_view state);
+
 /// The section of a model file that holds QuantizationSimModel::state().
 inline constexpr std::string_view kQuantSimSection = "quantsim";
 

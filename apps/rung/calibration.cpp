@@ -1,0 +1,93 @@
+#include "calibration.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "interrupt.h"
+#include "rung/core/error.h"
+#include "rung/io/model_file.h"
+
+namespace rung::cli {
+namespace {
+
+constexpr const char* kSection = "calibration";
+constexpr const char* kEstimators = "estimators";
+
+}  // namespace
+
+void add_checkpoint_options(Command& command, CalibrationCheckpointOptions& options) {
+  command.option("--checkpoint-every WHEN", options.every,
+                 "when to save the calibration, as OUT.calibration: never, batches (20) or "
+                 "minutes (1m)",
+                 check_interval);
+  command.flag("--resume", options.resume,
+               "go on with an interrupted calibration, if there is one");
+}
+
+CalibrationRun::CalibrationRun(const CalibrationCheckpointOptions& options, const std::string& out,
+                               const Configuration& configuration, const Console& console)
+    : options_(options), path_(out + ".calibration"), configuration_(configuration) {
+  if (!std::filesystem::exists(path_)) return;
+  if (!options.resume)
+    throw Error(fmt::format(
+        "{} is a calibration that did not end: go on with --resume, or delete it", path_));
+  load(configuration, console);
+}
+
+void CalibrationRun::load(const Configuration& configuration, const Console& console) {
+  io::ModelFile file = io::load_model(path_);
+  Configuration was;
+  try {
+    const nlohmann::json json = nlohmann::json::parse(file.sections.at(kSection));
+    was = json.at("configuration").get<Configuration>();
+    batches_ = json.at("batches").get<std::int64_t>();
+    if (json.contains("top1_float")) top1_float_ = json.at("top1_float").get<double>();
+    estimators_ = file.sections.at(kEstimators);
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("{}: section {}: {}", path_, kSection, error.what()));
+  }
+  check_same(was, configuration, path_);
+  console.line(fmt::format("going on from {}: batch {}", path_, batches_));
+}
+
+void CalibrationRun::save(QuantizationSimModel& sim, std::int64_t batches) const {
+  nlohmann::json json = {{"configuration", configuration_}, {"batches", batches}};
+  if (top1_float_) json["top1_float"] = *top1_float_;
+  // The model is not in it: the next run makes the same one anew.
+  io::save_model(path_, Graph(),
+                 {.sections = {{kSection, json.dump()}, {kEstimators, calibration_state(sim)}},
+                  .tensors = {}});
+}
+
+void CalibrationRun::calibrate(QuantizationSimModel& sim, nn::DataLoader& loader) {
+  sim.compute_encodings([&](Executor& executor) {
+    if (!estimators_.empty()) {
+      load_calibration_state(sim, estimators_);
+      if (batches_ >= loader.size()) return;
+      nn::DataLoaderState position = loader.state();
+      position.batch = batches_;
+      loader.load_state(position);
+    }
+    IntervalTimer timer(options_.every);
+    ProgressBar bar("calibration");
+    nn::evaluate(executor, loader, {.on_progress = [&](const nn::Progress& progress) {
+                   bar.update(progress);
+                   const std::string signal = interrupted_by();
+                   if (timer.is_due(progress.batch) || !signal.empty()) save(sim, progress.batch);
+                   if (!signal.empty())
+                     throw Interrupted(
+                         fmt::format("stopped by {} after batch {}: go on with "
+                                     "--resume",
+                                     signal, progress.batch));
+                 }});
+  });
+}
+
+void CalibrationRun::finish() {
+  std::error_code error;
+  std::filesystem::remove(path_, error);
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,169 @@
+#include "checkpoints.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "interrupt.h"
+#include "rung/core/error.h"
+
+namespace rung::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr const char* kResumeHint = "go on with --resume auto";
+/// The checkpoints of a folder, newest first. Names end in the step, with leading zeros.
+std::vector<fs::path> checkpoints_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".rung")) found.push_back(entry.path());
+  }
+  std::ranges::sort(found, std::greater<>{});
+  return found;
+}
+
+/// Removes what a process that was killed has begun to write.
+void remove_leftovers(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(".step-") && name.ends_with(".tmp")) found.push_back(entry.path());
+  }
+  for (const fs::path& path : found) fs::remove(path, error);
+}
+
+Json to_json(const EpochFigures& figures) {
+  return {figures.loss,    figures.top1_train, figures.top1_test,
+          figures.seconds, figures.lr,         figures.images_per_s};
+}
+
+EpochFigures figures_of(const Json& json) {
+  return {json.at(0), json.at(1), json.at(2), json.at(3), json.at(4), json.at(5)};
+}
+
+}  // namespace
+
+void add_checkpoint_options(Command& command, CheckpointOptions& options) {
+  command.option("--checkpoint-every WHEN", options.every,
+                 "when to save, in OUT.checkpoints: epoch, never, steps (500) or minutes (10m)",
+                 check_interval);
+  command.option("--checkpoints N", options.keep, "how many of them to keep", between(1, 1e6));
+  command.option("--resume FILE", options.resume,
+                 "go on from a checkpoint; auto: from the newest, if there is one");
+  command.flag("--keep-best", options.keep_best,
+               "also keep the model of the epoch with the best test, as OUT.best");
+}
+
+Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& out,
+                         const Configuration& configuration, const Console& console)
+    : options_(options),
+      folder_(out + ".checkpoints"),
+      best_(out + ".best"),
+      configuration_(configuration),
+      console_(console),
+      timer_(options.every) {
+  remove_leftovers(folder_);
+  const std::vector<fs::path> found = checkpoints_in(folder_);
+  if (options.resume.empty()) {
+    if (!found.empty())
+      throw Error(fmt::format("{} has checkpoints of a run that did not end: {}, or delete them",
+                              folder_.string(), kResumeHint));
+    return;
+  }
+  if (options.resume != "auto") {
+    load(options.resume, configuration);
+    return;
+  }
+  for (const fs::path& path : found) {
+    // A run that was killed while it wrote has left only whole files; a disk may do worse.
+    try {
+      load(path, configuration);
+      return;
+    } catch (const Error& error) {
+      if (resumed_) throw;
+      fmt::print(stderr, "rung: warning: {}: trying the one before\n", error.what());
+    }
+  }
+  if (!found.empty())
+    throw Error(fmt::format("none of the {} checkpoints in {} can be read", found.size(),
+                            folder_.string()));
+}
+
+void Checkpoints::load(const fs::path& path, const Configuration& configuration) {
+  resumed_path_ = path.string();
+  session_ = {};
+  io::ModelFile file = io::load_model(path);
+  session_.state = nn::training_state_of(file, resumed_path_);
+  const auto section = file.sections.find(kRunSection);
+  if (section == file.sections.end())
+    throw Error(resumed_path_ + ": is a checkpoint, but none of rung train or qat");
+  Configuration was;
+  try {
+    const Json json = Json::parse(section->second);
+    was = json.at("configuration").get<Configuration>();
+    for (const Json& figures : json.at("epochs")) session_.epochs.push_back(figures_of(figures));
+    if (json.contains("top1_before")) session_.top1_before = json.at("top1_before").get<double>();
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("{}: section {}: {}", resumed_path_, kRunSection, error.what()));
+  }
+  resumed_ = std::move(file);
+  check_same(was, configuration, resumed_path_);
+  console_.line(fmt::format("going on from {}: epoch {}, batch {}", resumed_path_,
+                            session_.state.data.epoch + 1, session_.state.data.batch));
+}
+
+std::optional<io::ModelFile> Checkpoints::take_resumed() { return std::exchange(resumed_, {}); }
+
+void Checkpoints::write(const Session& session, std::int64_t step, const SaveModel& save) {
+  if (step == written_) return;
+  std::error_code error;
+  fs::create_directory(folder_, error);
+  if (error)
+    throw Error(fmt::format("cannot create the folder {}: {}", folder_.string(), error.message()));
+  io::ModelExtras extras;
+  nn::add_training_state(extras, session.state);
+  Json json = {{"configuration", configuration_}, {"epochs", Json::array()}};
+  for (const EpochFigures& figures : session.epochs) json["epochs"].push_back(to_json(figures));
+  if (session.top1_before) json["top1_before"] = *session.top1_before;
+  extras.sections[kRunSection] = json.dump();
+  save((folder_ / fmt::format("step-{:09}.rung", step)).string(), std::move(extras));
+  written_ = step;
+  const std::vector<fs::path> all = checkpoints_in(folder_);
+  for (std::size_t i = static_cast<std::size_t>(options_.keep); i < all.size(); ++i)
+    fs::remove(all[i], error);
+}
+
+void Checkpoints::after_step(const std::function<const Session&()>& session, std::int64_t step,
+                             const SaveModel& save) {
+  const std::string signal = interrupted_by();
+  if (timer_.is_due(step) || !signal.empty()) write(session(), step, save);
+  if (!signal.empty())
+    throw Interrupted(fmt::format("stopped by {} after step {}: {}", signal, step, kResumeHint));
+}
+
+void Checkpoints::after_epoch(const Session& session, std::int64_t step, const SaveModel& save) {
+  const auto top1 = [](const EpochFigures& figures) { return figures.top1_test; };
+  const EpochFigures& last = session.epochs.back();
+  const bool is_best = std::ranges::max(session.epochs, {}, top1).top1_test == last.top1_test;
+  if (options_.keep_best && is_best) save(best_.string(), {});
+  written_ = -1;  // what was written before the test does not have its figures
+  if (options_.every == kEpoch) write(session, step, save);
+  after_step([&]() -> const Session& { return session; }, step, save);
+}
+
+void Checkpoints::finish() {
+  std::error_code error;
+  for (const fs::path& path : checkpoints_in(folder_)) fs::remove(path, error);
+  fs::remove(folder_, error);  // only if nothing else is in it
+}
+
+}  // namespace rung::cli
