@@ -135,7 +135,12 @@ void Checkpoints::write(const Session& session, std::int64_t step, const SaveMod
   for (const EpochFigures& figures : session.epochs) json["epochs"].push_back(to_json(figures));
   if (session.top1_before) json["top1_before"] = *session.top1_before;
   extras.sections[kRunSection] = json.dump();
-  save((folder_ / fmt::format("step-{:09}.rung", step)).string(), std::move(extras));
+  try {
+    save((folder_ / fmt::format("step-{:09}.rung", step)).string(), std::move(extras));
+  } catch (...) {
+    fs::remove(folder_, error);  // only if it is empty
+    throw;
+  }
   written_ = step;
   const std::vector<fs::path> all = checkpoints_in(folder_);
   for (std::size_t i = static_cast<std::size_t>(options_.keep); i < all.size(); ++i)
