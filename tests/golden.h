@@ -23,14 +23,13 @@
 
 namespace golden {
 
-/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). conv_bn/,
-/// dtypes/, ops/, pth/ and zoo/ are not part of the layout that other golden data have: they are
-/// always the project's own.
+/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). Other golden
+/// data have the folders export, network and quantizers; the rest is always the project's own.
 inline std::string path(std::string_view file) {
-  bool own = false;
-  for (const std::string_view folder : {"conv_bn/", "dtypes/", "ops/", "pth/", "zoo/"})
-    own = own || file.starts_with(folder);
-  const char* dir = own ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
+  bool shared = false;
+  for (const std::string_view folder : {"export/", "network/", "quantizers/"})
+    shared = shared || file.starts_with(folder);
+  const char* dir = !shared ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
   return std::string(dir != nullptr && *dir != '\0' ? dir : paths::golden_dir()) + "/" +
          std::string(file);
 }

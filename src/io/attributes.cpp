@@ -40,28 +40,34 @@ class Writer final : public AttributeVisitor {
 
 class Reader final : public AttributeVisitor {
  public:
-  explicit Reader(const JsonPlace& place) : place_(place.object()) {}
+  Reader(const JsonPlace& place, Missing missing) : place_(place.object()), missing_(missing) {}
   void operator()(std::string_view name, std::int64_t& value) override {
-    value = next(name).integer(-kMaxInteger, kMaxInteger);
+    if (has(name)) value = next(name).integer(-kMaxInteger, kMaxInteger);
   }
-  void operator()(std::string_view name, bool& value) override { value = next(name).boolean(); }
+  void operator()(std::string_view name, bool& value) override {
+    if (has(name)) value = next(name).boolean();
+  }
   void operator()(std::string_view name, std::string& value) override {
-    value = next(name).string(kMaxText);
+    if (has(name)) value = next(name).string(kMaxText);
   }
   void operator()(std::string_view name, std::vector<std::int64_t>& value) override {
+    if (!has(name)) return;
     const JsonPlace list = next(name).array(kMaxList);
     value.clear();
     for (std::size_t i = 0; i < list.size(); ++i)
       value.push_back(list[i].integer(-kMaxInteger, kMaxInteger));
   }
   void operator()(std::string_view name, float& value) override {
+    if (!has(name)) return;
     const JsonPlace place = next(name);
     const double number = number_at(place);
     if (std::isfinite(number) && std::abs(number) > std::numeric_limits<float>::max())
       place.refuse("does not fit into a float");
     value = static_cast<float>(number);
   }
-  void operator()(std::string_view name, double& value) override { value = number_at(next(name)); }
+  void operator()(std::string_view name, double& value) override {
+    if (has(name)) value = number_at(next(name));
+  }
 
   /// Refuses attributes that the op did not ask for.
   void finish() const {
@@ -72,6 +78,7 @@ class Reader final : public AttributeVisitor {
   }
 
  private:
+  bool has(std::string_view name) const { return missing_ == Missing::refuse || place_.has(name); }
   JsonPlace next(std::string_view name) {
     seen_.emplace(name);
     return place_[name];
@@ -87,6 +94,7 @@ class Reader final : public AttributeVisitor {
   }
 
   JsonPlace place_;
+  Missing missing_;
   std::set<std::string, std::less<>> seen_;
 };
 
@@ -98,8 +106,8 @@ Json attributes_to_json(Op& op) {
   return writer.take();
 }
 
-void attributes_from_json(Op& op, const JsonPlace& place) {
-  Reader reader(place);
+void attributes_from_json(Op& op, const JsonPlace& place, Missing missing) {
+  Reader reader(place, missing);
   op.visit(reader);
   reader.finish();
 }

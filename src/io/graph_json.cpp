@@ -85,7 +85,7 @@ void add_parameter(Graph& graph, const JsonPlace& entry,
   if (requires_grad != parameter.requires_grad()) parameter.set_requires_grad(requires_grad);
 }
 
-void add_node(Graph& graph, const JsonPlace& entry) {
+void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
   const std::string& name = name_at(entry["name"]);
   const std::string& type = entry["type"].string();
   std::unique_ptr<Op> op = make_op(type);
@@ -93,7 +93,7 @@ void add_node(Graph& graph, const JsonPlace& entry) {
     entry.refuse(fmt::format("({}) has the unknown type {}; known are {}", name, shown_name(type),
                              fmt::join(op_types(), ", ")));
   try {
-    attributes_from_json(*op, entry["attributes"]);
+    attributes_from_json(*op, entry["attributes"], missing);
   } catch (const Error& error) {
     fail("[{} {}] {}", type, name, error.what());
   }
@@ -134,7 +134,8 @@ Json graph_to_json(const Graph& graph, std::string_view source) {
 }
 
 Graph graph_from_json(const JsonPlace& place,
-                      const std::function<Tensor(const std::string& name)>& value_of) {
+                      const std::function<Tensor(const std::string& name)>& value_of,
+                      Missing missing) {
   Graph graph;
   const JsonPlace inputs = place["inputs"].array(kMaxEnds);
   for (std::size_t i = 0; i < inputs.size(); ++i)
@@ -142,7 +143,7 @@ Graph graph_from_json(const JsonPlace& place,
   const JsonPlace parameters = place["parameters"].array(kMaxParameters);
   for (std::size_t i = 0; i < parameters.size(); ++i) add_parameter(graph, parameters[i], value_of);
   const JsonPlace nodes = place["nodes"].array(kMaxNodes);
-  for (std::size_t i = 0; i < nodes.size(); ++i) add_node(graph, nodes[i]);
+  for (std::size_t i = 0; i < nodes.size(); ++i) add_node(graph, nodes[i], missing);
   graph.set_outputs(values_at(graph, place["outputs"]));
   graph.check();
   return graph;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string_view>
 
+#include "io/attributes.h"
 #include "io/json.h"
 #include "rung/graph/graph.h"
 
@@ -13,8 +14,10 @@ namespace rung::io {
 Json graph_to_json(const Graph& graph, std::string_view source);
 
 /// Rebuilds a graph from such a description, which nobody vouches for. `value_of` returns the
-/// tensor of a parameter by name. Throws Error naming the place.
+/// tensor of a parameter by name; `missing` is about attributes of nodes. Throws Error naming the
+/// place.
 Graph graph_from_json(const JsonPlace& place,
-                      const std::function<Tensor(const std::string& name)>& value_of);
+                      const std::function<Tensor(const std::string& name)>& value_of,
+                      Missing missing = Missing::refuse);
 
 }  // namespace rung::io

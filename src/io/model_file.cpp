@@ -15,6 +15,8 @@ namespace {
 
 constexpr int kVersion = 2;
 constexpr int kFirstWithChecksum = 2;
+// Ops have got further attributes since; their defaults are what the ops did before.
+constexpr int kFirstWithAllAttributes = 2;
 constexpr std::string_view kChecksum = "rung.checksum";
 constexpr std::string_view kFormat = "rung";
 constexpr std::string_view kSection = "rung.section.";
@@ -51,18 +53,21 @@ void check_checksum(const SafetensorsFile& file, const NamedTensors& tensors) {
 }
 
 /// Adds what it reads to `used`.
-Graph read_graph(const SafetensorsFile& file, std::map<std::string, Tensor>& used) {
+Graph read_graph(const SafetensorsFile& file, int version, std::map<std::string, Tensor>& used) {
   const auto text = file.metadata().find("rung.graph");
   require(text != file.metadata().end(), "its metadata has no rung.graph");
   const Json json = parse_json(text->second, "rung.graph");
-  return graph_from_json(JsonPlace(json, "rung.graph"), [&](const std::string& name) {
+  const Missing missing =
+      version < kFirstWithAllAttributes ? Missing::keep_default : Missing::refuse;
+  const auto value_of = [&](const std::string& name) {
     require(file.info(name).dtype == Dtype::F32, "{} has dtype {}, expected F32", shown_name(name),
             to_string(file.info(name).dtype));
     // Twice the same name is refused by the graph, but only after the tensor has been read.
     const auto [place, is_new] = used.emplace(name, Tensor());
     require(is_new, "the parameter {} appears twice", shown_name(name));
     return place->second = file.tensor(name);
-  });
+  };
+  return graph_from_json(JsonPlace(json, "rung.graph"), value_of, missing);
 }
 
 }  // namespace
@@ -93,7 +98,7 @@ ModelFile load_model(const std::filesystem::path& path) {
   ModelFile model;
   std::map<std::string, Tensor> used;
   try {
-    model.graph = read_graph(file, used);
+    model.graph = read_graph(file, version, used);
   } catch (const Error& error) {
     // Graph and ops know names, but no file.
     const std::string_view what = error.what();

@@ -1,0 +1,24 @@
+# shellcheck shell=bash disable=SC2154
+# AIMET's own example, as README shows it: a PyTorch checkpoint of ResNet-18 and a folder of images
+# -> calibrate -> fine-tune -> evaluate -> export. The checkpoint is one of random weights here.
+
+run convert --help
+check "convert says what it converts" stdout_has ".onnx"
+works "a checkpoint to start from" train --model resnet18 --dataset image-folder --data "$photos" \
+  --image-size 32 --batch-size 4 --epochs 1 --lr 0.001 --out pretrained.rung
+works "as PyTorch has it" convert pretrained.rung resnet18.pth
+
+works "pretrained: quantize" quantize --weights resnet18.pth --model resnet18 \
+  --dataset image-folder --data "$photos" --scheme tf_enhanced --config per_channel \
+  --calibration-images 12 --out w8a8.rung --json quantized.json
+works "pretrained: fine-tune" qat w8a8.rung --data "$photos" --epochs 1 --batch-size 4 \
+  --lr 0.0001 --out w8a8_qat.rung
+works "pretrained: evaluate" eval w8a8_qat.rung --data "$photos"
+works "pretrained: export" export w8a8_qat.rung --out exported --prefix resnet18 --onnx both
+for file in resnet18.safetensors resnet18.encodings resnet18_torch.encodings resnet18.onnx \
+  resnet18_qdq.onnx; do
+  check "pretrained: exports $file" test -s "exported/$file"
+done
+# Integers take a quarter of the room.
+check "pretrained: the integer file is small" test \
+  "$(stat -c %s exported/resnet18_qdq.onnx)" -lt "$(($(stat -c %s exported/resnet18.onnx) * 27 / 100))"
