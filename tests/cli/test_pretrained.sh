@@ -2,8 +2,6 @@
 # AIMET's own example, as README shows it: a PyTorch checkpoint of ResNet-18 and a folder of images
 # -> calibrate -> fine-tune -> evaluate -> export. The checkpoint is one of random weights here.
 
-run convert --help
-check "convert says what it converts" stdout_has ".onnx"
 works "a checkpoint to start from" train --model resnet18 --dataset image-folder --data "$photos" \
   --image-size 32 --batch-size 4 --epochs 1 --lr 0.001 --out pretrained.rung
 works "as PyTorch has it" convert pretrained.rung resnet18.pth
