@@ -250,13 +250,13 @@ class Comparison {
   /// Returns the share of the images that are classified right.
   double top1(std::span<const std::int32_t> logits) const {
     const auto clothes = datasets::fashion_mnist(Split::test);
-    std::vector<float> pixels(static_cast<std::size_t>(clothes->image_shape().numel()));
+    nn::Image image;
     const std::int64_t images = x_.shape()[0];
     const std::size_t classes = logits.size() / static_cast<std::size_t>(images);
     std::int64_t right = 0;
     for (std::int64_t i = 0; i < images; ++i)
       right += is_right(logits.subspan(static_cast<std::size_t>(i) * classes, classes),
-                        clothes->get(i, pixels));
+                        clothes->get(i, image));
     return static_cast<double>(right) / static_cast<double>(images);
   }
 
