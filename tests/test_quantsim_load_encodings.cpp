@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "doctest/doctest.h"
-#include "quantsim/files/entry_settings.h"
+#include "quant/stored_range.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
@@ -99,7 +99,7 @@ TEST_SUITE("quantsim: load_encodings") {
           const Encoding encoding =
               encoding_from_range(legal_range(seen, grid, symmetry), bitwidth, symmetry);
           const Encoding back = encoding_from_range(
-              quantsim::stored_range(encoding.scale[0], encoding.offset[0], bitwidth, symmetry),
+              stored_range(encoding.scale[0], encoding.offset[0], bitwidth, symmetry),
               bitwidth, symmetry);
           ++all;
           exact += back.scale == encoding.scale && back.offset == encoding.offset;

@@ -9,10 +9,6 @@
 
 namespace rung::quantsim {
 
-/// Returns min and max to store so that encoding_from_range() gives exactly this scale and offset
-/// (of the grid's codes) again; the nearest ones if float32 has none.
-Range stored_range(float scale, std::int64_t offset, int bitwidth, Symmetry symmetry);
-
 /// What a quantizer must be set to so that it means the same as an entry of a file.
 struct EntrySettings {
   int bitwidth = 8;
