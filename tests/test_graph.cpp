@@ -75,6 +75,22 @@ TEST_SUITE("graph") {
     CHECK(text.find("closest: conv.weight") != std::string::npos);
   }
 
+  TEST_CASE("outputs can have other names than their node; a name that is taken changes nothing") {
+    Graph graph;
+    Var x = graph.input("x", {1, 2});
+    const std::vector<Value*> inputs = {&x.value()};
+    Node& node = graph.add_node(make_op("Relu"), inputs, NodeNames{"relu", {"/relu/output_0"}});
+    CHECK(graph.find_node("relu") == &node);
+    CHECK(graph.find_value("/relu/output_0") == &node.output());
+    CHECK(graph.find_value("relu") == nullptr);
+    CHECK_THROWS_AS(graph.add_node(make_op("Relu"), inputs, NodeNames{"relu2", {"x"}}), Error);
+    CHECK_THROWS_AS(graph.add_node(make_op("Relu"), inputs, NodeNames{"relu2", {"a", "b"}}), Error);
+    CHECK(graph.nodes().size() == 1);
+    graph.check();
+    const Graph copy = graph.clone();
+    CHECK(copy.node("relu").output().name() == "/relu/output_0");
+  }
+
   TEST_CASE("a node behind a value serves all its consumers") {
     Small small;
     Node& node =

@@ -228,8 +228,13 @@ TEST_SUITE("io model file") {
           "rung.graph: nodes[2].inputs[0] is fc, which is not defined before");
     CHECK(message_after_graph([](Json& g) { g["nodes"][2]["inputs"] = Json::array(); }) ==
           "rung.graph: nodes[2] has no inputs");
-    CHECK(message_after_graph([](Json& g) { g["nodes"][2]["outputs"][0] = "x"; }) ==
+    CHECK(message_after_graph([](Json& g) { g["nodes"][2]["outputs"] = Json::array(); }) ==
           "rung.graph: nodes[2].outputs does not list the outputs that this node has");
+    CHECK(message_after_graph([](Json& g) {
+            g["nodes"][2]["outputs"].push_back("more");
+          }).find("has 1 outputs, got 2 names") != std::string::npos);
+    CHECK(message_after_graph([](Json& g) { g["nodes"][2]["outputs"][0] = "bn1"; }).find("taken") !=
+          std::string::npos);
     CHECK(message_after_graph([](Json& g) { g["nodes"][2]["name"] = "bn1"; }).find("taken") !=
           std::string::npos);
     CHECK(message_after_graph([](Json& g) { g["nodes"][2]["name"] = "a\nb"; }) ==

@@ -87,7 +87,8 @@ Var Graph::parameter(std::string_view name, Tensor tensor, Role role) {
 }
 
 Node& Graph::place_node(std::size_t position, std::unique_ptr<Op> op,
-                        std::span<Value* const> inputs, std::string name) {
+                        std::span<Value* const> inputs, NodeNames names) {
+  std::string& name = names.node;
   require(op != nullptr, "Graph: node {} needs an op", name);
   require(!name.empty(), "Graph: a {} node needs a name", op->type());
   require(!node_names_.contains(name), "Graph: the node name {} is taken", name);
@@ -103,18 +104,23 @@ Node& Graph::place_node(std::size_t position, std::unique_ptr<Op> op,
   } catch (const Error& error) {
     fail("[{} {}] {}", op->type(), name, error.what());
   }
-  const auto output_name = [&](std::size_t i) {
-    return i == 0 ? name : fmt::format("{}.{}", name, i);
-  };
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    require(!value_names_.contains(output_name(i)), "Graph: the name {} is taken", output_name(i));
+  if (names.outputs.empty())
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      names.outputs.push_back(i == 0 ? name : fmt::format("{}.{}", name, i));
+  require(names.outputs.size() == outputs.size(), "[{} {}] has {} outputs, got {} names for them",
+          op->type(), name, outputs.size(), names.outputs.size());
+  for (auto each = names.outputs.begin(); each != names.outputs.end(); ++each) {
+    require(!each->empty(), "[{} {}] an output needs a name", op->type(), name);
+    require(!value_names_.contains(*each) && std::find(names.outputs.begin(), each, *each) == each,
+            "Graph: the name {} is taken", *each);
+  }
 
   auto node = std::make_unique<Node>();
   node->op_ = std::move(op);
   node->inputs_.assign(inputs.begin(), inputs.end());
   for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i]->uses_.push_back({node.get(), i});
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    Value& value = new_value(output_name(i), std::move(outputs[i]));
+    Value& value = new_value(std::move(names.outputs[i]), std::move(outputs[i]));
     value.producer_ = node.get();
     value.output_index_ = i;
     node->outputs_.push_back(&value);
@@ -129,7 +135,12 @@ Node& Graph::place_node(std::size_t position, std::unique_ptr<Op> op,
 
 Node& Graph::add_node(std::unique_ptr<Op> op, std::span<Value* const> inputs,
                       std::string_view name) {
-  return place_node(nodes_.size(), std::move(op), inputs, scoped(name));
+  return place_node(nodes_.size(), std::move(op), inputs, {scoped(name), {}});
+}
+
+Node& Graph::add_node(std::unique_ptr<Op> op, std::span<Value* const> inputs,
+                      const NodeNames& names) {
+  return place_node(nodes_.size(), std::move(op), inputs, names);
 }
 
 Var Graph::add(std::unique_ptr<Op> op, std::initializer_list<Var> inputs, std::string_view name) {

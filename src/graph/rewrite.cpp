@@ -23,7 +23,7 @@ Node& Graph::insert_after(Value& value, std::unique_ptr<Op> op, std::span<Value*
   const std::vector<Use> old_uses = value.uses_;
   std::vector<Value*> inputs = {&value};
   inputs.insert(inputs.end(), extra.begin(), extra.end());
-  Node& node = place_node(position_after(value), std::move(op), inputs, std::string(name));
+  Node& node = place_node(position_after(value), std::move(op), inputs, {std::string(name), {}});
   Value& output = node.output();
   for (const Use& use : old_uses) {
     use.node->inputs_[use.index] = &output;
@@ -41,7 +41,7 @@ Node& Graph::insert_on_edge(Use use, std::unique_ptr<Op> op, std::span<Value* co
   Value& value = *use.node->inputs_[use.index];
   std::vector<Value*> inputs = {&value};
   inputs.insert(inputs.end(), extra.begin(), extra.end());
-  Node& node = place_node(position_after(value), std::move(op), inputs, std::string(name));
+  Node& node = place_node(position_after(value), std::move(op), inputs, {std::string(name), {}});
   std::erase(value.uses_, use);
   use.node->inputs_[use.index] = &node.output();
   node.output().uses_.push_back(use);

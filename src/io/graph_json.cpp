@@ -99,13 +99,11 @@ void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
   }
   const std::vector<Value*> inputs = values_at(graph, entry["inputs"]);
   if (inputs.empty()) entry.refuse("has no inputs");
-  const Node& node = graph.add_node(std::move(op), inputs, name);
-
+  NodeNames names{name, {}};
   const JsonPlace outputs = entry["outputs"].array(kMaxEnds);
-  bool same = outputs.size() == node.outputs().size();
-  for (std::size_t i = 0; same && i < outputs.size(); ++i)
-    same = outputs[i].string() == node.outputs()[i]->name();
-  if (!same) outputs.refuse("does not list the outputs that this node has");
+  for (std::size_t i = 0; i < outputs.size(); ++i) names.outputs.push_back(name_at(outputs[i]));
+  if (names.outputs.empty()) outputs.refuse("does not list the outputs that this node has");
+  graph.add_node(std::move(op), inputs, names);
 }
 
 }  // namespace

@@ -119,6 +119,13 @@ class RUNG_API Node {
   std::vector<Value*> inputs_, outputs_;
 };
 
+/// The names of a node and of each of its outputs, as they stand (no Scope): for files in which they
+/// differ.
+struct NodeNames {
+  std::string node;
+  std::vector<std::string> outputs;
+};
+
 /// A light handle to a value of a graph: what layer functions take and return.
 class RUNG_API Var {
  public:
@@ -154,6 +161,8 @@ class RUNG_API Graph {
   /// Adds a node whose single output has the node's name (several: name, name.1, ...). Throws Error
   /// if the name is taken or the shapes do not fit: nothing is changed then.
   Node& add_node(std::unique_ptr<Op> op, std::span<Value* const> inputs, std::string_view name);
+  /// The same with outputs that have names of their own.
+  Node& add_node(std::unique_ptr<Op> op, std::span<Value* const> inputs, const NodeNames& names);
   Var add(std::unique_ptr<Op> op, std::initializer_list<Var> inputs, std::string_view name);
   void set_outputs(std::initializer_list<Var> outputs);
   void set_outputs(std::vector<Value*> outputs);
@@ -210,7 +219,7 @@ class RUNG_API Graph {
   friend class Scope;
   Value& new_value(std::string name, Shape shape);
   Node& place_node(std::size_t position, std::unique_ptr<Op> op, std::span<Value* const> inputs,
-                   std::string name);
+                   NodeNames names);
   std::size_t position_of(const Node& node) const;
   std::size_t position_after(const Value& value) const;
   void erase_value(Value& value);
