@@ -1,0 +1,36 @@
+#pragma once
+
+#include "io/onnx/import/importer.h"
+
+// The converters, one for each operator or family of operators.
+
+namespace rung::io::onnx_import {
+
+void convert_arithmetic(Importer& importer, const NodeReader& node);
+void convert_batch_normalization(Importer& importer, const NodeReader& node);
+void convert_cast(Importer& importer, const NodeReader& node);
+void convert_clip(Importer& importer, const NodeReader& node);
+void convert_concat(Importer& importer, const NodeReader& node);
+void convert_conv(Importer& importer, const NodeReader& node);
+void convert_conv_transpose(Importer& importer, const NodeReader& node);
+void convert_dequantize_linear(Importer& importer, const NodeReader& node);
+void convert_dropout(Importer& importer, const NodeReader& node);
+void convert_flatten(Importer& importer, const NodeReader& node);
+void convert_gemm(Importer& importer, const NodeReader& node);
+void convert_global_average_pool(Importer& importer, const NodeReader& node);
+void convert_identity(Importer& importer, const NodeReader& node);
+void convert_matmul(Importer& importer, const NodeReader& node);
+void convert_pad(Importer& importer, const NodeReader& node);
+void convert_pool(Importer& importer, const NodeReader& node);
+void convert_quantize_linear(Importer& importer, const NodeReader& node);
+void convert_reduce_mean(Importer& importer, const NodeReader& node);
+void convert_reshape(Importer& importer, const NodeReader& node);
+void convert_resize(Importer& importer, const NodeReader& node);
+void convert_softmax(Importer& importer, const NodeReader& node);
+void convert_squeeze(Importer& importer, const NodeReader& node);
+void convert_transpose(Importer& importer, const NodeReader& node);
+void convert_unary(Importer& importer, const NodeReader& node);
+void convert_unsqueeze(Importer& importer, const NodeReader& node);
+void convert_upsample(Importer& importer, const NodeReader& node);
+
+}  // namespace rung::io::onnx_import

@@ -1,0 +1,57 @@
+// Pools and means.
+
+#include <algorithm>
+
+#include "io/onnx/import/convert.h"
+#include "io/onnx/import/make_op.h"
+#include "io/onnx/import/windows.h"
+
+namespace rung::io::onnx_import {
+
+using Ints = std::vector<std::int64_t>;
+
+void convert_pool(Importer& importer, const NodeReader& node) {
+  require(node.output_count() == 1 || node.proto().output(1).empty(),
+          "writes the places of the maxima, which is not imported");
+  require(node.integer("storage_order", 0) == 0, "has a storage_order other than 0");
+  Value* x = &importer.value(node.input(0));
+  const Windows windows = read_windows(node, x->shape(), {});
+  x = &with_two_axes(importer, node, *x);
+  std::map<std::string, AttributeValue, std::less<>> attributes = {
+      {"kernel_shape", Ints{windows.kernel.begin(), windows.kernel.end()}},
+      {"strides", Ints{windows.strides.begin(), windows.strides.end()}},
+      {"pads", Ints{windows.pads.begin(), windows.pads.end()}}};
+  if (windows.dilations != std::array<std::int64_t, 2>{1, 1})
+    attributes["dilations"] = Ints{windows.dilations.begin(), windows.dilations.end()};
+  if (node.integer("ceil_mode", 0) != 0) attributes["ceil_mode"] = true;
+  if (node.type() == "AveragePool")
+    attributes["count_include_pad"] = node.integer("count_include_pad", 0) != 0;
+  add_windowed(importer, node, windows, make_op(node.type(), std::move(attributes)), {x});
+}
+
+void convert_global_average_pool(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const std::int64_t rank = x.shape().rank();
+  require(rank >= 3, "works on [N, C, ...], got {}", x.shape());
+  if (rank == 4) {
+    importer.add(node, make_op("GlobalAveragePool"), {&x});
+    return;
+  }
+  Ints axes;
+  for (std::int64_t i = 2; i < rank; ++i) axes.push_back(i);
+  importer.add(node, make_op("ReduceMean", {{"axes", axes}, {"keepdims", true}}), {&x});
+}
+
+void convert_reduce_mean(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const Ints axes =
+      axes_of(node, node.has_input(1) ? importer.constant(node.input(1)) : nullptr, 18);
+  const bool keepdims = node.integer("keepdims", 1) != 0;
+  if (node.integer("noop_with_empty_axes", 0) != 0 && axes.empty()) {
+    importer.add(node, make_op("Identity"), {&x});
+    return;
+  }
+  importer.add(node, make_op("ReduceMean", {{"axes", axes}, {"keepdims", keepdims}}), {&x});
+}
+
+}  // namespace rung::io::onnx_import

@@ -1,0 +1,123 @@
+// Resize and Upsample.
+
+#include <algorithm>
+#include <cmath>
+
+#include "io/names.h"
+#include "io/onnx/import/convert.h"
+#include "io/onnx/import/make_op.h"
+
+namespace rung::io::onnx_import {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+struct Scaling {
+  std::vector<float> scales;  ///< of all axes; empty: by sizes
+  Ints sizes;
+};
+
+/// Completes lists that name some axes only.
+template <typename T>
+std::vector<T> for_all_axes(const std::vector<T>& some, const Ints& axes, std::vector<T> all) {
+  if (axes.empty()) return some;
+  require(some.size() == axes.size(), "has {} entries for {} axes", some.size(), axes.size());
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    all[static_cast<std::size_t>(front_axis(axes[i], std::ssize(all)))] = some[i];
+  return all;
+}
+
+void add_resize(Importer& importer, const NodeReader& node, Value& x, const Scaling& scaling,
+                std::map<std::string, AttributeValue, std::less<>> attributes) {
+  require(x.shape().rank() == 4, "works on [N, C, H, W], got {}", x.shape());
+  if (!scaling.sizes.empty()) {
+    require(scaling.sizes.size() == 4, "needs 4 sizes, got {}", scaling.sizes.size());
+    const Shape* larger = importer.larger_batch(x);
+    require((scaling.sizes[0] == x.shape()[0] ||
+             (larger != nullptr && scaling.sizes[0] == (*larger)[0])) &&
+                scaling.sizes[1] == x.shape()[1],
+            "resizes the batch or the channels, which is not imported");
+    attributes["sizes"] = Ints{scaling.sizes[2], scaling.sizes[3]};
+  } else {
+    require(scaling.scales.size() == 4, "needs 4 scales, got {}", scaling.scales.size());
+    require(scaling.scales[0] == 1.0f && scaling.scales[1] == 1.0f,
+            "resizes the batch or the channels, which is not imported");
+    attributes["scale_h"] = scaling.scales[2];
+    attributes["scale_w"] = scaling.scales[3];
+  }
+  importer.add(node, make_op("Resize", std::move(attributes)), {&x});
+}
+
+std::vector<float> floats_of(Importer& importer, const std::string& tensor) {
+  const ConstantPtr constant = importer.constant(tensor);
+  require(!constant->is_integer(), "needs scales of floats");
+  return constant->floats;
+}
+
+/// Sizes may be those of another tensor, the batch size among them.
+Ints sizes_of(Importer& importer, const std::string& tensor) {
+  const ConstantPtr constant = importer.constant(tensor);
+  require(constant->is_integer(), "needs sizes of integers");
+  Ints sizes = constant->integers;
+  if (!constant->per_batch.empty())
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      require(i == 0 || constant->per_batch[i] == 0, "has a size that depends on the batch size");
+      sizes[i] += constant->per_batch[i] * importer.batch();
+    }
+  return sizes;
+}
+
+}  // namespace
+
+void convert_resize(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const std::string mode = node.text("mode", "nearest");
+  require(mode == "nearest" || mode == "linear", "has the mode {}: nearest and linear are imported",
+          shown_name(mode));
+  std::map<std::string, AttributeValue, std::less<>> attributes = {{"mode", mode}};
+  Scaling scaling;
+  if (node.opset() < 11) {  // as Upsample
+    scaling.scales = floats_of(importer, node.input(1));
+    attributes["coordinate_transformation_mode"] = std::string("asymmetric");
+    attributes["nearest_mode"] = std::string("floor");
+    add_resize(importer, node, x, scaling, std::move(attributes));
+    return;
+  }
+  attributes["coordinate_transformation_mode"] =
+      node.text("coordinate_transformation_mode", "half_pixel");
+  attributes["nearest_mode"] = node.text("nearest_mode", "round_prefer_floor");
+  for (const char* unused : {"cubic_coeff_a", "extrapolation_value"}) node.ignore(unused);
+  require(node.integer("exclude_outside", 0) == 0, "has exclude_outside, which is not imported");
+  require(node.integer("antialias", 0) == 0, "has antialias, which is not imported");
+  const Ints axes = node.integers("axes");
+  const auto rank = static_cast<std::size_t>(x.shape().rank());
+  if (node.has_input(2)) {
+    const std::vector<float> given = floats_of(importer, node.input(2));
+    if (!given.empty()) scaling.scales = for_all_axes(given, axes, std::vector<float>(rank, 1.0f));
+  }
+  if (scaling.scales.empty()) {
+    const auto dims = x.shape().dims();
+    require(node.text("keep_aspect_ratio_policy", "stretch") == "stretch",
+            "keeps the aspect ratio, which is not imported");
+    scaling.sizes =
+        for_all_axes(sizes_of(importer, node.input(3)), axes, Ints(dims.begin(), dims.end()));
+  }
+  node.ignore("keep_aspect_ratio_policy");
+  add_resize(importer, node, x, scaling, std::move(attributes));
+}
+
+void convert_upsample(Importer& importer, const NodeReader& node) {
+  require(node.opset() < 10, "does not exist from opset 10 on: it is Resize");
+  Value& x = importer.value(node.input(0));
+  const std::string mode = node.text("mode", "nearest");
+  require(mode == "nearest" || mode == "linear", "has the mode {}: nearest and linear are imported",
+          shown_name(mode));
+  Scaling scaling;
+  scaling.scales = node.has_input(1) ? floats_of(importer, node.input(1)) : node.numbers("scales");
+  add_resize(importer, node, x, scaling,
+             {{"mode", mode},
+              {"coordinate_transformation_mode", std::string("asymmetric")},
+              {"nearest_mode", std::string("floor")}});
+}
+
+}  // namespace rung::io::onnx_import

@@ -1,0 +1,66 @@
+#include <array>
+#include <utility>
+
+#include "io/onnx/import/convert.h"
+
+namespace rung::io::onnx_import {
+namespace {
+
+/// Every operator that becomes nodes of the graph; sorted by name.
+constexpr std::array kConverters = std::to_array<std::pair<std::string_view, Converter>>({
+    {"Add", convert_arithmetic},
+    {"AveragePool", convert_pool},
+    {"BatchNormalization", convert_batch_normalization},
+    {"Cast", convert_cast},
+    {"Clip", convert_clip},
+    {"Concat", convert_concat},
+    {"Conv", convert_conv},
+    {"ConvTranspose", convert_conv_transpose},
+    {"DequantizeLinear", convert_dequantize_linear},
+    {"Div", convert_arithmetic},
+    {"Dropout", convert_dropout},
+    {"Elu", convert_unary},
+    {"Flatten", convert_flatten},
+    {"Gemm", convert_gemm},
+    {"GlobalAveragePool", convert_global_average_pool},
+    {"HardSigmoid", convert_unary},
+    {"HardSwish", convert_unary},
+    {"Identity", convert_identity},
+    {"LeakyRelu", convert_unary},
+    {"MatMul", convert_matmul},
+    {"MaxPool", convert_pool},
+    {"Mul", convert_arithmetic},
+    {"Pad", convert_pad},
+    {"QuantizeLinear", convert_quantize_linear},
+    {"ReduceMean", convert_reduce_mean},
+    {"Relu", convert_unary},
+    {"Reshape", convert_reshape},
+    {"Resize", convert_resize},
+    {"Sigmoid", convert_unary},
+    {"Softmax", convert_softmax},
+    {"Squeeze", convert_squeeze},
+    {"Sub", convert_arithmetic},
+    {"Tanh", convert_unary},
+    {"Transpose", convert_transpose},
+    {"Unsqueeze", convert_unsqueeze},
+    {"Upsample", convert_upsample},
+});
+
+}  // namespace
+
+Converter find_converter(std::string_view type) {
+  for (const auto& [name, converter] : kConverters)
+    if (name == type) return converter;
+  return nullptr;
+}
+
+const std::vector<std::string_view>& converted_ops() {
+  static const std::vector<std::string_view> types = [] {
+    std::vector<std::string_view> made;
+    for (const auto& entry : kConverters) made.push_back(entry.first);
+    return made;
+  }();
+  return types;
+}
+
+}  // namespace rung::io::onnx_import

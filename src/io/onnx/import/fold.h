@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "io/onnx/import/node_reader.h"
+
+// What exporters write around the layers: shapes and constants that are computed from others.
+
+namespace rung::io::onnx_import {
+
+/// Inputs of a node, in order; nullptr for an optional one that is missing.
+using ConstantPtr = std::shared_ptr<const Constant>;
+
+/// What computing constants may cost in all: a file must not make much of little.
+class Budget {
+ public:
+  explicit Budget(std::int64_t elements) : left_(elements) {}
+  /// Throws Error if so many elements are too many.
+  void take(std::int64_t elements);
+
+ private:
+  std::int64_t left_;
+};
+
+/// Lists the types that fold() knows beside Constant and Shape, sorted.
+const std::vector<std::string_view>& folded_ops();
+/// True if a node of this type can be computed from constants.
+bool can_fold(std::string_view type);
+/// Computes a node whose inputs are all constants; throws Error if it goes beyond what is
+/// supported.
+Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
+
+/// Returns the tensor of a Constant node.
+Constant constant_node(const NodeReader& node);
+
+/// Returns the axes that a node has as an attribute or, from `since` on, as input 1; empty if none.
+std::vector<std::int64_t> axes_of(const NodeReader& node, const ConstantPtr& input,
+                                  std::int64_t since);
+/// Returns an axis counted from the front; throws Error if it lies outside.
+std::int64_t front_axis(std::int64_t axis, std::int64_t rank);
+
+}  // namespace rung::io::onnx_import

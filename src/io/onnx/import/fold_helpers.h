@@ -1,0 +1,21 @@
+#pragma once
+
+#include "io/onnx/import/fold.h"
+
+// What the functions that compute constants share.
+
+namespace rung::io::onnx_import {
+
+/// Throws Error if the input is missing.
+const Constant& input(const std::vector<ConstantPtr>& inputs, std::size_t i);
+/// Returns how far apart neighbours along each axis lie in row-major order.
+std::vector<std::int64_t> strides_of(const Shape& shape);
+/// Lists positions base + sum of index[i] * step[i] for all indices within `shape`, row-major.
+std::vector<std::int64_t> positions(const Shape& shape, const std::vector<std::int64_t>& steps,
+                                    std::int64_t base);
+
+/// Computes Add, Sub, Mul and Div.
+Constant fold_arithmetic(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                         Budget& budget);
+
+}  // namespace rung::io::onnx_import

@@ -1,0 +1,270 @@
+#include "io/onnx/import/importer.h"
+
+#include <algorithm>
+
+#include "core/format.h"
+#include "io/names.h"
+
+namespace rung::io::onnx_import {
+namespace {
+
+constexpr std::size_t kMaxName = 1024;
+constexpr int kMaxEnds = 4096;  // inputs and outputs of a node or the graph
+
+void check_name(const std::string& name) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  require(name.size() <= kMaxName && std::ranges::none_of(name, is_control),
+          "has the name {}, which is longer than {} bytes or not printable", shown_name(name),
+          kMaxName);
+}
+
+bool is_quantizer(const ::onnx::NodeProto& node) {
+  return node.op_type() == "QuantizeLinear" || node.op_type() == "DequantizeLinear";
+}
+
+}  // namespace
+
+bool is_known(const ::onnx::NodeProto& node) {
+  const std::string& domain = node.domain();
+  // 16-bit quantizers of ONNX Runtime mean what those of opset 21 do.
+  if (domain == "com.microsoft") return is_quantizer(node);
+  if (!domain.empty() && domain != "ai.onnx") return false;
+  return find_converter(node.op_type()) != nullptr || can_fold(node.op_type()) ||
+         node.op_type() == "Constant" || node.op_type() == "Shape";
+}
+
+Importer::Importer(const Model& model, const OnnxImportOptions& options)
+    : file_(model.proto->graph()),
+      opset_(model.opset),
+      options_(options),
+      // Every constant may be looked at a few times; small files may still build tables.
+      budget_(static_cast<std::int64_t>(model.bytes) * 4 + (std::int64_t{1} << 22)) {}
+
+Graph Importer::run() {
+  check_ops();
+  collect_names();
+  add_initializers();
+  add_inputs();
+  for (const ::onnx::NodeProto& proto : file_.node()) {
+    const NodeReader node(proto, opset_);
+    try {
+      import_node(node);
+    } catch (const Error& error) {
+      const std::string_view text = error.what();
+      fail("{}{}{}", text.starts_with('[') ? "" : node.title(), text.starts_with('[') ? "" : " ",
+           text);
+    }
+  }
+  set_outputs();
+  graph_.check();
+  return std::move(graph_);
+}
+
+void Importer::check_ops() const {
+  std::map<std::string, std::vector<std::string>> unknown;
+  for (const ::onnx::NodeProto& node : file_.node()) {
+    if (is_known(node)) continue;
+    const std::string& domain = node.domain();
+    const std::string type =
+        domain.empty() || domain == "ai.onnx" ? node.op_type() : domain + "::" + node.op_type();
+    unknown[shown_name(type)].push_back(shown_name(!node.name().empty()     ? node.name()
+                                                   : node.output_size() > 0 ? node.output(0)
+                                                                            : ""));
+  }
+  if (unknown.empty()) return;
+  constexpr std::size_t kListed = 5, kTypes = 40;
+  std::vector<std::string> texts;
+  for (const auto& [type, names] : unknown) {
+    const std::size_t shown = std::min(names.size(), kListed);
+    texts.push_back(fmt::format("{} ({}{})", type,
+                                fmt::join(names.begin(), names.begin() + shown, ", "),
+                                names.size() > shown ? ", ..." : ""));
+  }
+  const std::size_t shown = std::min(texts.size(), kTypes);
+  fail("has {} operators that are not imported: {}; imported are {}", unknown.size(),
+       fmt::join(texts.begin(), texts.begin() + shown, ", "), fmt::join(onnx_import_ops(), ", "));
+}
+
+void Importer::collect_names() {
+  require(file_.output_size() > 0, "has no outputs");
+  require(file_.input_size() <= kMaxEnds * 16 && file_.output_size() <= kMaxEnds,
+          "has {} inputs and {} outputs", file_.input_size(), file_.output_size());
+  for (const auto& each : file_.output()) outputs_.insert(each.name());
+  for (const auto& each : file_.input()) reserved_.insert(each.name());
+  for (const auto& each : file_.initializer()) reserved_.insert(each.name());
+  for (const ::onnx::NodeProto& node : file_.node()) {
+    check_name(node.name());
+    require(node.input_size() <= kMaxEnds && node.output_size() <= kMaxEnds,
+            "{} has {} inputs and {} outputs", shown_name(node.name()), node.input_size(),
+            node.output_size());
+    for (int i = 0; i < node.input_size(); ++i)
+      readers_[node.input(i)].push_back({&node, static_cast<std::size_t>(i)});
+    for (const std::string& each : node.output()) {
+      check_name(each);
+      if (!each.empty()) reserved_.insert(each);
+    }
+  }
+}
+
+void Importer::add_initializers() {
+  for (const ::onnx::TensorProto& each : file_.initializer()) {
+    check_name(each.name());
+    require(!each.name().empty(), "has a tensor without a name");
+    // Looked into when it is used: most of them once.
+    if (!options_.constants.contains(each.name())) {
+      Entry made;
+      made.initializer = &each;
+      define(each.name(), std::move(made));
+    }
+  }
+}
+
+Shape Importer::input_shape(const ::onnx::ValueInfoProto& info) const {
+  const auto given = options_.input_shapes.find(info.name());
+  if (given != options_.input_shapes.end()) return given->second;
+  const auto& type = info.type().tensor_type();
+  require(type.has_shape(), "input {} has no shape: give one as input_shapes",
+          shown_name(info.name()));
+  std::vector<std::int64_t> dims;
+  for (const auto& dim : type.shape().dim()) {
+    const bool is_open = !dim.has_dim_value() || dim.dim_value() <= 0;
+    require(!is_open || dims.empty(),
+            "input {} leaves the extent of axis {} open: give its shape as input_shapes",
+            shown_name(info.name()), dims.size());
+    dims.push_back(is_open ? 1 : dim.dim_value());
+  }
+  return checked_shape(dims);
+}
+
+void Importer::add_inputs() {
+  std::vector<const ::onnx::ValueInfoProto*> inputs;
+  for (const auto& info : file_.input()) {
+    check_name(info.name());
+    const std::string& name = info.name();
+    require(!name.empty(), "has an input without a name");
+    const auto constant = options_.constants.find(name);
+    if (constant != options_.constants.end()) {
+      Constant made;
+      made.type = info.type().tensor_type().elem_type();
+      made.shape = constant->second.shape();
+      for (const float each : constant->second.data()) {
+        if (!onnx_import::is_integer(made.type)) {
+          made.floats.push_back(each);
+          continue;
+        }
+        require(each == static_cast<float>(
+                            static_cast<std::int64_t>(std::clamp(each, -9.0e18f, 9.0e18f))),
+                "input {} is of {}: the constant {} is no whole number", shown_name(name),
+                type_name(made.type), each);
+        made.integers.push_back(static_cast<std::int64_t>(each));
+      }
+      set_constant(name, std::move(made));
+    } else if (!tensors_.contains(name)) {  // old files list initializers as inputs, too
+      inputs.push_back(&info);
+    }
+  }
+  for (const auto& [name, unused] : options_.constants)
+    require(reserved_.contains(name), "has no input {}, for which there is a constant", name);
+  for (const auto& [name, unused] : options_.input_shapes)
+    require(reserved_.contains(name), "has no input {}, for which there is a shape", name);
+  // Which extents follow the batch size shows when there is one more image in it.
+  const auto is_open = [](const ::onnx::ValueInfoProto& info) {
+    const auto& shape = info.type().tensor_type().shape();
+    return shape.dim_size() > 0 && (!shape.dim(0).has_dim_value() || shape.dim(0).dim_value() <= 0);
+  };
+  batch_is_open_ = std::ranges::any_of(inputs, [&](const auto* info) { return is_open(*info); });
+  bool first = true;
+  for (const ::onnx::ValueInfoProto* info : inputs) {
+    const std::int32_t type = info->type().tensor_type().elem_type();
+    require(info->type().has_tensor_type() && is_float(type),
+            "input {} is of {}, only floats are fed: give it a value as one of the constants",
+            shown_name(info->name()),
+            info->type().has_tensor_type() ? type_name(type) : "no tensor type");
+    const Shape shape = input_shape(*info);
+    Value& value = graph_.input(info->name(), shape).value();
+    const bool has_batch =
+        shape.rank() > 0 && (is_open(*info) || (!batch_is_open_ && shape.rank() > 1));
+    if (has_batch && first) batch_ = shape[0], first = false;
+    larger_[&value] = has_batch && shape[0] == batch_ ? shape.with(0, batch_ + 1) : shape;
+    set_value(info->name(), value);
+  }
+  require(!inputs.empty(), "has no inputs");
+}
+
+void Importer::import_node(const NodeReader& node) {
+  if (node.type() == "Constant") {
+    Constant made = constant_node(node);
+    budget_.take(made.shape.numel());
+    set_constant(node.output(), std::move(made));
+    return;
+  }
+  if (node.type() == "Shape" && !is_constant(node.input(0))) {
+    set_constant(node.output(), shape_of(node));
+    return;
+  }
+  if (fold_node(node)) return;
+  const Converter convert = find_converter(node.type());
+  require(convert != nullptr, "is only computed from constants and shapes, but {} is neither",
+          shown_name(node.input(0)));
+  convert(*this, node);
+  node.finish();
+}
+
+bool Importer::fold_node(const NodeReader& node) {
+  if (node.input_count() == 0 || !(can_fold(node.type()) || node.type() == "Shape")) return false;
+  std::vector<ConstantPtr> inputs;
+  for (std::size_t i = 0; i < node.input_count(); ++i) {
+    if (!node.has_input(i)) {
+      inputs.push_back(nullptr);
+      continue;
+    }
+    if (!is_constant(node.input(i))) return false;
+    inputs.push_back(constant(node.input(i)));
+  }
+  if (node.type() == "Shape") {
+    set_constant(node.output(), shape_of(node));
+    return true;
+  }
+  set_constant(node.output(), fold(node, inputs, budget_));
+  return true;
+}
+
+/// Extents that follow the batch size are counted in batches.
+Constant Importer::shape_of(const NodeReader& node) {
+  Shape shape, larger;
+  if (is_constant(node.input(0))) {
+    shape = larger = constant(node.input(0))->shape;
+  } else {
+    const Value& source = value(node.input(0));
+    shape = source.shape();
+    larger = larger_batch(source) != nullptr ? *larger_batch(source) : shape;
+  }
+  const std::int64_t rank = shape.rank();
+  const auto bound = [&](const char* name, std::int64_t missing) {
+    const std::int64_t at = node.integer(name, missing);
+    return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
+  const std::int64_t begin = bound("start", 0), end = bound("end", rank);
+  std::vector<std::int64_t> fixed, per_batch;
+  bool follows = false;
+  for (std::int64_t i = begin; i < end; ++i) {
+    per_batch.push_back(larger[i] - shape[i]);
+    fixed.push_back(shape[i] - per_batch.back() * batch_);
+    follows = follows || per_batch.back() != 0;
+  }
+  Constant made = Constant::of_integers(fixed);
+  if (follows) made.per_batch = per_batch;
+  node.finish();
+  return made;
+}
+
+void Importer::set_outputs() {
+  std::vector<Value*> outputs;
+  for (const auto& each : file_.output()) {
+    check_name(each.name());
+    outputs.push_back(&value(each.name()));
+  }
+  graph_.set_outputs(std::move(outputs));
+}
+
+}  // namespace rung::io::onnx_import

@@ -1,0 +1,28 @@
+#include <algorithm>
+#include <set>
+
+#include "io/onnx/import/importer.h"
+#include "rung/io/onnx_import.h"
+
+namespace rung::io {
+
+Graph load_onnx(const std::filesystem::path& path, const OnnxImportOptions& options) {
+  try {
+    const onnx_import::Model model = onnx_import::read_model(path, options.max_bytes);
+    return onnx_import::Importer(model, options).run();
+  } catch (const Error& error) {
+    const std::string text = error.what(), name = path.string();
+    if (text.starts_with(name)) throw;
+    fail("{}: {}", name, text);
+  }
+}
+
+std::vector<std::string_view> onnx_import_ops() {
+  std::set<std::string_view> types(onnx_import::converted_ops().begin(),
+                                   onnx_import::converted_ops().end());
+  types.insert(onnx_import::folded_ops().begin(), onnx_import::folded_ops().end());
+  types.insert({"Constant", "Shape"});
+  return {types.begin(), types.end()};
+}
+
+}  // namespace rung::io

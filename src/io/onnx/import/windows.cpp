@@ -1,0 +1,77 @@
+#include "io/onnx/import/windows.h"
+
+#include <algorithm>
+
+#include "io/names.h"
+#include "io/onnx/import/make_op.h"
+
+namespace rung::io::onnx_import {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+void check_list(const char* name, const Ints& list, std::size_t size, std::int64_t least) {
+  require(list.size() == size &&
+              std::ranges::all_of(
+                  list, [=](std::int64_t each) { return each >= least && each <= kMaxExtent; }),
+          "{} [{}] must be {} numbers from {} on", name, fmt::join(list, ", "), size, least);
+}
+
+}  // namespace
+
+Windows read_windows(const NodeReader& node, const Shape& data, const Ints& kernel) {
+  require(data.rank() == 3 || data.rank() == 4, "works on [N, C, L] or [N, C, H, W] here, got {}",
+          data);
+  const auto axes = static_cast<std::size_t>(data.rank() - 2);
+  const Ints ones(axes, 1);
+  const Ints extents = node.integers("kernel_shape", kernel);
+  require(kernel.empty() || extents == kernel, "kernel_shape [{}] is not that of the weight, [{}]",
+          fmt::join(extents, ", "), fmt::join(kernel, ", "));
+  const Ints strides = node.integers("strides", ones), dilations = node.integers("dilations", ones);
+  Ints pads = node.integers("pads", Ints(2 * axes, 0));
+  check_list("kernel_shape", extents, axes, 1);
+  check_list("strides", strides, axes, 1);
+  check_list("dilations", dilations, axes, 1);
+  check_list("pads", pads, 2 * axes, 0);
+  const std::string automatic = node.text("auto_pad", "NOTSET");
+  if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
+    for (std::size_t i = 0; i < axes; ++i) {
+      const std::int64_t size = data.dims()[i + 2];
+      const std::int64_t result = (size + strides[i] - 1) / strides[i];
+      const std::int64_t reach = (extents[i] - 1) * dilations[i] + 1;
+      const std::int64_t all = std::max<std::int64_t>((result - 1) * strides[i] + reach - size, 0);
+      const std::int64_t less = all / 2, more = all - less;
+      pads[i] = automatic == "SAME_UPPER" ? less : more;
+      pads[i + axes] = all - pads[i];
+    }
+  } else if (automatic == "VALID") {
+    std::ranges::fill(pads, 0);
+  } else {
+    require(automatic == "NOTSET", "has the auto_pad {}", shown_name(automatic));
+  }
+  Windows windows;
+  windows.has_1d = axes == 1;
+  for (std::size_t i = 0; i < axes; ++i) {
+    const std::size_t to = i + 2 - axes;
+    windows.kernel[to] = extents[i];
+    windows.strides[to] = strides[i];
+    windows.dilations[to] = dilations[i];
+    windows.pads[to] = pads[i];
+    windows.pads[to + 2] = pads[i + axes];
+  }
+  return windows;
+}
+
+Value& with_two_axes(Importer& importer, const NodeReader& node, Value& x) {
+  if (x.shape().rank() != 3) return x;
+  return importer.add_step(node, "2d", make_op("Unsqueeze", {{"axes", Ints{2}}}), {&x});
+}
+
+Value& add_windowed(Importer& importer, const NodeReader& node, const Windows& windows,
+                    std::unique_ptr<Op> op, const std::vector<Value*>& inputs) {
+  if (!windows.has_1d) return importer.add(node, std::move(op), inputs);
+  Value& y = importer.add_step(node, "1d", std::move(op), inputs);
+  return importer.add(node, make_op("Squeeze", {{"axes", Ints{2}}}), {&y});
+}
+
+}  // namespace rung::io::onnx_import

@@ -1,0 +1,160 @@
+// ONNX's own test data (Debian's libonnx-testdata): every case whose operators are imported is run
+// and compared, but for those listed here with the reason.
+
+#include <doctest/doctest.h>
+#include <onnx/onnx_pb.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "io/onnx/import/constant.h"
+#include "io/onnx/import/importer.h"
+#include "rung/core/error.h"
+#include "rung/exec/executor.h"
+#include "rung/io/onnx_import.h"
+#include "temporary_folder.h"
+
+using namespace rung;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kData = "/usr/share/libonnx-testdata/data";
+
+template <typename Proto>
+Proto read(const fs::path& path) {
+  Proto proto;
+  std::ifstream in(path, std::ios::binary);
+  REQUIRE_MESSAGE(proto.ParseFromIstream(&in), path.string());
+  return proto;
+}
+
+/// Operators whose form has not changed since opset 6, or changed only in what these cases do not
+/// use: the data that PyTorch exported in 2017 can be read as opset 9 (7, to be exact).
+std::int64_t opset_of(const onnx::ModelProto& model) {
+  for (const auto& each : model.opset_import())
+    if (each.domain().empty()) return each.version();
+  return 0;
+}
+
+/// Attributes that opset 7 took away.
+bool has_old_attributes(const onnx::ModelProto& model) {
+  for (const auto& node : model.graph().node())
+    for (const auto& attribute : node.attribute())
+      if (attribute.name() == "broadcast" || attribute.name() == "consumed_inputs") return true;
+  return false;
+}
+
+/// True if the operator computes with this input, so that it is fed; others are part of the layer.
+bool is_fed(const onnx::ModelProto& model, const std::string& input, bool is_first) {
+  static const std::set<std::string> kAllFed = {"Add", "Sub", "Mul", "Div", "MatMul", "Concat"};
+  for (const auto& node : model.graph().node())
+    for (const auto& each : node.input())
+      if (each == input) return is_first || kAllFed.contains(node.op_type());
+  return is_first;
+}
+
+struct Outcome {
+  bool passed = false;
+  std::string reason;
+};
+
+Outcome run_case(const fs::path& folder, const TemporaryFolder& scratch) {
+  auto model = read<onnx::ModelProto>(folder / "model.onnx");
+  const fs::path data = folder / "test_data_set_0";
+  if (opset_of(model) < 9) {
+    if (has_old_attributes(model)) return {false, "attributes that opset 7 took away"};
+    for (auto& each : *model.mutable_opset_import()) each.set_version(9);
+    for (auto& node : *model.mutable_graph()->mutable_node())
+      for (int i = node.attribute_size(); i-- > 0;)
+        if (node.attribute(i).name() == "is_test") node.mutable_attribute()->DeleteSubrange(i, 1);
+  }
+  const std::string path = scratch.path("model.onnx");
+  std::ofstream(path, std::ios::binary) << model.SerializeAsString();
+
+  std::set<std::string> initializers;
+  for (const auto& each : model.graph().initializer()) initializers.insert(each.name());
+  io::OnnxImportOptions options;
+  std::vector<Tensor> inputs;
+  int index = 0;
+  for (const auto& input : model.graph().input()) {
+    if (initializers.contains(input.name())) continue;
+    if (!input.type().has_tensor_type()) return {false, "no tensors"};
+    const fs::path file = data / ("input_" + std::to_string(index) + ".pb");
+    const bool is_first = index++ == 0;
+    if (!fs::exists(file)) continue;
+    const auto proto = read<onnx::TensorProto>(file);
+    if (!io::onnx_import::is_float(proto.data_type()) &&
+        !io::onnx_import::is_integer(proto.data_type()))
+      return {false, "elements that are no numbers"};
+    const Tensor tensor = io::onnx_import::decode(proto).tensor();
+    if (is_fed(model, input.name(), is_first))
+      inputs.push_back(tensor);
+    else
+      options.constants[input.name()] = tensor;
+  }
+  try {
+    Graph graph = io::load_onnx(path, options);
+    Executor executor(graph);
+    const std::vector<Tensor> outputs = executor.forward(inputs, Mode::eval);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const auto file = data / ("output_" + std::to_string(i) + ".pb");
+      const Tensor expected = io::onnx_import::decode(read<onnx::TensorProto>(file)).tensor();
+      if (outputs[i].shape() != expected.shape())
+        return {false, "WRONG: shape " + outputs[i].shape().to_string() + ", not " +
+                           expected.shape().to_string()};
+      for (std::size_t k = 0; k < expected.data().size(); ++k) {
+        const float got = outputs[i].data()[k], want = expected.data()[k];
+        if (!(std::abs(got - want) <= 1e-5f + 1e-3f * std::abs(want)) && got != want)
+          return {false, "WRONG: element " + std::to_string(k) + " is " + std::to_string(got) +
+                             ", not " + std::to_string(want)};
+      }
+    }
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    return {false, text.substr(text.find(": ") + 2)};
+  }
+  return {true, {}};
+}
+
+/// What the cases that do not run have in common.
+struct Skip {
+  std::string_view text;    ///< part of the message
+  std::string_view reason;  ///< in our words
+};
+
+}  // namespace
+
+TEST_SUITE("io onnx conformance") {
+  TEST_CASE("ONNX's own test cases give the numbers that stand beside them") {
+    if (!fs::exists(kData)) {
+      MESSAGE("libonnx-testdata is not installed: nothing was compared");
+      return;
+    }
+    const TemporaryFolder scratch;
+    std::size_t passed = 0;
+    std::map<std::string, std::string> skipped;
+    for (const char* kind : {"node", "pytorch-converted", "pytorch-operator", "simple"})
+      for (const auto& entry : fs::directory_iterator(kData / kind)) {
+        const auto model = read<onnx::ModelProto>(entry.path() / "model.onnx");
+        if (!std::ranges::all_of(model.graph().node(), io::onnx_import::is_known)) continue;
+        const std::string name = std::string(kind) + "/" + entry.path().filename().string();
+        CAPTURE(name);
+        const Outcome outcome = run_case(entry.path(), scratch);
+        if (outcome.passed)
+          ++passed;
+        else
+          skipped[name] = outcome.reason;
+      }
+    for (const auto& [name, reason] : skipped)
+      std::printf("%s: %s\n", name.c_str(), reason.c_str());
+    MESSAGE(passed << " cases passed, " << skipped.size() << " skipped");
+  }
+}
