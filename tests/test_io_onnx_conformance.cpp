@@ -5,6 +5,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -36,20 +37,22 @@ Proto read(const fs::path& path) {
   return proto;
 }
 
-/// Operators whose form has not changed since opset 6, or changed only in what these cases do not
-/// use: the data that PyTorch exported in 2017 can be read as opset 9 (7, to be exact).
 std::int64_t opset_of(const onnx::ModelProto& model) {
   for (const auto& each : model.opset_import())
     if (each.domain().empty()) return each.version();
   return 0;
 }
 
-/// Attributes that opset 7 took away.
-bool has_old_attributes(const onnx::ModelProto& model) {
-  for (const auto& node : model.graph().node())
-    for (const auto& attribute : node.attribute())
-      if (attribute.name() == "broadcast" || attribute.name() == "consumed_inputs") return true;
-  return false;
+/// Leaves out what opset 7 took away: PyTorch exported these files in 2017, and for what they use
+/// opset 6 differs from 9 in nothing else.
+void make_opset_9(onnx::ModelProto& model) {
+  for (auto& each : *model.mutable_opset_import()) each.set_version(9);
+  for (auto& node : *model.mutable_graph()->mutable_node())
+    for (int i = node.attribute_size(); i-- > 0;) {
+      const std::string& name = node.attribute(i).name();
+      if (name == "is_test" || name == "broadcast" || (name == "axis" && node.op_type() == "Add"))
+        node.mutable_attribute()->DeleteSubrange(i, 1);
+    }
 }
 
 /// True if the operator computes with this input, so that it is fed; others are part of the layer.
@@ -69,13 +72,7 @@ struct Outcome {
 Outcome run_case(const fs::path& folder, const TemporaryFolder& scratch) {
   auto model = read<onnx::ModelProto>(folder / "model.onnx");
   const fs::path data = folder / "test_data_set_0";
-  if (opset_of(model) < 9) {
-    if (has_old_attributes(model)) return {false, "attributes that opset 7 took away"};
-    for (auto& each : *model.mutable_opset_import()) each.set_version(9);
-    for (auto& node : *model.mutable_graph()->mutable_node())
-      for (int i = node.attribute_size(); i-- > 0;)
-        if (node.attribute(i).name() == "is_test") node.mutable_attribute()->DeleteSubrange(i, 1);
-  }
+  if (opset_of(model) < 9) make_opset_9(model);
   const std::string path = scratch.path("model.onnx");
   std::ofstream(path, std::ios::binary) << model.SerializeAsString();
 
@@ -124,10 +121,42 @@ Outcome run_case(const fs::path& folder, const TemporaryFolder& scratch) {
   return {true, {}};
 }
 
-/// What the cases that do not run have in common.
+/// Why cases do not run: part of the message, what that means, and how many there are.
 struct Skip {
-  std::string_view text;    ///< part of the message
-  std::string_view reason;  ///< in our words
+  std::string_view text, reason;
+  std::size_t count;
+};
+
+constexpr std::array kSkips = std::to_array<Skip>({
+    {"only floats are fed", "integers as inputs", 18},
+    {"no tensors", "sequences and optional values", 2},
+    {"elements that are no numbers", "texts", 3},
+    {"to string", "texts as outputs", 1},
+    {"works on [N, C, L]", "three spatial axes", 16},
+    {"is not computed here", "masks of dropout, statistics of batch norms as outputs", 7},
+    {"writes the places", "places of maxima as outputs", 2},
+    {"only computed from constants", "Ceil, Floor and Gather of activations", 8},
+    {"as integers", "codes as outputs", 2},
+    {"depends on the batch size", "shapes as outputs", 6},
+    {"has no inputs", "constants as outputs", 1},
+    {"extent of 0", "empty tensors", 1},
+    {"leaves nothing", "empty tensors as outputs", 1},
+    {"\"cubic\"", "cubic interpolation", 9},
+    {"got tf_crop_and_resize", "cropping while resizing", 1},
+    {"1 is imported", "steps of Slice", 1},
+    {"part of the batch", "parts of the batch", 1},
+});
+
+/// Cases whose numbers are other ones, with the reason.
+const std::map<std::string, std::string, std::less<>> kOther = {
+    {"node/test_cast_BFLOAT16_to_FLOAT", "the data hold bfloat16 as uint16"},
+    {"node/test_cast_FLOAT_to_BFLOAT16", "the data hold bfloat16 as uint16"},
+    {"node/test_castlike_BFLOAT16_to_FLOAT_expanded", "the data hold bfloat16 as uint16"},
+    {"node/test_castlike_FLOAT_to_BFLOAT16_expanded", "the data hold bfloat16 as uint16"},
+    {"node/test_resize_downsample_scales_linear_align_corners",
+     "ONNX Runtime answers as we do: the last pixel stays the last"},
+    {"node/test_training_dropout", "dropout is the identity in Mode::eval"},
+    {"node/test_training_dropout_default", "dropout is the identity in Mode::eval"},
 };
 
 }  // namespace
@@ -153,8 +182,29 @@ TEST_SUITE("io onnx conformance") {
         else
           skipped[name] = outcome.reason;
       }
-    for (const auto& [name, reason] : skipped)
-      std::printf("%s: %s\n", name.c_str(), reason.c_str());
-    MESSAGE(passed << " cases passed, " << skipped.size() << " skipped");
+    std::vector<std::size_t> counts(kSkips.size(), 0);
+    std::size_t others = 0;
+    for (const auto& [name, message] : skipped) {
+      CAPTURE(name);
+      CAPTURE(message);
+      const auto found = std::ranges::find_if(
+          kSkips, [&](const Skip& skip) { return message.find(skip.text) != std::string::npos; });
+      if (found != kSkips.end()) {
+        ++counts[static_cast<std::size_t>(found - kSkips.begin())];
+      } else {
+        CHECK(kOther.contains(name));
+        ++others;
+      }
+    }
+    CHECK(others == kOther.size());
+    std::string table;
+    for (std::size_t i = 0; i < kSkips.size(); ++i) {
+      CAPTURE(kSkips[i].reason);
+      CHECK(counts[i] == kSkips[i].count);
+      table += "\n  " + std::to_string(counts[i]) + " " + std::string(kSkips[i].reason);
+    }
+    for (const auto& [name, reason] : kOther) table += "\n  " + name + ": " + reason;
+    CHECK(passed == 266);
+    MESSAGE(passed << " cases passed, " << skipped.size() << " skipped:" << table);
   }
 }

@@ -252,6 +252,73 @@ TEST_SUITE("io onnx import") {
     CHECK(again.node("conv1").output().name() == "/conv1/Conv_output_0");
   }
 
+  TEST_CASE("before opset 13 Softmax takes everything from its axis on as one vector") {
+    onnx::ModelProto model = model_of(12);
+    auto* shape = model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type();
+    shape->mutable_shape()->add_dim()->set_dim_value(2);
+    add_node(model, "Softmax", {"x"}, "y");
+    Graph graph = load(model);
+    const Tensor y = Executor(graph).forward(Tensor::full(Shape{3, 4, 2}, 1.0f));
+    CHECK(y.shape() == Shape{3, 4, 2});
+    CHECK(y.data()[23] == doctest::Approx(0.125));
+  }
+
+  TEST_CASE("a part of the channels is taken without the others") {
+    onnx::ModelProto model = model_of(9);
+    onnx::NodeProto& node = add_node(model, "Slice", {"x"}, "y");
+    for (const auto& [name, value] : std::vector<std::pair<std::string, std::int64_t>>{
+             {"starts", 1}, {"ends", -1}, {"axes", 1}}) {
+      auto* attribute = node.add_attribute();
+      attribute->set_name(name);
+      attribute->set_type(onnx::AttributeProto::INTS);
+      attribute->add_ints(value);
+    }
+    Graph graph = load(model);
+    const Tensor y = Executor(graph).forward(Tensor(Shape{2, 4}, {0, 1, 2, 3, 4, 5, 6, 7}));
+    CHECK(y.shape() == Shape{2, 2});
+    CHECK(y.data()[0] == 1.0f);
+    CHECK(y.data()[3] == 6.0f);
+  }
+
+  TEST_CASE("in a file for one batch size, a Reshape that keeps it works for any") {
+    onnx::ModelProto model = model_of();
+    auto* shape = model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type();
+    shape->mutable_shape()->mutable_dim(0)->set_dim_value(1);
+    onnx::TensorProto& target = *model.mutable_graph()->add_initializer();
+    target.set_name("target");
+    target.set_data_type(onnx::TensorProto::INT64);
+    target.add_dims(3);
+    for (const std::int64_t each : {1, 2, 2}) target.add_int64_data(each);
+    add_node(model, "Reshape", {"x", "target"}, "y");
+    Graph graph = load(model);
+    CHECK(Executor(graph).forward(Tensor(Shape{5, 4})).shape() == Shape{5, 2, 2});
+  }
+
+  TEST_CASE("a Clip that leaves some of the codes makes a quantizer of fewer bits") {
+    onnx::ModelProto model = model_of(13);
+    add_tensor(model, "low", {}, {-8 * 0.25f});
+    add_tensor(model, "high", {}, {(63 - 8) * 0.25f});
+    add_tensor(model, "scale", {}, {0.25f});
+    onnx::TensorProto& zero = *model.mutable_graph()->add_initializer();
+    zero.set_name("zero");
+    zero.set_data_type(onnx::TensorProto::UINT8);
+    zero.add_int32_data(8);
+    add_node(model, "Relu", {"x"}, "r");
+    add_node(model, "Clip", {"r", "low", "high"}, "r.clip");
+    add_node(model, "QuantizeLinear", {"r.clip", "scale", "zero"}, "r.q");
+    add_node(model, "DequantizeLinear", {"r.q", "scale", "zero"}, "r.qdq");
+    add_node(model, "Relu", {"r.qdq"}, "y");
+    const Graph graph = load(model);
+    CHECK(graph.nodes().size() == 3);
+    const Node& quantizer = graph.node("r.qdq");
+    CHECK(quantizer.inputs()[0]->name() == "r");
+    const Encoding encoding =
+        quantizer.as<QuantizeDequantize>()->encoding(quantizer_parameters(quantizer));
+    CHECK(encoding.bitwidth == 6);
+    CHECK(encoding.scale[0] == 0.25f);
+    CHECK(encoding.offset[0] == -8);
+  }
+
   TEST_CASE("inputs can be given as constants, and open extents as shapes") {
     onnx::ModelProto model = model_of();
     auto* weight = model.mutable_graph()->add_input();

@@ -26,6 +26,7 @@ void convert_quantize_linear(Importer& importer, const NodeReader& node);
 void convert_reduce_mean(Importer& importer, const NodeReader& node);
 void convert_reshape(Importer& importer, const NodeReader& node);
 void convert_resize(Importer& importer, const NodeReader& node);
+void convert_slice(Importer& importer, const NodeReader& node);
 void convert_softmax(Importer& importer, const NodeReader& node);
 void convert_squeeze(Importer& importer, const NodeReader& node);
 void convert_transpose(Importer& importer, const NodeReader& node);

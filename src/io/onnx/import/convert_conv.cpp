@@ -91,8 +91,9 @@ void convert_conv_transpose(Importer& importer, const NodeReader& node) {
       const std::int64_t all = full - size;
       require(size > 0 && size <= kMaxExtent, "output_shape [{}] is not possible",
               fmt::join(sizes, ", "));
+      // Pixels beyond what is reached are all at the end.
       const std::int64_t less = all / 2;
-      windows.pads[at] = automatic == "SAME_UPPER" ? less : all - less;
+      windows.pads[at] = all < 0 ? 0 : automatic == "SAME_UPPER" ? less : all - less;
       windows.pads[at + 2] = all - windows.pads[at];
     }
   }

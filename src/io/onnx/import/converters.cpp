@@ -37,6 +37,7 @@ constexpr std::array kConverters = std::to_array<std::pair<std::string_view, Con
     {"Reshape", convert_reshape},
     {"Resize", convert_resize},
     {"Sigmoid", convert_unary},
+    {"Slice", convert_slice},
     {"Softmax", convert_softmax},
     {"Squeeze", convert_squeeze},
     {"Sub", convert_arithmetic},

@@ -170,37 +170,14 @@ Constant fold_gather(const NodeReader& node, const Inputs& inputs, Budget& budge
 
 Constant fold_slice(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
-  const bool as_attributes = node.opset() < 10;
-  const auto list = [&](std::size_t i, const char* name) -> Ints {
-    if (as_attributes) return node.integers(name);
-    const ConstantPtr found = optional(inputs, i);
-    return found ? found->whole_numbers() : Ints{};
-  };
-  const Ints starts = list(1, "starts"), ends = list(2, "ends");
-  Ints axes = list(3, "axes"), steps = as_attributes ? Ints{} : list(4, "steps");
-  if (axes.empty())
-    for (std::size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
-  if (steps.empty()) steps.assign(starts.size(), 1);
-  require(
-      starts.size() == ends.size() && starts.size() == axes.size() && starts.size() == steps.size(),
-      "has lists of different lengths");
   Ints dims(x.shape.dims().begin(), x.shape.dims().end());
   Ints strides = strides_of(x.shape);
   std::int64_t base = 0;
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    const auto axis = static_cast<std::size_t>(front_axis(axes[i], x.shape.rank()));
-    const std::int64_t extent = dims[axis], step = steps[i];
-    require(step != 0 && std::abs(step) <= kMaxExtent, "has the step {}", step);
-    const auto clamped = [&](std::int64_t at, std::int64_t low, std::int64_t high) {
-      return std::clamp(at < 0 ? std::max(at, -kMaxExtent) + extent : at, low, high);
-    };
-    const bool up = step > 0;
-    const std::int64_t start = clamped(starts[i], 0, up ? extent : extent - 1);
-    const std::int64_t end = clamped(ends[i], up ? 0 : -1, up ? extent : extent - 1);
-    const std::int64_t span = up ? end - start : start - end;
-    dims[axis] = span <= 0 ? 0 : (span + std::abs(step) - 1) / std::abs(step);
-    base += start * strides[axis];
-    strides[axis] *= step;
+  for (const SlicedAxis& each : sliced_axes(node, inputs, x.shape)) {
+    const auto axis = static_cast<std::size_t>(each.axis);
+    dims[axis] = each.count;
+    base += each.start * strides[axis];
+    strides[axis] *= each.step;
   }
   const Shape shape(dims);
   return take(x, shape, positions(shape, strides, base));
@@ -304,6 +281,47 @@ Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Bu
   Constant result = find_fold(node.type())(node, inputs, budget);
   node.finish();
   return result;
+}
+
+std::vector<SlicedAxis> sliced_axes(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                                    const Shape& shape) {
+  const bool as_attributes = node.opset() < 10;
+  const auto list = [&](std::size_t i, const char* name) -> Ints {
+    if (as_attributes) return node.integers(name);
+    const ConstantPtr found = optional(inputs, i);
+    return found ? found->whole_numbers() : Ints{};
+  };
+  const Ints starts = list(1, "starts"), ends = list(2, "ends");
+  Ints axes = list(3, "axes"), steps = as_attributes ? Ints{} : list(4, "steps");
+  if (axes.empty())
+    for (std::size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
+  if (steps.empty()) steps.assign(starts.size(), 1);
+  require(
+      starts.size() == ends.size() && starts.size() == axes.size() && starts.size() == steps.size(),
+      "has lists of different lengths");
+  std::vector<SlicedAxis> slices;
+  std::vector<bool> is_named(static_cast<std::size_t>(shape.rank()), false);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    SlicedAxis made{.axis = front_axis(axes[i], shape.rank()), .step = steps[i]};
+    require(!is_named[static_cast<std::size_t>(made.axis)], "names axis {} twice", made.axis);
+    is_named[static_cast<std::size_t>(made.axis)] = true;
+    require(made.step != 0 && std::abs(made.step) <= kMaxExtent, "has the step {}", made.step);
+    const std::int64_t extent = shape[made.axis];
+    const auto clamped = [&](std::int64_t at, std::int64_t low, std::int64_t high) {
+      return std::clamp(at < 0 ? std::max(at, -kMaxExtent) + extent : at, low, high);
+    };
+    const bool up = made.step > 0;
+    if (extent == 0) {
+      slices.push_back(made);
+      continue;
+    }
+    made.start = clamped(starts[i], 0, up ? extent : extent - 1);
+    const std::int64_t end = clamped(ends[i], up ? 0 : -1, up ? extent : extent - 1);
+    const std::int64_t span = up ? end - made.start : made.start - end;
+    made.count = span <= 0 ? 0 : (span + std::abs(made.step) - 1) / std::abs(made.step);
+    slices.push_back(made);
+  }
+  return slices;
 }
 
 Constant constant_node(const NodeReader& node) {

@@ -33,6 +33,15 @@ bool can_fold(std::string_view type);
 /// supported.
 Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
 
+/// What a Slice takes of one axis: elements start, start + step, ..., `count` of them.
+struct SlicedAxis {
+  std::int64_t axis = 0, start = 0, step = 1, count = 0;
+};
+/// Reads a Slice of data of this shape: attributes before opset 10, constants from then on, given
+/// as the node's inputs (the first of which is not looked at).
+std::vector<SlicedAxis> sliced_axes(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                                    const Shape& shape);
+
 /// Returns the tensor of a Constant node.
 Constant constant_node(const NodeReader& node);
 

@@ -47,11 +47,10 @@ Value& Importer::value(const std::string& tensor) {
 Value& Importer::parameter(const std::string& tensor, Role role) {
   Entry& found = entry(tensor);
   if (found.value == nullptr && is_constant(tensor)) {
-    try {
-      found.value = &add_parameter(tensor, constant(tensor)->tensor(), role);
-    } catch (const Error& error) {
-      fail("{}: {}", shown_name(tensor), error.what());
-    }
+    const ConstantPtr source = constant(tensor);
+    require(source->per_batch.empty(), "needs {} as a tensor, but it depends on the batch size",
+            shown_name(tensor));
+    found.value = &add_parameter(tensor, source->tensor(), role);
   }
   return found.value != nullptr ? *found.value : value(tensor);
 }
