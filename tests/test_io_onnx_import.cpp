@@ -135,7 +135,7 @@ TEST_SUITE("io onnx import") {
     CHECK(graph.parameter("three").role() == Role::buffer);
     CHECK(graph.parameter("g").role() == Role::norm);
     CHECK(graph.parameter("mu").role() == Role::buffer);
-    CHECK(graph.node("bn").as<BatchNormalization>()->momentum == doctest::Approx(0.2f));
+    CHECK(graph.node("bn").as<BatchNormalization>()->momentum == 0.2f);
   }
 
   TEST_CASE("networks that AIMET exported answer as in ONNX Runtime") {

@@ -5,6 +5,7 @@
 #include "rung/io/encodings.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_export.h"
+#include "rung/io/onnx_import.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/io/weights.h"

@@ -1,5 +1,6 @@
 // Operators that work element by element, and BatchNormalization.
 
+#include <cmath>
 #include <limits>
 
 #include "io/onnx/import/convert.h"
@@ -63,11 +64,23 @@ void convert_dropout(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op("Dropout", {{"ratio", ratio}}), {&importer.value(node.input(0))});
 }
 
+namespace {
+
+/// ONNX tells the weight of the old statistics. 1 - float(0.9) is 0.10000002: the decimal number
+/// that the exporter started from is taken where there is one within float32's error.
+float momentum_of(float weight_of_old) {
+  const double exact = 1.0 - double{weight_of_old};
+  const double decimal = std::round(exact * 1e6) / 1e6;
+  return static_cast<float>(std::abs(exact - decimal) < 1e-7 ? decimal : exact);
+}
+
+}  // namespace
+
 void convert_batch_normalization(Importer& importer, const NodeReader& node) {
   auto op = std::make_unique<BatchNormalization>();
   op->epsilon = node.number("epsilon", 1e-5f);
-  op->momentum = 1.0f - node.number("momentum", 0.9f);  // ONNX keeps so much of the old statistics
-  node.ignore("training_mode");                         // up to the executor's mode
+  op->momentum = momentum_of(node.number("momentum", 0.9f));
+  node.ignore("training_mode");  // up to the executor's mode
   require(node.integer("spatial", 1) == 1, "normalizes each pixel apart, which is not imported");
   std::vector<Value*> inputs = {&importer.value(node.input(0))};
   for (const std::size_t i : {1u, 2u})
