@@ -17,6 +17,8 @@
 #include "report.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
+#include "rung/io/onnx_export.h"
+#include "rung/io/onnx_import.h"
 #include "rung/io/weights.h"
 #include "rung/models.h"
 #include "rung/quantsim/quantsim.h"
@@ -25,6 +27,8 @@
 
 namespace rung::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Options {
   std::string in, out, model, dataset, json;
@@ -37,15 +41,18 @@ constexpr const char* kDetails =
   *.rung            a model: graph and weights
   *.safetensors     weights with PyTorch's names
   *.pth, *.pt       the same as PyTorch's torch.save writes a state_dict; nothing is executed
+  *.onnx            a model: graph and weights, opset 9 to 21 (13 is written); one with
+                    QuantizeLinear and DequantizeLinear becomes a quantized model
 Weights do not say which network they belong to: --model builds it, for the images and classes that
 it was designed for (rung models shows them), for those of --dataset, or as --num-classes,
 --image-size and --in-channels say. A *.rung file made with --dataset can be given to the other
-commands. Quantized models are left to rung export.
+commands. What quantized models become is left to rung export.
 
 Examples:
   rung convert resnet20.rung resnet20.pth
   rung convert resnet18-f37072fd.pth resnet18.safetensors --model resnet18 --dtype f16
   rung convert resnet20.pth resnet20.rung --model resnet20 --dataset fashion-mnist
+  rung convert net.onnx net.rung --dataset cifar10
 The figures of --json: {"parameters", "bytes"})";
 
 constexpr std::array kDtypes = {std::pair{"f32", io::Dtype::F32}, std::pair{"f64", io::Dtype::F64},
@@ -75,6 +82,17 @@ io::ModelFile read_model(const Options& options) {
   return file;
 }
 
+/// Says what the model is for, if that was given.
+void set_task(io::ModelFile& file, const Options& options, const std::string& model,
+              const models::ModelOptions& built) {
+  if (options.dataset.empty()) return;
+  datasets::DatasetInfo dataset = datasets::info(options.dataset);
+  if (dataset.classes == 0) dataset.classes = built.num_classes;  // a look at files would tell
+  if (dataset.mean.empty())
+    throw Error(options.dataset + ": only rung train can say what its images are like");
+  file.sections[kTaskSection] = to_json(make_task(model, dataset, built.image_size));
+}
+
 io::ModelFile read_weights(const Options& options) {
   if (options.model.empty())
     throw UsageError(options.in +
@@ -83,12 +101,32 @@ io::ModelFile read_weights(const Options& options) {
   const models::ModelOptions built = model_options(options);
   file.graph = models::build(options.model, built);
   io::load_weights(file.graph, options.in);
+  set_task(file, options, options.model, built);
+  return file;
+}
+
+io::ModelFile read_onnx(const Options& options) {
+  if (!options.model.empty())
+    throw UsageError("--model is for weights; " + options.in + " has a graph");
+  io::ModelFile file;
+  file.graph = io::load_onnx(options.in);
+  const Shape& input = file.graph.inputs()[0]->shape();
+  const Shape& output = file.graph.outputs()[0]->shape();
   if (!options.dataset.empty()) {
-    datasets::DatasetInfo dataset = datasets::info(options.dataset);
-    if (dataset.classes == 0) dataset.classes = built.num_classes;  // a look at files would tell
-    if (dataset.mean.empty())
-      throw Error(options.dataset + ": only rung train can say what its images are like");
-    file.sections[kTaskSection] = to_json(make_task(options.model, dataset, built.image_size));
+    if (input.rank() != 4 || output.rank() != 2)
+      throw Error(
+          fmt::format("{}: takes {} and gives {}; a classifier of images takes [N, C, H, W] "
+                      "and gives [N, classes]",
+                      options.in, input.to_string(), output.to_string()));
+    set_task(file, options, fs::path(options.in).stem().string(),
+             {.in_channels = input[1], .num_classes = output[1], .image_size = input[2]});
+  }
+  const std::vector<Node*> nodes = file.graph.nodes();
+  const auto is_quantizer = [](const Node* node) { return node->type() == "QuantizeDequantize"; };
+  if (std::ranges::any_of(nodes, is_quantizer)) {
+    QuantizationSimModel sim = QuantizationSimModel::from_quantized(std::move(file.graph));
+    file.sections[std::string(kQuantSimSection)] = sim.state();
+    file.graph = sim.graph().clone();
   }
   return file;
 }
@@ -104,6 +142,11 @@ void write_weights(const io::ModelFile& file, const Options& options) {
   io::save_weights(file.graph, options.out, {.float_dtype = dtype->second});
 }
 
+void write_onnx(const io::ModelFile& file, const Options& options) {
+  if (options.dtype != "f32") throw UsageError("--dtype is for files of weights, *.onnx has f32");
+  io::save_onnx(file.graph, options.out);
+}
+
 /// What is read and written, by the end of a file's name.
 struct Format {
   std::string_view extension;
@@ -113,10 +156,11 @@ struct Format {
 
 constexpr std::array kFormats = {
     Format{".rung", read_model, write_model}, Format{".safetensors", read_weights, write_weights},
-    Format{".pth", read_weights, write_weights}, Format{".pt", read_weights, write_weights}};
+    Format{".pth", read_weights, write_weights}, Format{".pt", read_weights, write_weights},
+    Format{".onnx", read_onnx, write_onnx}};
 
 const Format& format_of(const std::string& path) {
-  const std::string extension = std::filesystem::path(path).extension().string();
+  const std::string extension = fs::path(path).extension().string();
   const auto* found = std::ranges::find(kFormats, extension, &Format::extension);
   if (found != kFormats.end()) return *found;
   std::vector<std::string_view> known;
@@ -132,7 +176,7 @@ void run(const Options& options) {
   std::int64_t parameters = 0;
   for (const Parameter* parameter : file.graph.parameters())
     if (parameter->role() != Role::buffer) parameters += parameter->value().numel();
-  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(options.out));
+  const auto bytes = static_cast<std::int64_t>(fs::file_size(options.out));
   const Console console(options.json);
   console.line(fmt::format("wrote {}: {} parameters, {} bytes", options.out, parameters, bytes));
   Report report;

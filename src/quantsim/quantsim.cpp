@@ -151,6 +151,20 @@ std::string QuantizationSimModel::state() const {
   return io::dump_json(json, "quantization state");
 }
 
+QuantizationSimModel QuantizationSimModel::from_quantized(Graph graph, QuantSimOptions options) {
+  require(!find_quantizers(graph).empty(),
+          "QuantizationSimModel::from_quantized: the graph has no quantizers");
+  check_options(options);
+  std::string text = read_config(options.config_file);
+  QuantSimConfig config = parse_config(text, options.config_file);
+  QuantizationSimModel sim(std::make_unique<Impl>(std::move(options), std::move(text),
+                                                  std::move(config), std::move(graph)));
+  const bool learns = is_range_learning(sim.options().quant_scheme);
+  for (QuantizerHandle each : sim.quantizers())
+    each.set_learned(learns && each.initialized() && !each.frozen());
+  return sim;
+}
+
 QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_view state) {
   const io::Json document = io::parse_json(state, "quantization state");
   const io::JsonPlace json(document, "quantization state");

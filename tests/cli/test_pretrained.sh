@@ -2,6 +2,8 @@
 # AIMET's own example, as README shows it: a PyTorch checkpoint of ResNet-18 and a folder of images
 # -> calibrate -> fine-tune -> evaluate -> export. The checkpoint is one of random weights here.
 
+run convert --help
+check "convert says what it converts" stdout_has ".onnx"
 works "a checkpoint to start from" train --model resnet18 --dataset image-folder --data "$photos" \
   --image-size 32 --batch-size 4 --epochs 1 --lr 0.001 --out pretrained.rung
 works "as PyTorch has it" convert pretrained.rung resnet18.pth
@@ -20,3 +22,19 @@ done
 # Integers take a quarter of the room.
 check "pretrained: the integer file is small" test \
   "$(stat -c %s exported/resnet18_qdq.onnx)" -lt "$(($(stat -c %s exported/resnet18.onnx) * 27 / 100))"
+
+# And back: the exported files are models again.
+works "ONNX: a float file becomes a model" convert exported/resnet18.onnx back.rung \
+  --dataset image-folder
+works "ONNX: eval of it" eval back.rung --data "$photos"
+works "ONNX: a quantized file becomes a quantized model" convert exported/resnet18_qdq.onnx \
+  back_q.rung --dataset image-folder
+works "ONNX: eval of the quantized one" eval back_q.rung --data "$photos" --json back_q.json
+run eval w8a8_qat.rung --data "$photos" --json w8a8_qat.json
+check "ONNX: the same accuracy" test "$(number back_q.json top1)" = "$(number w8a8_qat.json top1)"
+works "ONNX: its training goes on" qat back_q.rung --data "$photos" --epochs 1 --batch-size 4 \
+  --lr 0.0001 --out back_qat.rung
+works "ONNX: a model becomes ONNX" convert pretrained.rung pretrained.onnx
+printf 'no model' >broken.onnx
+refuses "ONNX: a file that is none" "broken.onnx" convert broken.onnx out.rung
+check "ONNX: nothing is written" absent out.rung

@@ -255,6 +255,11 @@ class RUNG_API QuantizationSimModel {
   /// Throws Error if there are none. AIMET: set_and_freeze_param_encodings.
   LoadedEncodings set_and_freeze_param_encodings(const std::string& path_or_text);
 
+  /// Takes a graph that has its quantizers already: what io::load_onnx makes of an ONNX file with
+  /// QuantizeLinear and DequantizeLinear. The options say what later calibration and training do;
+  /// nothing is inserted. Throws Error if the graph has no quantizers.
+  static QuantizationSimModel from_quantized(Graph graph, QuantSimOptions options = {});
+
   // ---- state; save_checkpoint() below writes it with the graph
 
   /// Takes a graph that has its quantizers and what state() said about it: restores a sim from a

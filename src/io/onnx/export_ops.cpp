@@ -38,8 +38,9 @@ class Attributes final : public AttributeVisitor {
   }
   void put(std::string_view name, Attribute value) { map_[std::string(name)] = std::move(value); }
   void write(onnx::NodeProto& node) const {
-    for (const auto& [name, value] : map_)
-      std::visit([&](const auto& each) { set_attribute(node, name, each); }, value);
+    for (const auto& entry : map_)
+      std::visit([&](const auto& value) { set_attribute(node, entry.first, value); },
+                 entry.second);
   }
 
  private:

@@ -1,0 +1,16 @@
+#include "rung/io/safetensors.h"
+
+#include "file.h"
+
+using namespace rung;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static fuzz::File file("x.safetensors");
+  return fuzz::refuse_or_read([&] {
+    const io::SafetensorsFile read(file.write(data, size));
+    for (const io::TensorInfo& info : read.tensors()) {
+      (void)read.bytes(info.name);
+      fuzz::refuse_or_read([&] { (void)read.tensor(info.name); });
+    }
+  });
+}
