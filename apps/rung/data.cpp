@@ -44,7 +44,9 @@ Data::Data(Task task, DataOptions data, RunOptions run)
   set_dataset(task_, datasets::info(data_.dataset, data_.dir));
 }
 
-std::shared_ptr<const nn::Dataset> Data::read(Split split) const {
+const std::shared_ptr<const nn::Dataset>& Data::read(Split split) const {
+  std::shared_ptr<const nn::Dataset>& known = datasets_[split];
+  if (known != nullptr) return known;
   std::shared_ptr<const nn::Dataset> dataset = datasets::make(task_.dataset, split, data_.dir);
   if (dataset->num_classes() != task_.num_classes)
     throw Error(fmt::format("the model has {} classes, {} {} has {}", task_.num_classes,
@@ -55,7 +57,8 @@ std::shared_ptr<const nn::Dataset> Data::read(Split split) const {
       throw Error(fmt::format("class {} of the model is {}, that of {} {} is {}", i,
                               task_.class_names[i], task_.dataset, data_.dir, names[i]));
   const std::int64_t limit = split == Split::train ? data_.train_images : data_.test_images;
-  return limit > 0 ? nn::take(std::move(dataset), limit) : dataset;
+  known = limit > 0 ? nn::take(std::move(dataset), limit) : dataset;
+  return known;
 }
 
 nn::OnError Data::on_error() const {

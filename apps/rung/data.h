@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <memory>
 
 #include "checkpoints.h"
@@ -40,7 +41,8 @@ class Data {
                       Report& report) const;
 
  private:
-  std::shared_ptr<const nn::Dataset> read(Split split) const;
+  /// Returns a part of the dataset, read when it is first asked for.
+  const std::shared_ptr<const nn::Dataset>& read(Split split) const;
   nn::DataLoader plain_loader(std::shared_ptr<const nn::Dataset> dataset) const;
   nn::OnError on_error() const;
 
@@ -48,6 +50,7 @@ class Data {
   DataOptions data_;
   RunOptions run_;
   Rng rng_;
+  mutable std::map<Split, std::shared_ptr<const nn::Dataset>> datasets_;
 };
 
 }  // namespace rung::cli
