@@ -25,6 +25,9 @@ struct Executor::Impl {
     Plan plan;
   };
   static constexpr std::size_t kPlans = 8;
+  // Bytes for oneDNN's code, what it packs and tensors that a pass returns. It does not check every
+  // allocation, and may throw from inside a parallel region: short of memory it ends the process.
+  static constexpr double kRoom = 32 << 20;
 
   Graph* graph;
   ExecutorOptions options;
@@ -53,16 +56,16 @@ struct Executor::Impl {
             "Executor::{}: the graph was edited while it ran; edit it between two calls", what);
   }
 
-  /// Throws Error, naming the figures, if an arena of that many floats cannot be had. What the
-  /// present one takes is given back first.
-  static void check_memory(std::int64_t wanted, std::int64_t held, std::span<const Shape> shapes) {
+  /// Throws Error, naming the figures, unless there are as many bytes, and room beside them.
+  static void check_memory(double wanted, double available, std::span<const Shape> shapes) {
     constexpr double kMiB = 1 << 20;
-    const auto bytes = [](std::int64_t floats) { return static_cast<double>(floats) * 4.0; };
-    const double available = available_memory() + bytes(held);
-    require(bytes(wanted) <= available,
-            "Executor: a plan for inputs {} needs {:.0f} MiB for activations, {:.0f} MiB are "
-            "available: use a smaller batch",
-            fmt::join(shapes, ", "), bytes(wanted) / kMiB, available / kMiB);
+    require(wanted + kRoom <= available,
+            "Executor: a plan for inputs {} needs {:.0f} MiB{}; "
+            "{:.0f} MiB are available: use a smaller batch",
+            fmt::join(shapes, ", "), (wanted + kRoom) / kMiB,
+            wanted > 0 ? fmt::format(", {:.0f} of them for activations", wanted / kMiB)
+                       : " beside activations",
+            available / kMiB);
   }
 
   void forget_plans() {
@@ -84,6 +87,7 @@ struct Executor::Impl {
       if (stale && last == &entry.plan) last = nullptr, can_backward = false;
       return stale;
     });
+    check_memory(0, available_memory(), shapes);
     plans.push_front({key, Plan(*graph, shapes, mode, options, watched)});
     if (plans.size() > kPlans) {
       if (last == &plans.back().plan) last = nullptr, can_backward = false;
@@ -91,7 +95,9 @@ struct Executor::Impl {
     }
     Plan& plan = plans.front().plan;
     if (plan.arena_floats() > arena.numel()) {
-      check_memory(plan.arena_floats(), arena.numel(), shapes);
+      const auto bytes = [](std::int64_t floats) { return static_cast<double>(floats) * 4.0; };
+      // What the present arena takes is given back first.
+      check_memory(bytes(plan.arena_floats()), available_memory() + bytes(arena.numel()), shapes);
       arena = Tensor();  // give the old one back first
       arena = Tensor(Shape{plan.arena_floats()});
       for (Entry& entry : plans) entry.plan.bind(arena.data().data());
