@@ -3,8 +3,10 @@
 
 #include <doctest/doctest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -14,6 +16,7 @@
 #include "rung/core/error.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/nn/data.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
 #include "rung/quantsim/quantsim.h"
@@ -161,6 +164,29 @@ TEST_CASE("a batch that would need more memory than there is") {
   CHECK(message.starts_with("Executor: a plan for inputs [4194304, 3, 8, 8] needs "));
   CHECK(message.find("MiB are available: use a smaller batch") != std::string::npos);
   CHECK(same(executor.forward(images()), before));
+}
+
+TEST_CASE("a loader whose workers cannot be started") {
+  const std::size_t count = 64;
+  const auto data = std::make_shared<nn::InMemoryDataset>(
+      Shape{1, 2, 2}, 2, std::vector<std::uint8_t>(count * 4), std::vector<std::uint8_t>(count));
+  nn::DataLoader loader({.dataset = data, .batch_size = 1, .workers = 64});
+  const auto batches = [&] {
+    std::size_t all = 0;
+    for (const nn::Batch& batch : loader) all += batch.labels.size();
+    return all;
+  };
+  double pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  rlimit limit{};
+  getrlimit(RLIMIT_AS, &limit);
+  const auto used = static_cast<rlim_t>(pages) * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+  const rlimit small{used + (rlim_t{64} << 20), limit.rlim_max};
+  setrlimit(RLIMIT_AS, &small);
+  const std::string message = message_of(batches);
+  setrlimit(RLIMIT_AS, &limit);
+  CHECK(message.starts_with("DataLoader: cannot start 64 workers: "));
+  CHECK(batches() == count);
 }
 
 TEST_SUITE_END();

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -27,8 +28,13 @@ class Prefetcher {
         next_to_make_(begin),
         next_to_take_(begin),
         ring_(static_cast<std::size_t>(prefetch)) {
-    for (int i = 0; i < workers; ++i)
-      workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    try {
+      for (int i = 0; i < workers; ++i)
+        workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    } catch (const std::system_error& error) {
+      for (std::jthread& worker : workers_) worker.request_stop();
+      fail("DataLoader: cannot start {} workers: {}; use fewer", workers, error.code().message());
+    }
   }
 
   // All are asked to stop before the first is joined (by the members' destructors).
