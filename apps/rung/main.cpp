@@ -1,9 +1,11 @@
 // The command line of Rung: train, quantize, fine-tune and export without writing a program.
 
+#include <csignal>
 #include <cstdlib>
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#include <sys/resource.h>
 #endif
 
 #include "subcommands.h"
@@ -18,10 +20,16 @@ int main(int argc, char** argv) {
   // Freed tensors go back to the system at once. Unless told so, glibc keeps blocks of up to 32
   // MiB.
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  // Each thread's own heap would take 64 MiB of a limited address space, hardly any of it used.
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 1);
 #endif
+  // A file that may not grow any more is an error of the write, which says so, not a silent end.
+  std::signal(SIGXFSZ, SIG_IGN);
   Program program(
       "Rung trains image classifiers, simulates their quantization and exports them.\n"
-      "The usual way: train -> quantize -> qat -> export; eval, predict and inspect look at any step.",
+      "The usual way: train -> quantize -> qat -> export; eval, predict and inspect look at any "
+      "step.",
       RUNG_VERSION);
   add_train(program);
   add_eval(program);

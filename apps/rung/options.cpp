@@ -7,6 +7,10 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <latch>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
@@ -27,6 +31,25 @@ void check_writable(const std::string& path) {
   if (access(folder.c_str(), W_OK | X_OK) != 0)
     throw Error(
         fmt::format("cannot write {}: folder {}: {}", path, folder.string(), std::strerror(errno)));
+}
+
+/// Starts the computing threads now, while the program can still say why it is not possible: OpenMP
+/// would end it. Threads that were only tried leave their stacks behind for OpenMP's.
+void start_threads() {
+  const int threads = thread_count();
+  std::latch all_tried(1);
+  std::vector<std::jthread> tried;
+  try {
+    while (static_cast<int>(tried.size()) + 1 < threads)
+      tried.emplace_back([&all_tried] { all_tried.wait(); });
+  } catch (const std::system_error& error) {
+    all_tried.count_down();
+    throw Error(fmt::format("cannot start {} computing threads: {}: fewer, --threads, take less",
+                            threads, error.code().message()));
+  }
+  all_tried.count_down();
+  tried.clear();
+  parallel_for(threads, 1, [](std::int64_t, std::int64_t) {});
 }
 
 }  // namespace
@@ -71,6 +94,7 @@ void add_data_options(Command& command, DataOptions& options) {
 
 void begin_run(const RunOptions& options, const std::vector<std::string>& outputs) {
   set_thread_count(options.threads);
+  start_threads();
   for (const std::string& path : outputs) check_writable(path);
   if (!options.json.empty() && options.json != "-") check_writable(options.json);
 }

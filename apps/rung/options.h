@@ -47,7 +47,7 @@ struct DataOptions {
 /// Adds --data, --test-images and --skip-corrupt.
 void add_data_options(Command& command, DataOptions& options);
 
-/// Sets the number of threads and checks that the figures and the other files can be written, so
+/// Starts the computing threads and checks that the figures and the other files can be written, so
 /// that an hour of work is not lost. Throws Error otherwise.
 void begin_run(const RunOptions& options, const std::vector<std::string>& outputs = {});
 
