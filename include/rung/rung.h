@@ -40,3 +40,4 @@
 #include "rung/quantsim/config_utils.h"
 #include "rung/quantsim/quantizer_handle.h"
 #include "rung/quantsim/quantsim.h"
+#include "rung/quantsim/range_watch.h"
