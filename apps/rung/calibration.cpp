@@ -29,6 +29,8 @@ void add_checkpoint_options(Command& command, CalibrationCheckpointOptions& opti
 CalibrationRun::CalibrationRun(const CalibrationCheckpointOptions& options, const std::string& out,
                                const Configuration& configuration, const Console& console)
     : options_(options), path_(out + ".calibration"), configuration_(configuration) {
+  remove_leftovers(path_);
+  remove_leftovers(out);
   if (!std::filesystem::exists(path_)) return;
   if (!options.resume)
     throw Error(fmt::format(

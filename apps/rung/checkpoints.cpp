@@ -30,17 +30,6 @@ std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   return found;
 }
 
-/// Removes what a process that was killed has begun to write.
-void remove_leftovers(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(".step-") && name.ends_with(".tmp")) found.push_back(entry.path());
-  }
-  for (const fs::path& path : found) fs::remove(path, error);
-}
-
 Json to_json(const EpochFigures& figures) {
   return {figures.loss,    figures.top1_train, figures.top1_test,
           figures.seconds, figures.lr,         figures.images_per_s};
@@ -71,7 +60,7 @@ Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& ou
       configuration_(configuration),
       console_(console),
       timer_(options.every) {
-  remove_leftovers(folder_);
+  for (const fs::path& path : {folder_ / "step-", best_, fs::path(out)}) remove_leftovers(path);
   const std::vector<fs::path> found = checkpoints_in(folder_);
   if (options.resume.empty()) {
     if (!found.empty())
@@ -163,6 +152,11 @@ void Checkpoints::after_epoch(const Session& session, std::int64_t step, const S
   written_ = -1;  // what was written before the test does not have its figures
   if (options_.every == kEpoch) write(session, step, save);
   after_step([&]() -> const Session& { return session; }, step, save);
+}
+
+std::string Checkpoints::newest() const {
+  const std::vector<fs::path> all = checkpoints_in(folder_);
+  return all.empty() ? resumed_path_ : all.front().string();
 }
 
 void Checkpoints::finish() {

@@ -64,6 +64,8 @@ class Checkpoints {
                   const SaveModel& save);
   /// The same at the end of an epoch, whose number is the last of session.epochs. Keeps the best.
   void after_epoch(const Session& session, std::int64_t step, const SaveModel& save);
+  /// Returns the path of the newest one that this run has written or gone on from, or nothing.
+  std::string newest() const;
   /// Removes the checkpoints: their run is complete.
   void finish();
 

@@ -51,8 +51,11 @@ void Console::line(std::string_view text) const { this->text(std::string(text) +
 
 ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), terminal_(is_terminal()) {}
 
-ProgressBar::~ProgressBar() {
+ProgressBar::~ProgressBar() { clear(); }
+
+void ProgressBar::clear() {
   if (drawn_) std::fputs("\r\033[K", stderr);
+  drawn_ = false;
 }
 
 void ProgressBar::update(const nn::Progress& progress) {

@@ -32,6 +32,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void update(const nn::Progress& progress);
+  /// Erases the line, until the next update.
+  void clear();
   /// Returns update() as the callback that nn's loops take; must not outlive the bar.
   std::function<void(const nn::Progress&)> callback();
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "checkpoints.h"
 #include "data.h"
@@ -13,6 +15,7 @@
 #include "rung/io/model_file.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/quantsim.h"
+#include "rung/quantsim/range_watch.h"
 #include "subcommands.h"
 #include "task.h"
 #include "training.h"
@@ -44,13 +47,13 @@ defaults follow AIMET's recipe: a learning rate of the order of the last one of 
 (recorded by rung train; at most 0.005), divided by 10 every 5 epochs; 15 to 20 epochs give the
 best result, a few do most of the work. Ranges are trained as well if the model was quantized with
 a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
-fixed ranges bear can make them collapse. Batch norms of a model made with --fold-bn-in-sim are
+fixed ranges bear can make them collapse, which is warned of, once for each quantizer. Batch norms of a model made with --fold-bn-in-sim are
 trained, too; their statistics can be kept for the last epochs, which are calmer then. Accuracies
 are in percent. Checkpoints, --resume and signals: as of rung train.
 
 Example: two epochs
   rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
-The figures of --json: as of rung train, and "top1_before")";
+The figures of --json: as of rung train, "top1_before", "warnings")";
 
 /// Returns the groups of a sim's parameters; batch norm statistics are left out by the optimizer.
 std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Options& options,
@@ -130,8 +133,16 @@ void run(const Options& options) {
     extras.sections[kTaskSection] = to_json(task);
     save_checkpoint(sim, path, std::move(extras));
   };
+  RangeWatch watch(sim);
+  const auto look = [&] {
+    std::vector<std::string> warnings;
+    for (const CollapsedRange& each : watch.check())
+      warnings.push_back(fmt::format("quantizer {}: {}; try a lower --lr-encodings or --lr",
+                                     each.quantizer, each.reason));
+    return warnings;
+  };
   run_epochs(
-      {sim.executor(), train, test, *optimizer, options.recipe, checkpoints, save, freeze_bn},
+      {sim.executor(), train, test, *optimizer, options.recipe, checkpoints, save, freeze_bn, look},
       console, report);
   data.report_skipped({&train, &test}, console, report);
   save(options.out, {});

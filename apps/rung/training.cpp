@@ -6,6 +6,7 @@
 #include <span>
 
 #include "interrupt.h"
+#include "rung/core/error.h"
 #include "rung/nn/loss.h"
 
 namespace rung::cli {
@@ -119,6 +120,7 @@ class Epochs {
   }
 
   const std::vector<EpochFigures>& figures() const { return session_.epochs; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   std::int64_t step() const {
@@ -126,7 +128,23 @@ class Epochs {
     return at.epoch * training_.train.size() + at.batch;
   }
 
+  /// A model that is not finite any more must not take the place of one that was.
+  void check_finite() const {
+    if (training_.recipe.check_numerics == "off") return;
+    const std::string bad = nn::find_not_finite_parameter(training_.executor.graph());
+    if (!bad.empty()) throw Error(bad + "; try a lower learning rate");
+  }
+
+  void look() {
+    if (!training_.look) return;
+    for (const std::string& warning : training_.look()) {
+      fmt::print(stderr, "rung: warning: {}\n", warning);
+      warnings_.push_back(warning);
+    }
+  }
+
   void note_state(const nn::Metrics& epoch) {
+    check_finite();
     session_.state = nn::training_state(training_.executor, training_.train, training_.optimizer);
     session_.state.epoch = epoch;
   }
@@ -144,6 +162,10 @@ class Epochs {
     ProgressBar bar(fmt::format("epoch {}/{}", epoch + 1, recipe.epochs));
     const auto after_step = [&](const nn::Progress& progress) {
       bar.update(progress);
+      if (progress.batch % kLookAfter == 0 || progress.batch == progress.batches) {
+        bar.clear();
+        look();
+      }
       training_.checkpoints.after_step(
           [&]() -> const Session& {
             note_state(progress.metrics);
@@ -197,13 +219,21 @@ class Epochs {
   const Console& console_;
   const nn::LrSchedule schedule_;
   Session session_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace
 
 void run_epochs(const Training& training, const Console& console, Report& report) {
   Epochs epochs(training, console);
-  epochs.run();
+  try {
+    epochs.run();
+  } catch (const Error& error) {
+    const std::string newest = training.checkpoints.newest();
+    if (newest.empty()) throw;
+    throw Error(fmt::format("{}; the newest checkpoint is {}", error.what(), newest));
+  }
+  if (training.look) report.set("warnings", epochs.warnings());
   for (const EpochFigures& each : epochs.figures()) {
     Report figures;
     figures.set("loss", each.loss);

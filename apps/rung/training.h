@@ -62,10 +62,14 @@ struct Training {
   Checkpoints& checkpoints;
   SaveModel save;                                             ///< the model as it is now
   std::function<void(std::int64_t epoch)> before_epoch = {};  ///< gets 0, 1, ...
+  /// Looks at the model every kLookAfter steps and at the end of an epoch; returns what to warn of.
+  std::function<std::vector<std::string>()> look = {};
 };
+inline constexpr std::int64_t kLookAfter = 50;
 
 /// Trains all epochs, each followed by a test, from where the checkpoints say. Prints a line per
-/// epoch; sets "epochs" and "top1". Throws Interrupted, with everything saved, after a signal.
+/// epoch; sets "epochs", "top1" and, if there is someone who looks, "warnings". Throws Interrupted,
+/// with everything saved, after a signal, and Error that also names the newest checkpoint.
 void run_epochs(const Training& training, const Console& console, Report& report);
 
 /// Runs a model over a loader, behind a progress bar.
