@@ -2,8 +2,8 @@
 # What runs out, breaks or disappears under a run: exit code 1, one clear line, and what was written
 # before stays as it was.
 
-small=(--model lenet --train-images 256 --test-images 100 --batch-size 32 --epochs 2)
-often=(--checkpoint-every 1 --checkpoints 100)
+small=(--model lenet --train-images 640 --test-images 100 --batch-size 16 --epochs 2)
+often=(--checkpoint-every 1 --checkpoints 3)
 steps_in() { find "$1.checkpoints" -name 'step-*.rung' | wc -l; }
 no_temporary_in() { [[ -z $(find "$1" -name '*.tmp') ]]; }
 # What a folder holds: names and contents.
@@ -15,6 +15,7 @@ works "resources: an undisturbed run" train "${small[@]}" --out calm.rung
 # A limit of the size of a file, which the system also tells with a signal.
 mkdir limit
 cp calm.rung limit/m.rung
+touch limit/.m.rung.12345678.0.tmp limit/.other.rung.12345678.0.tmp
 (ulimit -f 100; "$rung" train "${small[@]}" "${often[@]}" --out limit/m.rung >stdout 2>stderr)
 code=$? last="train with ulimit -f"
 check "a file that may not grow: exit code 1" exits 1
@@ -22,7 +23,8 @@ check "a file that may not grow: one line" one_error_line
 check "a file that may not grow: says so" stderr_has "cannot write: File too large"
 check "a file that may not grow: names it" stderr_has "limit/m.rung.checkpoints/step-000000001.rung"
 check "a file that may not grow: the earlier model stays" cmp -s calm.rung limit/m.rung
-check "a file that may not grow: nothing is left" only_file_in limit m.rung
+rm limit/.other.rung.12345678.0.tmp
+check "a file that may not grow: nothing is left, nor of a run before" only_file_in limit m.rung
 
 # A full disk after the third checkpoint; with more room the run goes on.
 size=$(stat -c %s calm.rung)
@@ -81,7 +83,7 @@ check "NaN before a checkpoint: none is named" lacks stderr "checkpoint"
 # One good epoch, then a rate that is a billion times as large.
 run train "${small[@]}" --schedule multistep --milestones 1 --gamma 1e9 --out diverged.rung
 check "NaN after an epoch: exit code 1" exits 1
-newest=diverged.rung.checkpoints/step-000000008.rung
+newest=diverged.rung.checkpoints/step-000000040.rung
 check "NaN after an epoch: its checkpoint is named" stderr_has "the newest checkpoint is $newest"
 works "NaN after an epoch: its checkpoint can be used" eval "$newest" --test-images 100 \
   --json nan.json
@@ -135,9 +137,12 @@ works "the run goes on after all that" train "${small[@]}" "${often[@]}" --resum
 check "the run goes on after all that: the same bytes" cmp -s calm.rung stopped.rung
 
 # ---- memory
-# A limit of the address space: from too little to start threads to just not enough.
+# A limit of the address space: from too little to start threads to just not enough. Programs with
+# sanitizers need terabytes of it.
+limits=(64 120 160 180 210 240 270 300)
+(ulimit -v 1000000; "$rung" --version >/dev/null 2>&1) || limits=()
 told=0
-for mib in 64 120 160 180 210 240 270 300; do
+for mib in "${limits[@]}"; do
   (ulimit -v $((mib * 1024))
    "$rung" train --model resnet8 --train-images 256 --test-images 100 --batch-size 256 --epochs 1 \
      --threads 2 --out memory.rung >stdout 2>stderr)
@@ -151,14 +156,29 @@ for mib in 64 120 160 180 210 240 270 300; do
     grep -qE "not enough memory|out of memory|MiB are available|cannot start" stderr
   check "$mib MiB: no model" absent memory.rung
 done
-check "memory was short" test $told -ge 3
-(ulimit -v 500000; "$rung" eval calm.rung --threads 1000 --test-images 100 >stdout 2>stderr)
-code=$? last="eval --threads 1000 with ulimit -v"
-check "threads without room: exit code 1" exits 1
-check "threads without room: one line" one_error_line
-check "threads without room: says so" stderr_has "cannot start 1000 computing threads"
+if [[ ${#limits[@]} -gt 0 ]]; then
+  check "memory was short" test $told -ge 3
+  (ulimit -v 500000; "$rung" eval calm.rung --threads 1000 --test-images 100 >stdout 2>stderr)
+  code=$? last="eval --threads 1000 with ulimit -v"
+  check "threads without room: exit code 1" exits 1
+  check "threads without room: one line" one_error_line
+  check "threads without room: says so" stderr_has "cannot start 1000 computing threads"
+fi
 
 # ---- data
+photos=$here/../golden/images/folder
+mkdir cut_data
+for file in "$("$rung" datasets | sed -n 's/.*, in \(\/.*\)/\1/p' | head -n 1)"/*.gz; do
+  ln -s "$file" cut_data
+done
+images=$(readlink cut_data/train-images-idx3-ubyte.gz)
+rm cut_data/train-images-idx3-ubyte.gz
+refuses "a file of the data is gone between two runs" "train-images-idx3-ubyte" \
+  train "${small[@]}" --data cut_data --resume locked_checkpoint/c.rung --out other.rung
+head -c 100000 "$images" >cut_data/train-images-idx3-ubyte.gz
+refuses "a file of the data is cut off between two runs" "train-images-idx3-ubyte" \
+  train "${small[@]}" --data cut_data --resume locked_checkpoint/c.rung --out other.rung
+
 cp -r "$photos" album
 album=(train --model resnet8 --dataset image-folder --image-size 32 --batch-size 1 --lr 0.02
   --data album --checkpoint-every 12)
