@@ -168,6 +168,8 @@ void add_qat(Program& program) {
   command.option("--freeze-bn-after N", options->freeze_bn_after,
                  "batch norms keep their statistics after N epochs; default: never",
                  between(0, 1e6));
+  command.option("--dataset NAME", options->data.dataset,
+                 "see rung datasets; default: the one that the model was made for");
   command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
   add_recipe_options(command, options->recipe);
   command.option("--train-images N", options->data.train_images,
