@@ -125,7 +125,8 @@ ConvAlgorithm measure(ConvPass pass, const backend::ConvolutionSpec& spec) {
          scratch(Shape{std::max(cut.scratch, direct.scratch_floats())});
   float *px = x.data().data(), *py = y.data().data(), *pw = w.data().data(),
         *ps = scratch.data().data();
-  const auto run = [&](bool winograd) {
+  // Named again: clang before 16 does not capture the names of a structured binding.
+  const auto run = [&, &sizes = sizes, &cut = cut](bool winograd) {
     switch (pass) {
       case ConvPass::forward:
         return winograd ? wino::forward(sizes, cut, px, pw, false, {}, py, ps)

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <memory>
-#include <ranges>
 #include <string>
 #include <vector>
 
@@ -99,7 +98,8 @@ void propagate_output_encodings(QuantizationSimModel& sim,
   require(!chosen.empty(), "propagate_output_encodings: no op is meant");
   for (const Node* node : chosen) output_quantizer(*node, graph);  // throws before the first edit
   // Consumers first: of two Concats behind each other both end with the last one's.
-  for (Node* node : std::views::reverse(chosen)) {
+  std::ranges::reverse(chosen);
+  for (Node* node : chosen) {
     Propagation propagation(graph, output_quantizer(*node, graph));
     for (std::size_t i = 0; i < node->inputs().size(); ++i) propagation.reach({node, i});
   }
