@@ -96,6 +96,15 @@ TEST_SUITE("io pth") {
     CHECK_FALSE(message_of(golden::path("pth")).empty());
   }
 
+  TEST_CASE("a storage that tensors describe differently is refused, whoever reads it first") {
+    const std::string found = paths::source_dir() + "/tests/fuzz/findings/pth/";
+    const std::string message = message_of(found + "storage_of_two_sizes.pth");
+    CHECK(message.find("tensor \"b\" says another type or size of the storage \"0\"") !=
+          std::string::npos);
+    CHECK(message_of(found + "model_within_itself.pth").find("holds no dict of tensors") !=
+          std::string::npos);
+  }
+
   TEST_CASE("1000 damaged files of each format give an Error or tensors, never a crash") {
     const TemporaryFolder folder;
     Rng rng(5);

@@ -3,10 +3,10 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include "core/format.h"
 #include "io/names.h"
@@ -22,6 +22,8 @@ using Index = Pickle::Index;
 
 constexpr std::size_t kMaxName = 256;         // of a Python module or class
 constexpr std::size_t kMaxObjects = 1 << 20;  // of each kind: some need one byte of the file
+constexpr std::size_t kMaxValues = 1 << 23;   // a value needs one byte of the file, and takes 16
+constexpr std::size_t kMaxTensors = 1 << 18;  // and storages: five bytes can name a long shape
 constexpr std::size_t kMaxArguments = 64;     // of a call, or dimensions: they are copied
 
 /// The storages of torch, whose names say their element types.
@@ -98,7 +100,7 @@ class Machine {
 
   // ---- values
   Index add(PickledValue value) {
-    if (out_.values.size() >= std::numeric_limits<Index>::max()) refuse("it has too many values");
+    if (out_.values.size() >= kMaxValues) refuse("it has more than {} values", kMaxValues);
     out_.values.push_back(value);
     return static_cast<Index>(out_.values.size() - 1);
   }
@@ -108,7 +110,9 @@ class Machine {
   /// Puts what a value contains into its list, and the value on the stack.
   template <typename Content>
   void push(Kind kind, std::vector<Content>& list, Content content) {
-    if (list.size() >= kMaxObjects) refuse("it has more than {} objects", kMaxObjects);
+    constexpr std::size_t kMost =
+        std::is_same_v<Content, PickledTensor> ? kMaxTensors : kMaxObjects;
+    if (list.size() >= kMost) refuse("it has more than {} objects", kMost);
     list.push_back(std::move(content));
     stack_.push_back(add({.kind = kind, .at = static_cast<Index>(list.size() - 1)}));
   }
@@ -242,6 +246,7 @@ class Machine {
       case '.':
         return false;
       case '(':
+        if (marks_.size() >= kMaxObjects) refuse("it has more than {} marks", kMaxObjects);
         marks_.push_back(stack_.size());
         return true;
       case 'N':

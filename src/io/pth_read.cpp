@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "core/closest.h"
 #include "core/format.h"
@@ -202,13 +203,15 @@ bool is_zip(const std::filesystem::path& path) {
 }
 
 /// Returns the tensors of a dict with text keys, or of the dict that it has as "state_dict" or
-/// "model".
+/// "model". A dict may hold itself, and many times: each is looked into once, if not in `seen`.
 std::vector<std::pair<std::string, PickledTensor>> tensors_of(const Pickle& pickle,
                                                               Pickle::Index index,
+                                                              std::set<std::uint32_t>& seen,
                                                               std::size_t depth = 0) {
   std::vector<std::pair<std::string, PickledTensor>> tensors;
   const PickledValue& value = pickle.values[index];
-  if (value.kind != Kind::dict || depth > kMaxDepth) return tensors;
+  if (value.kind != Kind::dict || depth > kMaxDepth || !seen.insert(value.at).second)
+    return tensors;
   const auto& entries = pickle.dicts[value.at];
   for (const auto& [key, entry] : entries)
     if (pickle.values[key].kind == Kind::text && pickle.values[entry].kind == Kind::tensor)
@@ -218,8 +221,13 @@ std::vector<std::pair<std::string, PickledTensor>> tensors_of(const Pickle& pick
   for (const std::string_view name : {"state_dict", "model"})
     for (const auto& [key, entry] : entries)
       if (pickle.values[key].kind == Kind::text && pickle.texts[pickle.values[key].at] == name)
-        if (tensors = tensors_of(pickle, entry, depth + 1); !tensors.empty()) return tensors;
+        if (tensors = tensors_of(pickle, entry, seen, depth + 1); !tensors.empty()) return tensors;
   return tensors;
+}
+
+std::vector<std::pair<std::string, PickledTensor>> tensors_of(const Pickle& pickle) {
+  std::set<std::uint32_t> seen;
+  return tensors_of(pickle, pickle.root, seen);
 }
 
 /// Returns the shape after checking that the tensor lies within its storage. A tensor with more
@@ -261,7 +269,7 @@ struct PthFile::Impl {
   std::vector<PthTensor> tensors;
   std::vector<PickledTensor> views;  // of the same
   std::map<std::string, std::size_t, std::less<>> index;
-  // The storage that was read last: often many tensors share one.
+  // The storage that was read last: often many tensors share one, whose size they agree on.
   std::string key;
   std::vector<std::byte> bytes;
 
@@ -269,6 +277,13 @@ struct PthFile::Impl {
     constexpr std::string_view kPrefix = "module.";
     const bool prefixed = std::ranges::all_of(
         found, [&](const auto& entry) { return entry.first.starts_with(kPrefix); });
+    std::map<std::string_view, std::pair<Dtype, std::uint64_t>> sizes;  // of the storages
+    for (const auto& [name, view] : found) {
+      const std::pair size{view.dtype, view.storage_count};
+      require(sizes.emplace(view.storage, size).first->second == size,
+              "{}: tensor {} says another type or size of the storage {} than the tensors before",
+              path.string(), shown_name(name), shown_name(view.storage));
+    }
     for (auto& [name, view] : found) {
       if (prefixed) name.erase(0, kPrefix.size());
       const std::string where = fmt::format("{}: tensor {}", path.string(), shown_name(name));
@@ -285,11 +300,11 @@ PthFile::PthFile(const std::filesystem::path& path) : impl_(std::make_unique<Imp
   if (is_zip(path)) {
     auto zip = std::make_unique<ZipStorages>(path);
     const Pickle pickle = read_pickle(zip->pickle(), path.string());
-    found = tensors_of(pickle, pickle.root);
+    found = tensors_of(pickle);
     impl_->storages = std::move(zip);
   } else {
     auto legacy = std::make_unique<LegacyStorages>(path);
-    found = tensors_of(legacy->object, legacy->object.root);
+    found = tensors_of(legacy->object);
     impl_->storages = std::move(legacy);
   }
   require(!found.empty(), "{}: holds no dict of tensors, as model.state_dict() is", path.string());
