@@ -11,8 +11,7 @@ namespace rung::io::onnx_import {
 using Ints = std::vector<std::int64_t>;
 
 void convert_pool(Importer& importer, const NodeReader& node) {
-  require(node.output_count() == 1 || node.proto().output(1).empty(),
-          "writes the places of the maxima, which is not imported");
+  require(!node.has_output(1), "writes the places of the maxima, which is not imported");
   require(node.integer("storage_order", 0) == 0, "has a storage_order other than 0");
   Value* x = &importer.value(node.input(0));
   const Windows windows = read_windows(node, x->shape(), {});

@@ -39,8 +39,7 @@ const std::string& NodeReader::input(std::size_t i) const {
 }
 
 const std::string& NodeReader::output(std::size_t i) const {
-  require(i < output_count() && !proto_.output(static_cast<int>(i)).empty(), "needs an output {}",
-          i);
+  require(has_output(i), "needs an output {}", i);
   return proto_.output(static_cast<int>(i));
 }
 

@@ -32,6 +32,10 @@ class NodeReader {
   /// Throws Error if it is not there.
   const std::string& input(std::size_t i) const;
   std::size_t output_count() const { return static_cast<std::size_t>(proto_.output_size()); }
+  /// True if the node has the output, and names it.
+  bool has_output(std::size_t i) const {
+    return i < output_count() && !proto_.output(static_cast<int>(i)).empty();
+  }
   /// Throws Error if it is not there.
   const std::string& output(std::size_t i = 0) const;
 
