@@ -1,12 +1,27 @@
 #include "rung/io/encodings.h"
 
+#include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "file.h"
 
 using namespace rung;
 
+/// Reads encodings; what can be written again must be read again.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  return fuzz::refuse_or_read([&] { (void)io::parse_any_encodings(text, "x.encodings"); });
+  std::string again;
+  fuzz::refuse_or_read([&] {
+    const auto file = io::parse_any_encodings(text, "x.encodings");
+    again = std::visit([](const auto& read) { return io::encodings_text(read); }, file);
+  });
+  if (again.empty()) return 0;
+  try {
+    (void)io::parse_any_encodings(again, "again.encodings");
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n%s\n", error.what(), again.c_str());
+    std::abort();
+  }
+  return 0;
 }

@@ -1,6 +1,7 @@
 #include "rung/io/model_file.h"
 
 #include "file.h"
+#include "header_mutator.h"
 #include "rung/quantsim/quantsim.h"
 
 using namespace rung;

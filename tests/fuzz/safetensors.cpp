@@ -1,6 +1,7 @@
 #include "rung/io/safetensors.h"
 
 #include "file.h"
+#include "header_mutator.h"
 
 using namespace rung;
 
