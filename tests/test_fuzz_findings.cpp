@@ -17,6 +17,7 @@
 #include "datasets/idx.h"
 #include "datasets/image_file.h"
 #include "datasets/npy_file.h"
+#include "golden.h"
 #include "paths.h"
 #include "rung/core/error.h"
 #include "rung/io/encodings.h"
@@ -54,6 +55,10 @@ const std::map<std::string, std::function<void(const fs::path&)>> kReaders = {
        nn::Image image;
        datasets::decode_image(std::as_bytes(std::span(bytes)), "x", image);
      }},
+    {"load_encodings",
+     [](const fs::path& path) {
+       load_checkpoint(golden::path("model_files/version1.rung")).load_encodings(path.string());
+     }},
     {"model_file",
      [](const fs::path& path) {
        io::ModelFile file = io::load_model(path);
@@ -61,6 +66,12 @@ const std::map<std::string, std::function<void(const fs::path&)>> kReaders = {
      }},
     {"npy", [](const fs::path& path) { (void)datasets::read_npy(path.string()); }},
     {"onnx", [](const fs::path& path) { (void)io::load_onnx(path); }},
+    {"placement",
+     [](const fs::path& path) {
+       const Graph network =
+           load_checkpoint(golden::path("model_files/version1.rung")).get_original_model();
+       (void)QuantizationSimModel(network, {.config_file = path.string()});
+     }},
     {"pth",
      [](const fs::path& path) {
        const io::PthFile file(path);

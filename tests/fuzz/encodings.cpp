@@ -5,8 +5,14 @@
 #include <string_view>
 
 #include "file.h"
+#include "mutators.h"
 
 using namespace rung;
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t max_size, unsigned seed) {
+  return fuzz::mutate_json(data, size, max_size, seed);
+}
 
 /// Reads encodings; what can be written again must be read again.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-// A mutator for files that begin with the length of their JSON header (safetensors): random bytes
-// would nearly always break the length, and never reach what reads the header.
+// Mutators for JSON, alone and as the header of a safetensors file. A target uses one by defining
+// LLVMFuzzerCustomMutator.
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
@@ -29,7 +29,20 @@ inline void change_number(std::string& text, std::minstd_rand& random) {
   text.replace(begin, end - begin, kNumbers[random() % std::size(kNumbers)]);
 }
 
-/// Changes a number of the header, its text, or the whole file.
+/// Changes a number of a JSON text, or anything in it.
+inline std::size_t mutate_json(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                               unsigned seed) {
+  std::minstd_rand random(seed);
+  if (size == 0 || random() % 2 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  std::string text(reinterpret_cast<const char*>(data), size);
+  change_number(text, random);
+  if (text.size() > max_size) return size;
+  std::memcpy(data, text.data(), text.size());
+  return text.size();
+}
+
+/// Changes a number of the header, its text, or the whole file. Random bytes would nearly always
+/// break the length that stands before the header, and never reach what reads it.
 inline std::size_t mutate_header(std::uint8_t* data, std::size_t size, std::size_t max_size,
                                  unsigned seed) {
   constexpr std::size_t kLength = sizeof(std::uint64_t);
@@ -57,8 +70,3 @@ inline std::size_t mutate_header(std::uint8_t* data, std::size_t size, std::size
 }
 
 }  // namespace fuzz
-
-extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
-                                               std::size_t max_size, unsigned seed) {
-  return fuzz::mutate_header(data, size, max_size, seed);
-}
