@@ -43,16 +43,23 @@ std::int64_t opset_of(const onnx::ModelProto& model) {
   return 0;
 }
 
-/// Leaves out what opset 7 took away: PyTorch exported these files in 2017, and for what they use
-/// opset 6 differs from 9 in nothing else.
+/// Leaves out what opset 7 took away, and gives slopes of channels the axes that they got then:
+/// PyTorch exported these files in 2017, and for what they use opset 6 differs from 9 in nothing
+/// else.
 void make_opset_9(onnx::ModelProto& model) {
   for (auto& each : *model.mutable_opset_import()) each.set_version(9);
-  for (auto& node : *model.mutable_graph()->mutable_node())
+  for (auto& node : *model.mutable_graph()->mutable_node()) {
+    if (node.op_type() == "PRelu") {
+      const int rank = model.graph().input(0).type().tensor_type().shape().dim_size();
+      for (auto& each : *model.mutable_graph()->mutable_initializer())
+        while (each.name() == node.input(1) && each.dims_size() < rank - 1) each.add_dims(1);
+    }
     for (int i = node.attribute_size(); i-- > 0;) {
       const std::string& name = node.attribute(i).name();
       if (name == "is_test" || name == "broadcast" || (name == "axis" && node.op_type() == "Add"))
         node.mutable_attribute()->DeleteSubrange(i, 1);
     }
+  }
 }
 
 /// True if the operator computes with this input, so that it is fed; others are part of the layer.
@@ -141,10 +148,10 @@ constexpr std::array kSkips = std::to_array<Skip>({
     {"has no inputs", "constants as outputs", 1},
     {"extent of 0", "empty tensors", 1},
     {"leaves nothing", "empty tensors as outputs", 1},
+    {"makes a part of 0", "empty tensors as outputs", 1},
     {"\"cubic\"", "cubic interpolation", 9},
     {"got tf_crop_and_resize", "cropping while resizing", 1},
-    {"1 is imported", "steps of Slice", 1},
-    {"part of the batch", "parts of the batch", 1},
+    {"part of the batch", "parts of the batch", 2},
 });
 
 /// Cases whose numbers are other ones, with the reason.
@@ -204,7 +211,7 @@ TEST_SUITE("io onnx conformance") {
       table += "\n  " + std::to_string(counts[i]) + " " + std::string(kSkips[i].reason);
     }
     for (const auto& [name, reason] : kOther) table += "\n  " + name + ": " + reason;
-    CHECK(passed == 266);
+    CHECK(passed == 294);
     MESSAGE(passed << " cases passed, " << skipped.size() << " skipped:" << table);
   }
 }

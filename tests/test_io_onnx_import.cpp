@@ -56,7 +56,7 @@ const std::vector<std::string> kNetworks = {"net_bn", "net_bn_per_channel", "net
 
 TEST_SUITE("io onnx import") {
   TEST_CASE("models of opset 13 to 21 answer as in ONNX Runtime, for any batch size") {
-    for (const std::string name : {"shapes_18", "resize_19", "mobile_20"}) {
+    for (const std::string name : {"parts_13", "shapes_18", "resize_19", "mobile_20"}) {
       CAPTURE(name);
       Graph graph = load(name);
       const auto [x, y] = answers(name);

@@ -4,6 +4,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,13 @@ onnx::NodeProto& add_node(onnx::ModelProto& model, const std::string& type,
   for (const std::string& each : inputs) node.add_input(each);
   node.add_output(output);
   return node;
+}
+
+void add_integer(onnx::NodeProto& node, const std::string& name, std::int64_t value) {
+  onnx::AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(onnx::AttributeProto::INT);
+  attribute.set_i(value);
 }
 
 void add_integers(onnx::NodeProto& node, const std::string& name,
@@ -98,6 +106,87 @@ TEST_SUITE("io onnx import") {
     CHECK(y.shape() == Shape{2, 2});
     CHECK(y.data()[0] == 1.0f);
     CHECK(y.data()[3] == 6.0f);
+  }
+
+  TEST_CASE("a Split gives each output its part of the channels") {
+    onnx::ModelProto model = model_of(13);
+    onnx::NodeProto& split = add_node(model, "Split", {"x"}, "a");
+    split.set_name(std::string("split"));
+    split.add_output(std::string("b"));
+    add_integer(split, "axis", 1);
+    add_node(model, "Sub", {"a", "b"}, "y");
+    Graph graph = load(model);
+    CHECK(graph.node("split").output().name() == "a");
+    CHECK(graph.value("b").producer()->name() == "b");
+    const Tensor y = Executor(graph).forward(Tensor(Shape{2, 4}, {0, 1, 2, 4, 8, 16, 32, 64}));
+    CHECK(y.shape() == Shape{2, 2});
+    CHECK(y.data()[0] == -2.0f);
+    CHECK(y.data()[3] == -48.0f);
+  }
+
+  TEST_CASE("from opset 18 on the last part of a Split may be smaller") {
+    for (const std::int64_t opset : {17, 18}) {
+      onnx::ModelProto model = model_of(opset);
+      onnx::NodeProto& split = add_node(model, "Split", {"x"}, "a");
+      split.add_output(std::string("b"));
+      split.add_output(std::string("y"));
+      add_integer(split, "axis", -1);
+      if (opset == 17) {
+        CHECK(message_of(model) == "[\"Split\" \"a\"] cannot make 3 equal parts of 4");
+        continue;
+      }
+      add_integer(split, "num_outputs", 3);
+      CHECK(message_of(model) == "[\"Split\" \"a\"] makes a part of 0 of 4 elements");
+      split.mutable_output()->RemoveLast();
+      split.set_output(1, std::string("y"));
+      split.mutable_attribute(1)->set_i(2);
+      CHECK(load(model).outputs()[0]->shape() == Shape{1, 2});
+    }
+  }
+
+  TEST_CASE("parts that do not make up the whole are refused") {
+    onnx::ModelProto model = model_of(11);
+    onnx::NodeProto& split = add_node(model, "Split", {"x"}, "a");
+    split.add_output(std::string("y"));
+    add_integer(split, "axis", 1);
+    add_integers(split, "split", {1, 2});
+    CHECK(message_of(model) ==
+          "[\"Split\" \"a\"] has 2 outputs and makes parts of 1, 2 of 4 elements");
+    split.mutable_attribute(0)->set_i(0);
+    split.mutable_attribute()->RemoveLast();
+    CHECK(message_of(model).find("equal parts of 1") != std::string::npos);
+    add_integers(split, "split", {1, std::numeric_limits<std::int64_t>::max()});
+    CHECK(message_of(model).find("makes a part of 9223372036854775807") != std::string::npos);
+  }
+
+  TEST_CASE("PRelu with one slope is LeakyRelu, with others its slopes are trained") {
+    onnx::ModelProto model = model_of();
+    add_tensor(model, "one", {1}, {0.25f});
+    add_tensor(model, "many", {4}, {0.0f, 1.0f, 2.0f, -1.0f});
+    add_node(model, "PRelu", {"x", "one"}, "a");
+    add_node(model, "PRelu", {"a", "many"}, "y");
+    Graph graph = load(model);
+    CHECK(graph.node("a").type() == "LeakyRelu");
+    CHECK(graph.parameter("many").requires_grad());
+    const Tensor y = Executor(graph).forward(Tensor(Shape{2, 4}, {-4, -4, -4, -4, 1, 2, 3, 4}));
+    const std::vector<float> expected = {0, -1, -2, 1, 1, 2, 3, 4};
+    CHECK(std::ranges::equal(y.data(), expected));
+  }
+
+  TEST_CASE("blocks that do not fit are refused") {
+    onnx::ModelProto model = model_of();
+    auto* shape = model.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type();
+    for (const std::int64_t extent : {6, 5})
+      shape->mutable_shape()->add_dim()->set_dim_value(extent);
+    onnx::NodeProto& node = add_node(model, "DepthToSpace", {"x"}, "y");
+    add_integer(node, "blocksize", 3);
+    CHECK(message_of(model).find("cannot spread 4 channels over blocks of 3 x 3") !=
+          std::string::npos);
+    node.set_op_type(std::string("SpaceToDepth"));
+    CHECK(message_of(model).find("cannot cut [1, 4, 6, 5] into blocks of 3 x 3") !=
+          std::string::npos);
+    node.mutable_attribute(0)->set_i(0);
+    CHECK(message_of(model).find("has a blocksize of 0") != std::string::npos);
   }
 
   TEST_CASE("in a file for one batch size, a Reshape that keeps it works for any") {

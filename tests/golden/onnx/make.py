@@ -80,7 +80,7 @@ save("resize_19", 19, [
     "four": np.array([4], np.int64), "pads": np.array([1, 2], np.int64), "padaxes": np.array([3], np.int64),
     "axes": np.array([2, -1], np.int64)}, [4, 4, 6])
 
-# hard swish as older exporters write it, a squeeze-and-excite product, Clip(0, 6), Split-free.
+# hard swish as older exporters write it, a squeeze-and-excite product, Clip(0, 6).
 save("mobile_20", 20, [
     n("Conv", ["x", "w"], ["c"], "conv", kernel_shape=[3, 3], pads=[1, 0, 0, 1]),
     n("BatchNormalization", ["c", "g", "be", "mu", "va"], ["bn"], "bn", epsilon=1e-3, momentum=0.8),
@@ -136,3 +136,22 @@ for name in ["net_bn", "net_bn_per_channel", "net_folded", "net_folded_per_chann
     data = rng.uniform(-2, 2, [1, 3, 20, 20]).round(3)
     with open(name + ".json", "w") as file:
         json.dump({"shape": list(data.shape), "x": [float(v) for v in data.reshape(-1)]}, file)
+
+# Tensors that are taken apart: every other pixel, uneven parts, blocks; a slope per channel.
+save("parts_13", 13, [
+    n("Slice", ["x", "begin", "end", "axes", "steps"], ["focus"], "focus"),
+    n("Split", ["focus", "sizes"], ["a", "b", "c"], "split", axis=1),
+    n("DepthToSpace", ["c"], ["pixels"], "shuffle", blocksize=2, mode="CRD"),
+    n("PRelu", ["pixels", "slopes"], ["act"], "act"),
+    n("PRelu", ["a", "slope"], ["leaky"], "leaky"),
+    n("SpaceToDepth", ["act"], ["depth"], "depth", blocksize=2),
+    n("DepthToSpace", ["depth"], ["again"], "again", blocksize=2),
+    n("SpaceToDepth", ["again"], ["deep"], "deep", blocksize=2),
+    n("Split", ["deep"], ["d0", "d1", "d2", "d3"], "quarters", axis=1),
+    n("Sum", ["d0", "d1", "d3", "leaky"], ["sum"], "sum"),
+    n("Concat", ["sum", "b"], ["all"], axis=1),
+    n("GlobalMaxPool", ["all"], ["top"], "top"),
+    n("Flatten", ["top"], ["y"]),
+], {"begin": np.array([1, 0], np.int64), "end": np.array([9, -1], np.int64), "axes": np.array([2, -1], np.int64),
+    "steps": np.array([2, 3], np.int64), "sizes": np.array([1, 2, 8], np.int64),
+    "slopes": floats(2, 1, 1), "slope": np.array([0.3], np.float32)}, [11, 9, 11])

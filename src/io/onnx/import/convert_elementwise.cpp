@@ -37,6 +37,34 @@ void convert_arithmetic(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op(node.type()), inputs);
 }
 
+void convert_sum(Importer& importer, const NodeReader& node) {
+  if (node.input_count() == 1) {
+    convert_identity(importer, node);
+    return;
+  }
+  Value* sum = &importer.value(node.input(0));
+  for (std::size_t i = 1; i + 1 < node.input_count(); ++i)
+    sum = &importer.add_step(node, "sum", make_op("Add"), {sum, &importer.value(node.input(i))});
+  importer.add(node, make_op("Add"), {sum, &importer.value(node.input(node.input_count() - 1))});
+}
+
+/// With one slope for all it is LeakyRelu; with slopes per channel it is max(x, 0) + slope min(x,
+/// 0).
+void convert_prelu(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const std::string& slope = node.input(1);
+  if (importer.is_constant(slope) && importer.constant(slope)->shape.numel() == 1) {
+    const auto alpha = static_cast<float>(importer.constant(slope)->scalar());
+    importer.add(node, make_op("LeakyRelu", {{"alpha", alpha}}), {&x});
+    return;
+  }
+  Value& positive = importer.add_step(node, "positive", make_op("Relu"), {&x});
+  Value& negative = importer.add_step(node, "negative", make_op("Sub"), {&x, &positive});
+  Value& scaled = importer.add_step(node, "scaled", make_op("Mul"),
+                                    {&importer.parameter(slope, Role::norm), &negative});
+  importer.add(node, make_op("Add"), {&positive, &scaled});
+}
+
 void convert_clip(Importer& importer, const NodeReader& node) {
   constexpr float kLargest = std::numeric_limits<float>::max();
   float min = -kLargest, max = kLargest;

@@ -41,6 +41,18 @@ void convert_global_average_pool(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op("ReduceMean", {{"axes", axes}, {"keepdims", true}}), {&x});
 }
 
+void convert_global_max_pool(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const Shape& shape = x.shape();
+  require(shape.rank() == 3 || shape.rank() == 4, "works on [N, C, L] or [N, C, H, W] here, got {}",
+          shape);
+  Windows windows;
+  windows.has_1d = shape.rank() == 3;
+  const Ints kernel = {windows.has_1d ? 1 : shape[2], shape[shape.rank() - 1]};
+  add_windowed(importer, node, windows, make_op("MaxPool", {{"kernel_shape", kernel}}),
+               {&with_two_axes(importer, node, x)});
+}
+
 void convert_reduce_mean(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const Ints axes =

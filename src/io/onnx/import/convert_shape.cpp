@@ -175,29 +175,6 @@ void convert_softmax(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op("Reshape", {{"shape", shape}}), {&y});
 }
 
-/// Taking a part of neighbours is padding with less than nothing.
-void convert_slice(Importer& importer, const NodeReader& node) {
-  Value& x = importer.value(node.input(0));
-  std::vector<ConstantPtr> inputs(1);
-  for (std::size_t i = 1; i < node.input_count(); ++i)
-    inputs.push_back(node.has_input(i) ? importer.constant(node.input(i)) : nullptr);
-  const auto rank = static_cast<std::size_t>(x.shape().rank());
-  const Shape* larger = importer.larger_batch(x);
-  Ints pads(2 * rank, 0);
-  for (const SlicedAxis& each : sliced_axes(node, inputs, x.shape())) {
-    const std::int64_t extent = x.shape()[each.axis];
-    if (each.step == 1 && each.count == extent) continue;
-    require(each.step == 1 || each.count <= 1, "has the step {}, 1 is imported", each.step);
-    require(each.count > 0, "leaves nothing of axis {}", each.axis);
-    require(larger == nullptr || (*larger)[each.axis] == extent,
-            "takes a part of the batch, which is not imported");
-    const auto axis = static_cast<std::size_t>(each.axis);
-    pads[axis] = -each.start;
-    pads[axis + rank] = each.start + each.count - extent;
-  }
-  importer.add(node, make_op("Pad", {{"pads", pads}}), {&x});
-}
-
 void convert_pad(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const std::string mode = node.text("mode", "constant");

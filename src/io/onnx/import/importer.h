@@ -64,8 +64,9 @@ class Importer {
   bool batch_is_open() const { return batch_is_open_; }
 
   // ---- for the converters: what a tensor becomes
-  /// Adds a node that writes the (first) output of `node`.
-  Value& add(const NodeReader& node, std::unique_ptr<Op> op, const std::vector<Value*>& inputs);
+  /// Adds a node that writes an output of `node`: the first, if nothing else is said.
+  Value& add(const NodeReader& node, std::unique_ptr<Op> op, const std::vector<Value*>& inputs,
+             std::size_t output = 0);
   /// Adds a node before or behind it, named <output>.<suffix>.
   Value& add_step(const NodeReader& node, std::string_view suffix, std::unique_ptr<Op> op,
                   const std::vector<Value*>& inputs);

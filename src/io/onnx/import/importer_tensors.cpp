@@ -147,8 +147,8 @@ Value& Importer::place(std::unique_ptr<Op> op, const std::vector<Value*>& inputs
 }
 
 Value& Importer::add(const NodeReader& node, std::unique_ptr<Op> op,
-                     const std::vector<Value*>& inputs) {
-  const std::string& output = node.output();
+                     const std::vector<Value*>& inputs, std::size_t index) {
+  const std::string& output = node.output(index);
   std::string name = node.name().empty() ? output : node.name();
   if (graph_.find_node(name) != nullptr) name = output;
   if (graph_.find_node(name) != nullptr) name = fresh_name(name);

@@ -1,0 +1,152 @@
+// Operators that take tensors apart: Slice, Split, DepthToSpace, SpaceToDepth.
+
+#include <algorithm>
+#include <numeric>
+
+#include "io/names.h"
+#include "io/onnx/import/convert.h"
+#include "io/onnx/import/make_op.h"
+
+namespace rung::io::onnx_import {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+void check_keeps_batch(const Importer& importer, const Value& x, std::int64_t axis) {
+  const Shape* larger = importer.larger_batch(x);
+  require(larger == nullptr || (*larger)[axis] == x.shape()[axis],
+          "takes a part of the batch, which is not imported");
+}
+
+/// Returns the pads that leave `count` elements from `start` on: less than nothing is added.
+void cut(Ints& pads, std::int64_t extent, const SlicedAxis& part) {
+  const auto axis = static_cast<std::size_t>(part.axis);
+  pads[axis] = -part.start;
+  pads[axis + pads.size() / 2] = part.start + part.count - extent;
+}
+
+/// Returns how many elements of the axis each output gets.
+Ints split_sizes(Importer& importer, const NodeReader& node, std::int64_t extent) {
+  Ints sizes;
+  if (node.opset() < 13)
+    sizes = node.integers("split");
+  else if (node.has_input(1))
+    sizes = importer.constant(node.input(1))->whole_numbers();
+  const auto count = static_cast<std::int64_t>(node.output_count());
+  require(node.integer("num_outputs", count) == count, "has {} outputs, num_outputs says {}", count,
+          node.integer("num_outputs", count));
+  require(count > 0, "has no outputs");
+  if (sizes.empty()) {
+    // The last part is smaller where the others do not fit; before opset 18 they must.
+    const std::int64_t size = (extent + count - 1) / count;
+    require(node.opset() >= 18 || size * count == extent, "cannot make {} equal parts of {}", count,
+            extent);
+    sizes.assign(static_cast<std::size_t>(count), size);
+    sizes.back() = extent - size * (count - 1);
+  }
+  for (const std::int64_t size : sizes)
+    require(size > 0 && size <= extent, "makes a part of {} of {} elements", size, extent);
+  require(std::ssize(sizes) == count &&
+              std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) == extent,
+          "has {} outputs and makes parts of {} of {} elements", count, fmt::join(sizes, ", "),
+          extent);
+  return sizes;
+}
+
+/// Reads x [N, C, H, W] as `shape`, moves the axes, and reads the result as `result`.
+void add_moved(Importer& importer, const NodeReader& node, Value& x, const Ints& shape,
+               const Ints& perm, const Ints& result) {
+  Value& blocks = importer.add_step(node, "blocks", make_op("Reshape", {{"shape", shape}}), {&x});
+  Value& moved =
+      importer.add_step(node, "moved", make_op("Transpose", {{"perm", perm}}), {&blocks});
+  importer.add(node, make_op("Reshape", {{"shape", result}}), {&moved});
+}
+
+/// Returns the size of a block; throws Error unless x is [N, C, H, W].
+std::int64_t block_of(const NodeReader& node, const Shape& x) {
+  const std::int64_t block = node.integer("blocksize", 0);
+  require(x.rank() == 4, "works on [N, C, H, W], got {}", x);
+  require(block > 0, "has a blocksize of {}", block);
+  return block;
+}
+
+}  // namespace
+
+/// Taking a part of neighbours is padding with less than nothing; taking every other pixel is
+/// pooling over windows of one.
+void convert_slice(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  std::vector<ConstantPtr> inputs(1);
+  for (std::size_t i = 1; i < node.input_count(); ++i)
+    inputs.push_back(node.has_input(i) ? importer.constant(node.input(i)) : nullptr);
+  Ints strides = {1, 1};
+  Ints pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
+  for (const SlicedAxis& each : sliced_axes(node, inputs, x.shape())) {
+    const std::int64_t extent = x.shape()[each.axis];
+    if (each.step == 1 && each.count == extent) continue;
+    require(each.count > 0, "leaves nothing of axis {}", each.axis);
+    check_keeps_batch(importer, x, each.axis);
+    SlicedAxis part = each;
+    if (each.step != 1 && each.count > 1) {
+      require(each.step > 0 && x.shape().rank() == 4 && each.axis >= 2,
+              "has the step {} along axis {} of {}: steps above 1 are imported along H and W of "
+              "[N, C, H, W]",
+              each.step, each.axis, x.shape());
+      strides[static_cast<std::size_t>(each.axis - 2)] = each.step;
+      part.count = (each.count - 1) * each.step + 1;
+    }
+    cut(pads, extent, part);
+  }
+  if (strides == Ints{1, 1}) {
+    importer.add(node, make_op("Pad", {{"pads", pads}}), {&x});
+    return;
+  }
+  Value& rest = importer.add_step(node, "cut", make_op("Pad", {{"pads", pads}}), {&x});
+  importer.add(node, make_op("MaxPool", {{"kernel_shape", Ints{1, 1}}, {"strides", strides}}),
+               {&rest});
+}
+
+void convert_split(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  SlicedAxis part{.axis = front_axis(node.integer("axis", 0), x.shape().rank())};
+  const std::int64_t extent = x.shape()[part.axis];
+  const Ints sizes = split_sizes(importer, node, extent);
+  if (sizes.size() > 1) check_keeps_batch(importer, x, part.axis);
+  for (std::size_t i = 0; i < sizes.size(); ++i, part.start += part.count) {
+    part.count = sizes[i];
+    if (node.proto().output(static_cast<int>(i)).empty()) continue;
+    Ints pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
+    cut(pads, extent, part);
+    importer.add(node, make_op("Pad", {{"pads", pads}}), {&x}, i);
+  }
+}
+
+void convert_depth_to_space(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const Shape& shape = x.shape();
+  const std::int64_t b = block_of(node, shape);
+  const std::string mode = node.text("mode", "DCR");
+  require(mode == "DCR" || mode == "CRD", "has the mode {}: DCR and CRD are imported",
+          shown_name(mode));
+  require(shape[1] % (b * b) == 0, "cannot spread {} channels over blocks of {} x {} pixels",
+          shape[1], b, b);
+  const std::int64_t channels = shape[1] / (b * b), h = shape[2], w = shape[3];
+  const Ints result = {0, channels, h * b, w * b};
+  if (mode == "DCR")
+    add_moved(importer, node, x, {0, b, b, channels, h, w}, {0, 3, 4, 1, 5, 2}, result);
+  else  // as PyTorch's PixelShuffle
+    add_moved(importer, node, x, {0, channels, b, b, h, w}, {0, 1, 4, 2, 5, 3}, result);
+}
+
+void convert_space_to_depth(Importer& importer, const NodeReader& node) {
+  Value& x = importer.value(node.input(0));
+  const Shape& shape = x.shape();
+  const std::int64_t b = block_of(node, shape);
+  require(shape[2] % b == 0 && shape[3] % b == 0, "cannot cut {} into blocks of {} x {} pixels",
+          shape, b, b);
+  const std::int64_t channels = shape[1], h = shape[2] / b, w = shape[3] / b;
+  add_moved(importer, node, x, {0, channels, h, b, w, b}, {0, 3, 5, 1, 2, 4},
+            {0, channels * b * b, h, w});
+}
+
+}  // namespace rung::io::onnx_import
