@@ -42,8 +42,8 @@ Peak memory is the process's: of qat, with --alone, else both networks' together
 is processor time that other processes took meanwhile: figures are worth little if it is not small.
 
 Examples:
-  rung bench train --model resnet20 --batch 128 --size 32 --channels 3 --threads 2
-  rung bench qat --model resnet18 --batch 16 --size 224 --classes 1000 --scheme range_learning_tf
+  rung bench train --model resnet20 --batch-size 128 --image-size 32 --threads 2
+  rung bench qat --model resnet18 --batch-size 16 --image-size 224 --num-classes 1000
   rung bench infer --fold-bn --per-op
 The figures of --json: {"model", "mode", "batch", "threads", "median_s", "min_s", "max_s",
 "images_per_s", "peak_rss_mib", "others_cpu_s", "plan": {"steps", "reorders", "arena_mib"}},
@@ -186,10 +186,11 @@ void add_bench(Program& program) {
       program.command("bench", "Time a step of training, quantization or inference", kDetails);
   command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
   command.option("--model NAME", bench.model, "see rung models");
-  command.option("--batch N", bench.batch, "images per step", at_least(1));
-  command.option("--size N", bench.size, "height and width of the images", at_least(1));
-  command.option("--channels N", bench.channels, "of the images", at_least(1));
-  command.option("--classes N", bench.classes, "of the logits", at_least(1));
+  command.option("--batch-size,--batch N", bench.batch, "images per step", at_least(1));
+  command.option("--image-size,--size N", bench.size, "height and width of the images",
+                 at_least(1));
+  command.option("--in-channels,--channels N", bench.channels, "of the images", at_least(1));
+  command.option("--num-classes,--classes N", bench.classes, "of the logits", at_least(1));
   command.option("--steps N", bench.steps, "timed steps", at_least(1));
   command.option("--scheme NAME", bench.scheme, "qat, calibrate: as of rung quantize");
   command.option("--config NAME", bench.config, "qat, calibrate: as of rung quantize");

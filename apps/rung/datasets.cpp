@@ -10,10 +10,23 @@
 
 namespace rung::cli {
 
+namespace {
+
+constexpr const char* kDetails =
+    R"(Pixels are numbers from 0 to 1, images [channels, height, width]. Each command that has --dataset
+takes these names, and --data for the folder.
+
+Example:
+  rung datasets
+The figures of --json:
+  {"datasets": [{"name", "description", "classes", "image_shape", "default_dir"}, ...]})";
+
+}  // namespace
+
 void add_datasets(Program& program) {
   const auto json = std::make_shared<std::string>();
-  Command command = program.command("datasets", "List the datasets that can be trained on",
-                                    "Example:\n  rung datasets");
+  Command command =
+      program.command("datasets", "List the datasets that can be trained on", kDetails);
   command.option("--json FILE", *json, "write the list as JSON, - = standard output");
   command.action([json] {
     const Console console(*json);

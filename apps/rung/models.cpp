@@ -12,11 +12,14 @@ namespace rung::cli {
 
 void add_models(Program& program) {
   const auto json = std::make_shared<std::string>();
-  Command command =
-      program.command("models", "List the models that can be trained",
-                      "Parameters are counted with the classes that a model was designed for.\n"
-                      "Weights of torchvision fit the ImageNet models.\n\n"
-                      "Example:\n  rung models");
+  Command command = program.command(
+      "models", "List the models that can be trained",
+      "Parameters are counted with the classes that a model was designed for.\n"
+      "Weights of torchvision fit the ImageNet models.\n\n"
+      "Example:\n  rung models\n"
+      "The figures of --json:\n"
+      "  {\"models\": [{\"name\", \"description\", \"parameters\", \"num_classes\", "
+      "\"image_size\"}, ...]}");
   command.option("--json FILE", *json, "write the list as JSON, - = standard output");
   command.action([json] {
     const Console console(*json);

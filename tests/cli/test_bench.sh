@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # rung bench: every mode gives its figures.
 
-small="--model resnet8 --batch 4 --size 8 --steps 2 --threads 1"
+small="--model resnet8 --batch-size 4 --image-size 8 --steps 2 --threads 1"
 for mode in train qat infer calibrate; do
   # shellcheck disable=SC2086  # the options are words
   works "bench $mode" bench "$mode" $small --json bench.json
