@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "console.h"
+#include "model_source.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
@@ -45,7 +46,7 @@ Example:
 The figures of --json: {"files": [...]})";
 
 std::vector<std::string> export_files(const Options& options) {
-  io::ModelFile file = io::load_model(options.model);
+  io::ModelFile file = read_model_file(options.model);
   if (has_checkpoint(file))
     return load_checkpoint(std::move(file), options.model)
         .export_to(options.out, options.prefix,
@@ -103,9 +104,11 @@ void add_export(Program& program) {
   command.option("--prefix NAME", options->prefix, "how the files' names begin", check_prefix);
   command.option("--encodings-version V", options->version,
                  "of PREFIX.encodings: 0.6.1, 1.0.0 or 2.0.0", check_version);
-  command.option("--onnx NAME", options->onnx, "float, qdq, both or none, see above",
+  command.option("--onnx NAME", options->onnx, "float, qdq, both or none, see below",
                  one_of({"float", "qdq", "both", "none"}));
-  command.option("--opset N", options->opset, "of ONNX files, 13 .. 21", between(13, 21));
+  command.option("--opset N", options->opset,
+                 "of ONNX files, 13 to 21; default: the lowest that can hold them",
+                 between(13, 21));
   command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

@@ -5,6 +5,7 @@
 
 #include "checkpoints.h"
 #include "console.h"
+#include "model_source.h"
 #include "report.h"
 #include "rung/io/model_file.h"
 #include "subcommands.h"
@@ -26,7 +27,7 @@ Example: was the run reproduced?
 The figures of --json: {"hash"})";
 
 void run(const Options& options) {
-  const std::string hash = io::hash_of(io::load_model(options.model), {kRunSection});
+  const std::string hash = io::hash_of(read_model_file(options.model), {kRunSection});
   Console(options.json).line(fmt::format("{}  {}", hash, options.model));
   Report report;
   report.set("hash", hash);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "console.h"
@@ -13,6 +14,8 @@
 #include "rung/core/error.h"
 #include "rung/exec/executor.h"
 #include "rung/io/model_file.h"
+#include "rung/io/onnx_import.h"
+#include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
@@ -29,16 +32,16 @@ struct Options {
 };
 
 constexpr const char* kDetails =
-    R"(Prints the graph, the quantizers with their encodings, and sizes. Of a plain *.safetensors file it
-prints the tensors. With --plan it prints instead what the engine makes of the graph: the steps of
-a forward and a backward pass, their kernels and memory layouts, and where results lie in memory.
-With --why it prints instead for every tensor of a quantized model whether it has a quantizer, and
-which setting of the configuration gave it or took it away.
+    R"(Prints the graph, the quantizers with their encodings, and sizes. Of weights (*.safetensors, *.pth,
+*.pt) it prints the tensors. With --plan it prints instead what the engine makes of the graph: the
+steps of a forward and a backward pass, their kernels and memory layouts, and where results lie in
+memory. With --why it prints instead for every tensor of a quantized model whether it has a
+quantizer, and which setting of the configuration gave it or took it away.
 
 Examples:
   rung inspect w4a4.rung
   rung inspect w4a4.rung --why
-  rung inspect resnet20.rung --plan --batch 32 --mode train
+  rung inspect resnet20.rung --plan --batch-size 32 --mode train
 The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, with
 --why also "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
 "by_hand", "precision_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
@@ -51,14 +54,18 @@ std::int64_t count(const Graph& graph, Role role) {
   return elements;
 }
 
-void print_tensors(const io::SafetensorsFile& file, const Console& console) {
-  std::uint64_t bytes = 0;
-  for (const io::TensorInfo& tensor : file.tensors()) {
+/// File is a SafetensorsFile or a PthFile.
+template <typename File>
+void print_tensors(const File& file, const Options& options, const Console& console) {
+  if (options.plan) throw Error(options.file + ": holds plain weights, no graph to plan");
+  if (options.why) throw Error(options.file + ": holds plain weights, no quantizers to explain");
+  std::int64_t numbers = 0;
+  for (const auto& tensor : file.tensors()) {
     console.line(fmt::format("{:<44} {:<8} {}", tensor.name, io::to_string(tensor.dtype),
                              tensor.shape.to_string()));
-    bytes += tensor.end - tensor.begin;
+    numbers += tensor.shape.numel();
   }
-  console.line(fmt::format("{} tensors, {} bytes of data", file.tensors().size(), bytes));
+  console.line(fmt::format("{} tensors, {} numbers", file.tensors().size(), numbers));
 }
 
 Report describe(const QuantizerHandle& quantizer) {
@@ -94,8 +101,7 @@ std::string sizes(const Graph& graph) {
   return fmt::format("{} nodes; numbers by role: {}", graph.nodes().size(), fmt::join(parts, ", "));
 }
 
-void run_model(const Options& options, const Console& console, Report& report) {
-  io::ModelFile file = io::load_model(options.file);
+void run_model(io::ModelFile file, const Options& options, const Console& console, Report& report) {
   if (options.why && !has_checkpoint(file))
     throw Error(options.file + ": has no quantizers to explain; --why needs a quantized model");
   const auto found = file.sections.find(kTaskSection);
@@ -128,21 +134,30 @@ void run_model(const Options& options, const Console& console, Report& report) {
   console.text(table.str());
 }
 
+bool is_model(const io::SafetensorsFile& file) {
+  const auto format = file.metadata().find("format");
+  return format != file.metadata().end() && format->second == "rung";
+}
+
 void run(const Options& options) {
   const Console console(options.json);
-  const io::SafetensorsFile raw(options.file);
-  const auto format = raw.metadata().find("format");
-  const bool is_model = format != raw.metadata().end() && format->second == "rung";
-  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(options.file));
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(options.file, error);
+  if (error) throw Error(fmt::format("{}: cannot open: {}", options.file, error.message()));
   if (!options.plan && !options.why) console.line(fmt::format("{}: {} bytes", options.file, bytes));
   Report report;
-  report.set("bytes", bytes);
-  if (is_model) {
-    run_model(options, console, report);
+  report.set("bytes", static_cast<std::int64_t>(bytes));
+  const std::string extension = std::filesystem::path(options.file).extension().string();
+  if (extension == ".onnx") {
+    io::ModelFile file;
+    file.graph = io::load_onnx(options.file);
+    run_model(std::move(file), options, console, report);
+  } else if (extension == ".pth" || extension == ".pt") {
+    print_tensors(io::PthFile(options.file), options, console);
+  } else if (const io::SafetensorsFile raw(options.file); is_model(raw)) {
+    run_model(io::load_model(options.file), options, console, report);
   } else {
-    if (options.plan) throw Error(options.file + ": holds plain weights, no graph to plan");
-    if (options.why) throw Error(options.file + ": holds plain weights, no quantizers to explain");
-    print_tensors(raw, console);
+    print_tensors(raw, options, console);
   }
   report.write(options.json);
 }
@@ -152,11 +167,11 @@ void run(const Options& options) {
 void add_inspect(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command = program.command("inspect", "Show what is in a file", kDetails);
-  command.argument("FILE", options->file, "*.rung or *.safetensors");
+  command.argument("FILE", options->file, "*.rung, *.onnx, *.safetensors, *.pth or *.pt");
   command.exclusive_flags(
       {{"--plan", options->plan, "print the compiled plan"},
        {"--why", options->why, "print why each tensor has a quantizer, or none"}});
-  command.option("--batch N", options->batch, "of the plan", between(1, 1e6));
+  command.option("--batch-size,--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");

@@ -1,5 +1,10 @@
 #include "model_source.h"
 
+#include <array>
+#include <filesystem>
+#include <string_view>
+
+#include "rung/core/error.h"
 #include "rung/io/weights.h"
 #include "task.h"
 
@@ -21,9 +26,18 @@ io::ModelFile load_model(const ModelSource& source, const DataOptions& data) {
   const bool from_weights = !source.weights.empty() || !source.model.empty();
   if (from_weights == !source.file.empty() || source.weights.empty() != source.model.empty())
     throw UsageError("give a MODEL file, or --weights FILE and --model NAME");
-  if (!from_weights) return io::load_model(source.file);
+  if (!from_weights) return read_model_file(source.file);
   return load_zoo_model(
       source, datasets::info(data.dataset.empty() ? kUsualDataset : data.dataset, data.dir));
+}
+
+io::ModelFile read_model_file(const std::string& path) {
+  constexpr std::array<std::string_view, 3> kConvertible = {".onnx", ".pth", ".pt"};
+  const std::string extension = std::filesystem::path(path).extension().string();
+  for (const std::string_view each : kConvertible)
+    if (extension == each)
+      throw Error(path + ": is no model file, *.rung; rung convert makes one of it");
+  return io::load_model(path);
 }
 
 models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset) {

@@ -27,6 +27,10 @@ void add_model_source(Command& command, ModelSource& source, const std::string& 
 /// unless exactly one of both is given.
 io::ModelFile load_model(const ModelSource& source, const DataOptions& data);
 
+/// Reads a model file. Throws Error, also for files of which rung convert makes one, with that
+/// hint.
+io::ModelFile read_model_file(const std::string& path);
+
 /// Returns how a model is built for a dataset; what the dataset leaves open is as it was designed.
 models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "console.h"
+#include "model_source.h"
 #include "options.h"
 #include "preprocess.h"
 #include "report.h"
@@ -95,7 +96,7 @@ void check_fits(const Graph& graph, const Task& task, const std::string& path) {
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
-  io::ModelFile file = io::load_model(options.model);
+  io::ModelFile file = read_model_file(options.model);
   const Task task = task_of(file, options.model);
   check_fits(file.graph, task, options.model);
   const std::vector<std::string> names = class_names(options, task);
@@ -143,7 +144,7 @@ void add_predict(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command = program.command("predict", "Say what pictures show", kDetails);
   command.argument("MODEL", options->model, "a model file, *.rung");
-  command.arguments("IMAGE...", options->images, "pictures");
+  command.arguments("IMAGE", options->images, "pictures, *.jpg, *.png or *.bmp");
   command.option("--labels FILE", options->labels,
                  "names of the classes, one a line; default: those of the model");
   command.option("--top N", options->top, "classes to show", between(1, 1e6));

@@ -4,12 +4,18 @@
 run --help
 check "--help: exit code 0" exits 0
 cp stdout help.txt
-for command in train eval quantize qat export convert inspect predict bench datasets models; do
+for command in train eval quantize qat export convert inspect hash predict bench datasets models; do
   check "--help lists $command" grep -qF "  $command " help.txt
   run "$command" --help
   check "$command --help: exit code 0" exits 0
   check "$command --help has an example" stdout_has "Example"
   check "$command --help explains --json" stdout_has "--json"
+done
+run predict --help
+check "predict --help: one ellipsis" lacks stdout "......"
+run bench --help
+for option in --batch-size --image-size --in-channels --num-classes; do
+  check "bench --help: $option as of the other commands" stdout_has "$option"
 done
 run train --help
 check "train --help shows defaults" stdout_has "=128"
