@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,6 +60,12 @@ constexpr std::array kDtypes = {std::pair{"f32", io::Dtype::F32}, std::pair{"f64
                                 std::pair{"f16", io::Dtype::F16},
                                 std::pair{"bf16", io::Dtype::BF16}};
 
+std::string shapes_of(std::span<Value* const> values) {
+  std::vector<std::string> shapes;
+  for (const Value* value : values) shapes.push_back(value->shape().to_string());
+  return fmt::format("{}", fmt::join(shapes, " and "));
+}
+
 models::ModelOptions model_options(const Options& options) {
   models::ModelOptions result;
   if (options.dataset.empty()) {
@@ -73,24 +80,48 @@ models::ModelOptions model_options(const Options& options) {
   return result;
 }
 
+/// Says what the model is for, if that was given; throws Error if it is for something else.
+void set_task(io::ModelFile& file, const Options& options, const std::string& model) {
+  if (options.dataset.empty()) return;
+  datasets::DatasetInfo dataset = datasets::info(options.dataset);
+  if (dataset.mean.empty())
+    throw Error(options.dataset + ": only rung train can say what its images are like");
+  const auto inputs = file.graph.inputs(), outputs = file.graph.outputs();
+  if (inputs.size() != 1 || outputs.size() != 1 || inputs[0]->shape().rank() != 4 ||
+      outputs[0]->shape().rank() != 2)
+    throw Error(
+        fmt::format("{}: takes {} and gives {}; a classifier of images takes [N, C, H, W] "
+                    "and gives [N, classes]",
+                    options.in, shapes_of(inputs), shapes_of(outputs)));
+  const Shape &input = inputs[0]->shape(), &output = outputs[0]->shape();
+  Shape images = dataset.image_shape;
+  if (has_any_size(dataset)) images = {images[0], input[2], input[2]};  // all are cut to this size
+  if (dataset.classes == 0) dataset.classes = output[1];  // a look at files would tell
+  if (input != Shape{input[0], images[0], images[1], images[2]} || output[1] != dataset.classes)
+    throw Error(fmt::format("{}: takes {} and gives {}; {} has {} classes of images {}", options.in,
+                            input.to_string(), output.to_string(), options.dataset, dataset.classes,
+                            has_any_size(dataset) ? "[3, H, H]" : images.to_string()));
+  file.sections[kTaskSection] = to_json(make_task(model, dataset, input[2]));
+}
+
+/// Refuses what describes the model of weights.
+void check_needs_no_model(const Options& options) {
+  const char* given = !options.model.empty() ? "--model"
+                      : options.num_classes  ? "--num-classes"
+                      : options.image_size   ? "--image-size"
+                      : options.in_channels  ? "--in-channels"
+                                             : nullptr;
+  if (given != nullptr)
+    throw UsageError(fmt::format("{} is for weights; {} has a graph", given, options.in));
+}
+
 io::ModelFile read_model(const Options& options) {
-  if (!options.model.empty())
-    throw UsageError("--model is for weights; " + options.in + " has a graph");
+  check_needs_no_model(options);
   io::ModelFile file = io::load_model(options.in);
   if (has_checkpoint(file))
     throw Error(options.in + ": is quantized; rung export writes its weights and encodings");
+  set_task(file, options, fs::path(options.in).stem().string());
   return file;
-}
-
-/// Says what the model is for, if that was given.
-void set_task(io::ModelFile& file, const Options& options, const std::string& model,
-              const models::ModelOptions& built) {
-  if (options.dataset.empty()) return;
-  datasets::DatasetInfo dataset = datasets::info(options.dataset);
-  if (dataset.classes == 0) dataset.classes = built.num_classes;  // a look at files would tell
-  if (dataset.mean.empty())
-    throw Error(options.dataset + ": only rung train can say what its images are like");
-  file.sections[kTaskSection] = to_json(make_task(model, dataset, built.image_size));
 }
 
 io::ModelFile read_weights(const Options& options) {
@@ -98,29 +129,17 @@ io::ModelFile read_weights(const Options& options) {
     throw UsageError(options.in +
                      " holds weights only: say with --model which network they are of");
   io::ModelFile file;
-  const models::ModelOptions built = model_options(options);
-  file.graph = models::build(options.model, built);
+  file.graph = models::build(options.model, model_options(options));
   io::load_weights(file.graph, options.in);
-  set_task(file, options, options.model, built);
+  set_task(file, options, options.model);
   return file;
 }
 
 io::ModelFile read_onnx(const Options& options) {
-  if (!options.model.empty())
-    throw UsageError("--model is for weights; " + options.in + " has a graph");
+  check_needs_no_model(options);
   io::ModelFile file;
   file.graph = io::load_onnx(options.in);
-  const Shape& input = file.graph.inputs()[0]->shape();
-  const Shape& output = file.graph.outputs()[0]->shape();
-  if (!options.dataset.empty()) {
-    if (input.rank() != 4 || output.rank() != 2)
-      throw Error(
-          fmt::format("{}: takes {} and gives {}; a classifier of images takes [N, C, H, W] "
-                      "and gives [N, classes]",
-                      options.in, input.to_string(), output.to_string()));
-    set_task(file, options, fs::path(options.in).stem().string(),
-             {.in_channels = input[1], .num_classes = output[1], .image_size = input[2]});
-  }
+  set_task(file, options, fs::path(options.in).stem().string());
   const std::vector<Node*> nodes = file.graph.nodes();
   const auto is_quantizer = [](const Node* node) { return node->type() == "QuantizeDequantize"; };
   if (std::ranges::any_of(nodes, is_quantizer)) {

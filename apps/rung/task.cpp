@@ -89,9 +89,11 @@ std::string to_json(const Task& task) {
 
 Task task_of(const io::ModelFile& file, const std::string& path) {
   const auto found = file.sections.find(kTaskSection);
-  check(found != file.sections.end(),
-        fmt::format("{}: does not say which dataset it is for: rung train writes files that do",
-                    path));
+  check(
+      found != file.sections.end(),
+      fmt::format("{}: does not say which dataset it is for: files of rung train do, and those of "
+                  "rung convert with --dataset",
+                  path));
   try {
     return parse(found->second);
   } catch (const std::exception& error) {

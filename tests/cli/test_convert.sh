@@ -34,7 +34,30 @@ check "quantize: weights give what the model gives" \
   test "$(number weights_q.json loss)" = "$(number model_q.json loss)"
 works "qat of quantized weights" qat weights_q.rung --out weights_qat.rung "${tiny[@]}"
 
+works "convert: a model for no dataset" convert good.pth for_nothing.rung --model lenet \
+  --in-channels 1 --num-classes 10 --image-size 28
+refuses "eval of a model for no dataset" "rung convert with --dataset" eval for_nothing.rung
+works "convert: a model gets its dataset" convert for_nothing.rung for_fashion.rung \
+  --dataset fashion-mnist
+works "eval of a model that got its dataset" eval for_fashion.rung --test-images 500 \
+  --json eval_got.json
+check "eval of a model that got its dataset: as of the model" \
+  test "$(number eval_got.json loss)" = "$(number eval_model.json loss)"
+
+works "inspect of a checkpoint" inspect good.pth
+check "inspect of a checkpoint: shows tensors" stdout_has "conv1.weight"
+works "convert to ONNX" convert good.rung good.onnx
+works "inspect of ONNX" inspect good.onnx
+check "inspect of ONNX: shows the graph" stdout_has "Conv"
+works "inspect --plan of ONNX" inspect good.onnx --plan --batch-size 2
+refuses "inspect --plan of a checkpoint" "no graph" inspect good.pth --plan
 mkdir -p converted
+for command in eval "export --out converted" hash "quantize --out converted/x.rung"; do
+  # shellcheck disable=SC2086
+  refuses "$command: a file of another format" "rung convert" $command good.onnx
+done
+refuses "predict: a file of another format" "rung convert" predict good.pth photo.jpg
+
 misused "eval of nothing" "MODEL" eval
 misused "eval of two things" "MODEL" eval good.rung --weights good.pth --model lenet
 misused "weights without a model" "--model" eval --weights good.pth
@@ -42,6 +65,12 @@ misused "a model without weights" "--weights" quantize --model lenet --out conve
 misused "convert: unknown extension" ".safetensors" convert good.rung converted/x.bin
 misused "convert: weights of what" "--model" convert good.pth converted/x.rung
 misused "convert: a model has its graph" "--model" convert good.rung converted/x.pth --model lenet
+misused "convert: a model has its classes" "--num-classes" convert good.rung converted/x.pth \
+  --num-classes 10
+refuses "convert: a dataset of other images" "cifar10 has 10 classes" convert good.rung \
+  converted/x.rung --dataset cifar10
+refuses "convert: a dataset that only training knows" "only rung train" convert good.rung \
+  converted/x.rung --dataset npy
 misused "convert: half of a model" "--dtype" convert good.pth converted/x.rung "${lenet[@]}" \
   --dtype f16
 misused "convert: unknown type" "bf16" convert good.rung converted/x.pth --dtype int8
