@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/common.h"
-#include "rung/core/parallel.h"
+#include "ops/lines.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
 
@@ -24,7 +23,7 @@ struct Softmax final : SimpleOp<Softmax> {
 
   void forward(const Io& io) const {
     const View &x = io.input(0), &y = io.output(0);
-    each_line(*x.shape, [&](std::int64_t first, std::int64_t extent, std::int64_t stride) {
+    each_line(*x.shape, axis, [&](std::int64_t first, std::int64_t extent, std::int64_t stride) {
       float largest = x.data[first];  // subtracted, so that exp never overflows
       for (std::int64_t i = 1; i < extent; ++i)
         largest = std::max(largest, x.data[first + i * stride]);
@@ -42,7 +41,7 @@ struct Softmax final : SimpleOp<Softmax> {
   void backward(const GradIo& io) const {  // dx_i = y_i * (dy_i - sum_j dy_j y_j)
     if (!io.wants(0)) return;
     const View &y = io.output(0), &dy = io.output_grad(0), &dx = io.input_grad(0);
-    each_line(*y.shape, [&](std::int64_t first, std::int64_t extent, std::int64_t stride) {
+    each_line(*y.shape, axis, [&](std::int64_t first, std::int64_t extent, std::int64_t stride) {
       double dot = 0.0;
       for (std::int64_t i = 0; i < extent; ++i)
         dot += static_cast<double>(dy.data[first + i * stride]) * y.data[first + i * stride];
@@ -50,21 +49,6 @@ struct Softmax final : SimpleOp<Softmax> {
         const std::int64_t at = first + i * stride;
         dx.data[at] = static_cast<float>(y.data[at] * (dy.data[at] - dot));
       }
-    });
-  }
-
- private:
-  /// Calls body(index of the first element, extent, stride) for every line along the axis.
-  template <typename Body>
-  void each_line(const Shape& shape, const Body& body) const {
-    const std::int64_t along = require_axis(axis, shape);
-    const std::int64_t extent = shape[along];
-    const std::int64_t inner = product(shape, along + 1, shape.rank());
-    if (extent == 0) return;
-    const std::int64_t grain = std::max<std::int64_t>(1, kGrain / extent);
-    parallel_for(shape.numel() / extent, grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t line = begin; line < end; ++line)
-        body(line / inner * extent * inner + line % inner, extent, inner);
     });
   }
 };
