@@ -95,6 +95,22 @@ TEST_SUITE("io onnx import") {
     CHECK(y.data()[23] == doctest::Approx(0.125));
   }
 
+  TEST_CASE("extents that do not follow the batch size can be computed with as floats") {
+    onnx::ModelProto model = model_of(13);
+    onnx::TensorProto& one = *model.mutable_graph()->add_initializer();
+    one.set_name(std::string("one"));
+    one.set_data_type(onnx::TensorProto::INT64);
+    one.add_int64_data(1);
+    add_node(model, "Shape", {"x"}, "shape");
+    add_node(model, "Gather", {"shape", "one"}, "channels");
+    add_integer(add_node(model, "Cast", {"channels"}, "number"), "to", onnx::TensorProto::FLOAT);
+    add_node(model, "Add", {"x", "number"}, "y");
+    Graph graph = load(model);
+    CHECK(Executor(graph).forward(Tensor(Shape{3, 4})).data()[11] == 4.0f);
+    model.mutable_graph()->mutable_initializer(0)->set_int64_data(0, 0);
+    CHECK(message_of(model).find("depends on the batch size") != std::string::npos);
+  }
+
   TEST_CASE("a part of the channels is taken without the others") {
     onnx::ModelProto model = model_of(9);
     onnx::NodeProto& node = add_node(model, "Slice", {"x"}, "y");

@@ -280,6 +280,9 @@ Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Bu
     if (each) budget.take(each->shape.numel());
   Constant result = find_fold(node.type())(node, inputs, budget);
   node.finish();
+  // What is left of a shape may no longer depend on the batch size.
+  if (std::ranges::all_of(result.per_batch, [](std::int64_t each) { return each == 0; }))
+    result.per_batch.clear();
   return result;
 }
 

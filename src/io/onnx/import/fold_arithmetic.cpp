@@ -109,7 +109,6 @@ void compute(Constant& a, const Constant& b, char op) {
       a.per_batch[i] = p / y;
     }
   }
-  if (std::ranges::all_of(a.per_batch, [](std::int64_t p) { return p == 0; })) a.per_batch.clear();
 }
 
 }  // namespace
