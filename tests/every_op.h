@@ -46,6 +46,7 @@ inline rung::Graph every_op() {
   y = nn::dropout(nn::sigmoid(y, "sigmoid"), {}, "dropout");
   y = nn::clip(nn::flatten(y, "flatten"), {.min = 0.1f, .max = 0.7f}, "clip");
   y = nn::linear(y, {.out_features = 4}, "fc");
+  y = nn::log_softmax(y, {.axis = 1}, "log_softmax");
   graph.set_outputs({nn::softmax(y, {}, "softmax"), pixels});
 
   Rng rng(11);

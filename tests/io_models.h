@@ -51,6 +51,7 @@ inline rung::Var imported_ops(rung::Var x) {
       x, {.out_channels = 6, .kernel = 3, .stride = 2, .output_padding = 1, .groups = 2}, "deconv");
   x = nn::hardsigmoid(nn::hardswish(x, "hardswish"), {.alpha = 0.3f}, "hardsigmoid");
   x = nn::elu(nn::tanh(x, "tanh"), {.alpha = 0.7f}, "elu");
+  x = nn::log_softmax(x, {.axis = 1}, "log_softmax");
   x = nn::mean(nn::transpose(x, {0, 2, 3, 1}, "transpose"), {.axes = {1, 2}}, "mean");
   x = nn::squeeze(nn::unsqueeze(x, {1, 3}, "unsqueeze"), {1, -1}, "squeeze");
   const Var table = x.graph().parameter("table", Tensor(Shape{6, 8}), Role::weight);

@@ -22,6 +22,7 @@ std::unique_ptr<Op> make_hard_sigmoid();
 std::unique_ptr<Op> make_hard_swish();
 std::unique_ptr<Op> make_identity();
 std::unique_ptr<Op> make_leaky_relu();
+std::unique_ptr<Op> make_log_softmax();
 std::unique_ptr<Op> make_matmul();
 std::unique_ptr<Op> make_mul();
 std::unique_ptr<Op> make_reshape();
@@ -61,6 +62,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"HardSwish", make_hard_swish},
     {"Identity", make_identity},
     {"LeakyRelu", make_leaky_relu},
+    {"LogSoftmax", make_log_softmax},
     {"MatMul", make_matmul},
     {"MaxPool", make<MaxPool>},
     {"Mul", make_mul},

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "rung/core/export.h"
 #include "rung/graph/graph.h"
 
-// More activations; relu, relu6, leaky_relu and sigmoid stand in rung/ops/layers.h. Gradients at
-// kinks are PyTorch's.
+// More activations; relu, relu6, leaky_relu, sigmoid and softmax stand in rung/ops/layers.h.
+// Gradients at kinks are PyTorch's.
 
 namespace rung::nn {
 
@@ -30,5 +31,12 @@ struct EluOptions {
 /// Adds y = x where x > 0, alpha * (exp(x) - 1) elsewhere. ONNX: Elu; torch.nn.ELU (Clevert et al.
 /// 2015).
 RUNG_API Var elu(Var x, const EluOptions& options, std::string_view name);
+
+struct LogSoftmaxOptions {
+  std::int64_t axis = -1;
+};
+/// Adds y = x - log(sum of exp(x) along the axis): the logarithm of softmax. cross_entropy of it is
+/// that of x. ONNX: LogSoftmax; torch.nn.LogSoftmax.
+RUNG_API Var log_softmax(Var x, const LogSoftmaxOptions& options, std::string_view name);
 
 }  // namespace rung::nn

@@ -212,6 +212,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"HardSwish", write_hard_swish},
     {"Identity", nullptr},
     {"LeakyRelu", nullptr},
+    {"LogSoftmax", nullptr},
     {"MatMul", nullptr},
     {"MaxPool", nullptr},
     {"Mul", nullptr},

@@ -77,6 +77,12 @@ def activations():
             add(f"Elu {a} {shape}", "Elu", {"alpha": a}, [x], lambda x: F.elu(x, a))
 
 
+def log_softmax():
+    for shape, axis in [((3, 10), -1), ((2, 17, 3, 2), 1), ((2, 3, 4), 0), ((4, 1), 1)]:
+        add(f"LogSoftmax {list(shape)} {axis}", "LogSoftmax", {"axis": axis}, [normal(*shape) * 4],
+            lambda x: F.log_softmax(x, axis))
+
+
 def transposed_convolutions():
     for i, o, g, k, s, p, d, more, bias, size in [
             (3, 4, 1, 3, 2, 1, 1, 1, True, (4, 5)), (4, 6, 2, 3, 1, 1, 1, 0, True, (5, 4)),
@@ -268,6 +274,7 @@ def main():
         runtime_resizes(runtime)
         runtime_pools(runtime)
         runtime.run()
+    log_softmax()
     lines = [json.dumps(case, separators=(",", ":")) for case in cases]
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops.json")
     with open(path, "w") as file:

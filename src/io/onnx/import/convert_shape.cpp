@@ -153,6 +153,7 @@ void convert_concat(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op("Concat", {{"axis", node.integer("axis", 0)}}), inputs);
 }
 
+/// Softmax and LogSoftmax.
 void convert_softmax(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const bool flattens = node.opset() < 13;
@@ -161,13 +162,13 @@ void convert_softmax(Importer& importer, const NodeReader& node) {
   const bool rest_is_1 = std::ranges::all_of(
       x.shape().dims().subspan(static_cast<std::size_t>(axis) + 1), [](auto d) { return d == 1; });
   if (!flattens || rest_is_1) {
-    importer.add(node, make_op("Softmax", {{"axis", axis}}), {&x});
+    importer.add(node, make_op(node.type(), {{"axis", axis}}), {&x});
     return;
   }
   // Before opset 13 everything from the axis on is one vector.
   Value& flat = importer.add_step(node, "flat", make_op("Flatten", {{"axis", axis}}), {&x});
-  Value& y =
-      importer.add_step(node, "softmax", make_op("Softmax", {{"axis", std::int64_t{1}}}), {&flat});
+  Value& y = importer.add_step(node, "softmax", make_op(node.type(), {{"axis", std::int64_t{1}}}),
+                               {&flat});
   const Shape* larger = importer.larger_batch(x);
   Ints shape;
   for (std::int64_t i = 0; i < rank; ++i)

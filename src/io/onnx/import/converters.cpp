@@ -29,6 +29,7 @@ constexpr std::array kConverters = std::to_array<std::pair<std::string_view, Con
     {"HardSwish", convert_unary},
     {"Identity", convert_identity},
     {"LeakyRelu", convert_unary},
+    {"LogSoftmax", convert_softmax},
     {"MatMul", convert_matmul},
     {"MaxPool", convert_pool},
     {"Mul", convert_arithmetic},
