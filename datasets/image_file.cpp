@@ -82,7 +82,7 @@ Format format_of(std::span<const std::byte> file, const std::string& name) {
       {"RIFF", "WebP"},
       {"GIF8", "GIF"},
       {"II*", "TIFF"},
-      {"MM\0*", "TIFF"},
+      {std::string_view("MM\0*", 4), "TIFF"},
       {"P4", "PBM"},
       {"P5", "PGM"},
       {"P6", "PPM"},

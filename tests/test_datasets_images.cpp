@@ -98,6 +98,10 @@ TEST_CASE("damaged image files give an error that names them") {
   CHECK(read_error(folder.write("text.png", "hello")).ends_with("is not a JPEG, PNG or BMP image"));
   CHECK(read_error(folder.write("a.webp", "RIFF....WEBP"))
             .ends_with("a.webp: WebP images cannot be read; convert it to JPEG or PNG"));
+  CHECK(read_error(folder.write("a.tif", std::string("MM\0*....", 8))).find("TIFF") !=
+        std::string::npos);
+  CHECK(read_error(folder.write("notes.png", "MM means millimetres"))
+            .ends_with("is not a JPEG, PNG or BMP image"));
   CHECK(read_error(folder.path("none.png"))
             .ends_with("none.png: cannot open: No such file or directory"));
   CHECK(read_error(folder.path()).ends_with("is not a regular file"));
