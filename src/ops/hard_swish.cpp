@@ -9,9 +9,9 @@
 namespace rung {
 namespace {
 
-/// y = x * min(max(x + 3, 0), 6) / 6. The gradient is 0 below -3 and 1 from 3 on, as that of
-/// torch's vectors (its loop over the last few elements takes 1.5 at 3).                   ONNX:
-/// HardSwish
+/// y = x * min(max(x + 3, 0), 6) / 6                                                ONNX: HardSwish
+/// The gradient is 0 below -3 and 1 from 3 on, as that of torch's vectors (its loop over the last
+/// few elements takes 1.5 at 3).
 struct HardSwish final : SimpleOp<HardSwish> {
   static constexpr std::string_view kType = "HardSwish";
   static constexpr Layout kLayout = Layout::elementwise_keeps_zero;

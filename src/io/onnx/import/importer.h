@@ -128,7 +128,7 @@ using Converter = void (*)(Importer& importer, const NodeReader& node);
 Converter find_converter(std::string_view type);
 /// Lists the types that have one, sorted.
 const std::vector<std::string_view>& converted_ops();
-/// True if nodes of this domain mean what the default domain's do.
+/// True if the node can be imported, or computed from constants, going by its type and domain.
 bool is_known(const ::onnx::NodeProto& node);
 
 }  // namespace rung::io::onnx_import
