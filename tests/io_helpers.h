@@ -1,7 +1,6 @@
 #pragma once
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <cstdint>
@@ -12,31 +11,11 @@
 #include <string>
 
 #include "rung/core/error.h"
+#include "temporary_folder.h"
 
 namespace iotest {
 
-/// A folder of its own that vanishes with everything in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "rung-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw rung::Error("cannot make a temporary folder");
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::ptrdiff_t file_count() const {
-    return std::distance(std::filesystem::directory_iterator(path_), {});
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using ::TemporaryFolder;
 
 /// Makes every write beyond `bytes` of a file fail while it lives.
 class FileSizeLimit {

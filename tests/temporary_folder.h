@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -25,6 +27,10 @@ class TemporaryFolder {
 
   std::string path(const std::string& name = "") const {
     return name.empty() ? path_.string() : (path_ / name).string();
+  }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  std::ptrdiff_t file_count() const {
+    return std::distance(std::filesystem::directory_iterator(path_), {});
   }
   /// Writes a file and returns its path.
   std::string write(const std::string& name, const std::string& content) const {

@@ -11,6 +11,7 @@
 
 #include "rung/core/error.h"
 #include "rung/datasets.h"
+#include "temporary_folder.h"
 
 using namespace rung;
 namespace fs = std::filesystem;
@@ -20,13 +21,6 @@ namespace {
 /// A directory of its own with a tiny test split of three images.
 class Directory {
  public:
-  Directory() {
-    std::string pattern = (fs::temp_directory_path() / "rung-datasets-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Directory() { fs::remove_all(path_); }
-
   void write(const std::string& name, const std::string& bytes) const {
     std::ofstream(path_ / name, std::ios::binary) << bytes;
   }
@@ -57,7 +51,8 @@ class Directory {
   }
 
  private:
-  fs::path path_;
+  const TemporaryFolder folder_;
+  const fs::path path_ = folder_.path();
 };
 
 const std::string kImages = "t10k-images-idx3-ubyte", kLabels = "t10k-labels-idx1-ubyte";

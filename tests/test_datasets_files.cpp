@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "datasets/npy_file.h"
+#include "io_helpers.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
 #include "rung/datasets.h"
 #include "temporary_folder.h"
 
 using namespace rung;
+using iotest::message_of;
 
 namespace {
 
@@ -43,20 +45,10 @@ std::string header(const std::string& descr, const std::string& shape) {
   return "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }";
 }
 
-template <typename F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::string npy_error(const std::string& bytes) {
   const TemporaryFolder folder;
   const std::string path = folder.write("x.npy", bytes);
-  const std::string message = error_of([&] { datasets::read_npy(path); });
+  const std::string message = message_of([&] { datasets::read_npy(path); });
   const bool named = message.starts_with(path + ": ");
   return named ? message.substr(path.size() + 2) : message;
 }
@@ -90,7 +82,7 @@ TEST_CASE("CIFAR's binary files are read in order, labels first, colors in plane
 TEST_CASE("damaged CIFAR files give an error that names them") {
   const TemporaryFolder folder;
   const auto error = [&] {
-    return error_of([&] { datasets::cifar10(Split::test, folder.path()); });
+    return message_of([&] { datasets::cifar10(Split::test, folder.path()); });
   };
   CHECK(error().find("test_batch.bin: there is no such file; name the folder of cifar-10-binary") !=
         std::string::npos);
@@ -134,11 +126,11 @@ TEST_CASE("arrays of NumPy become a dataset") {
   CHECK(info.mean == std::vector<float>{0.75f, 0.5f, 0.125f});
   CHECK(info.std == std::vector<float>{0.25f, 2.5f, 0.125f});
   folder.write("labels.npy", npy(header("|u1", "(2,)"), "\4\1"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::npy(Split::test, folder.path());
         }).find("has 1 images, but labels.npy has 2 labels") != std::string::npos);
   folder.write("labels.npy", npy(header("|i1", "(1,)"), "\xFF"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::npy(Split::test, folder.path());
         }).find("label -1 of image 0 is outside of [0,") != std::string::npos);
 }

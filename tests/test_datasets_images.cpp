@@ -9,30 +9,21 @@
 
 #include "datasets/image_file.h"
 #include "images.h"
+#include "io_helpers.h"
 #include "rung/core/error.h"
 #include "rung/datasets.h"
 #include "temporary_folder.h"
 
 using namespace rung;
+using iotest::message_of;
 namespace fs = std::filesystem;
 
 namespace {
 
 std::string fixture(const std::string& name) { return images::path(name); }
 
-/// Returns the message of the Error that f throws.
-template <typename F>
-std::string error_of(const F& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::string read_error(const std::string& path) {
-  return error_of([&] { datasets::read_image(path); });
+  return message_of([&] { datasets::read_image(path); });
 }
 
 std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }
@@ -172,7 +163,7 @@ TEST_CASE("links are followed, but not in circles") {
   CHECK(dataset->num_classes() == 3);
   CHECK(dataset->size() == 3 + 3 + 3);
   fs::create_directory_symlink(folder.path("b"), folder.path("b/x/again"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(folder.path());
         }).ends_with("b/x/again: links to a folder above it"));
 }
@@ -180,16 +171,16 @@ TEST_CASE("links are followed, but not in circles") {
 TEST_CASE("folders that are no dataset are refused") {
   const SomeImages folder;
   fs::create_directory(folder.path("empty"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(folder.path());
         }).find("empty: there is no image in it (.jpg .jpeg") != std::string::npos);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(folder.path("empty"));
         }).ends_with("has no sub-folders; expected one per class, with its images"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(folder.path("nowhere"));
         }).find("nowhere: cannot read the folder") != std::string::npos);
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(Split::train, folder.path("README.md"));
         }).ends_with("README.md: is not a folder"));
 }
@@ -203,7 +194,7 @@ TEST_CASE("the parts of a folder of images must have the same classes") {
   CHECK(info.classes == 2);
   CHECK(info.class_names == std::vector<std::string>{"china", "flower"});
   CHECK(datasets::info("image-folder").classes == 0);
-  CHECK(error_of([] { datasets::make("image-folder", Split::train); }).find("--data DIR") !=
+  CHECK(message_of([] { datasets::make("image-folder", Split::train); }).find("--data DIR") !=
         std::string::npos);
 
   const TemporaryFolder folder;
@@ -212,15 +203,15 @@ TEST_CASE("the parts of a folder of images must have the same classes") {
   CHECK(
       datasets::image_folder(Split::test, folder.path())->name(0).starts_with(folder.path("test")));
   fs::rename(folder.path("test/a"), folder.path("test/c"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(Split::test, folder.path());
         }).find("has the class c") != std::string::npos);
   fs::remove_all(folder.path("test/c"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(Split::test, folder.path());
         }).find("lacks the class a") != std::string::npos);
   fs::remove_all(folder.path("test"));
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           datasets::image_folder(Split::test, folder.path());
         }).ends_with("has only the folder train: expected train, and val or test"));
 }
@@ -249,8 +240,9 @@ TEST_CASE("a loader names the file that is damaged or of another size, or skips 
   folder.write("b/1.png", images::bytes("grey.png").substr(0, 100));
   const auto dataset = datasets::image_folder(folder.path());
   nn::DataLoader strict({.dataset = dataset, .batch_size = 5});
-  CHECK(
-      error_of([&] { pixels_of(strict); }).ends_with("b/1.png: the image is damaged (truncated)"));
+  CHECK(message_of([&] {
+          pixels_of(strict);
+        }).ends_with("b/1.png: the image is damaged (truncated)"));
   nn::DataLoader skipping({.dataset = dataset, .batch_size = 5, .on_error = nn::OnError::skip});
   CHECK(pixels_of(skipping).size() == 4 * 3 * 20 * 30);
   REQUIRE(skipping.skipped().size() == 1);
@@ -260,11 +252,12 @@ TEST_CASE("a loader names the file that is damaged or of another size, or skips 
   fs::remove(folder.path("b/1.png"));
   fs::copy_file(fixture("rgb.png"), folder.path("b/1.png"));
   nn::DataLoader mixed({.dataset = dataset, .batch_size = 5});
-  CHECK(error_of([&] { pixels_of(mixed); }).find("b/1.png came out as 3x40x60, but its batch is") !=
-        std::string::npos);
+  CHECK(message_of([&] {
+          pixels_of(mixed);
+        }).find("b/1.png came out as 3x40x60, but its batch is") != std::string::npos);
   nn::DataLoader wrong(
       {.dataset = dataset, .transform = nn::normalize({0.5f}, {0.5f}), .batch_size = 5});
-  CHECK(error_of([&] { pixels_of(wrong); }).find("a/10.png: normalize: has statistics") !=
+  CHECK(message_of([&] { pixels_of(wrong); }).find("a/10.png: normalize: has statistics") !=
         std::string::npos);
 }
 
