@@ -56,6 +56,20 @@ TEST_CASE("resized images are torchvision's within one step of 8 bits") {
   }
 }
 
+// Pillow 9.4: Image.resize((8, 16), BILINEAR) of columns 2, 3, 2, 3, ... gives 2, 3, 3, 3, 3, 3,
+// 3, 3.
+TEST_CASE("halving an image rounds ties up, as Pillow does, not to even") {
+  for (const int low : {0, 1, 2, 3, 100, 253}) {
+    nn::Image image;
+    image.resize(1, 16, 16);
+    for (std::size_t i = 0; i < image.pixels.size(); ++i)
+      image.pixels[i] = static_cast<float>(low + static_cast<int>(i % 2)) / 255.0f;
+    const nn::Image half = after(image, nn::resize({16, 8}));
+    for (std::size_t x = 0; x < 8; ++x)
+      CHECK(half.pixels[3 * 8 + x] == static_cast<float>(low + (x == 0 ? 0 : 1)) / 255.0f);
+  }
+}
+
 TEST_CASE("exact resizing keeps a plane a plane, and a constant constant up to the edges") {
   nn::Image constant;
   constant.resize(1, 37, 51);
