@@ -24,9 +24,14 @@ void* limited_realloc(void* block, std::size_t size) {
   return size <= allocation_limit ? std::realloc(block, size) : nullptr;
 }
 
+/// Zeros: of a damaged file the decoder reads tables that it has never written.
+void* limited_zeros(std::size_t size) {
+  return size <= allocation_limit ? std::calloc(size, 1) : nullptr;
+}
+
 }  // namespace
 
-#define STBI_MALLOC(size) limited_realloc(nullptr, size)
+#define STBI_MALLOC(size) limited_zeros(size)
 #define STBI_REALLOC(block, size) limited_realloc(block, size)
 #define STBI_FREE(block) std::free(block)
 #define STBI_ONLY_JPEG

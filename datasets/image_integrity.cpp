@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <array>
 #include <cstdint>
 
 namespace rung::datasets {
@@ -18,32 +19,58 @@ std::uint32_t big_endian(std::span<const std::byte> file, std::size_t position, 
   return value;
 }
 
-constexpr std::uint8_t kHuffmanTables = 0xC4, kStart = 0xD8, kEnd = 0xD9, kScan = 0xDA;
+constexpr std::uint8_t kProgressive = 0xC2, kHuffmanTables = 0xC4, kStart = 0xD8, kEnd = 0xD9,
+                       kScan = 0xDA;
 
 // Within the compressed data of a scan FF 00 is a byte and FF D0 to FF D7 are restart markers.
 bool belongs_to_scan(std::uint8_t marker) {
   return marker == 0x00 || marker == 0xFF || (marker >= 0xD0 && marker <= 0xD7);
 }
 
-/// True if a segment, without its length, holds tables of at most 256 codes each: the decoder has
-/// room for no more, and does not check it.
-bool are_huffman_tables(std::span<const std::byte> segment) {
-  constexpr std::size_t kLengths = 16, kMaxCodes = 256;
-  while (!segment.empty()) {
-    if (segment.size() < 1 + kLengths) return false;
-    std::size_t codes = 0;
-    for (std::size_t i = 1; i <= kLengths; ++i) codes += byte_at(segment, i);
-    if (codes > kMaxCodes || codes > segment.size() - 1 - kLengths) return false;
-    segment = segment.subspan(1 + kLengths + codes);
+/// The Huffman tables that a JPEG file has defined so far. The decoder checks neither how many
+/// codes a table has, nor that a table is there when it is used.
+class HuffmanTables {
+ public:
+  /// Reads a segment, without its length; false if a table has more than 256 codes or is cut off.
+  bool define(std::span<const std::byte> segment) {
+    constexpr std::size_t kLengths = 16, kMaxCodes = 256;
+    while (!segment.empty()) {
+      if (segment.size() < 1 + kLengths) return false;
+      std::size_t codes = 0;
+      for (std::size_t i = 1; i <= kLengths; ++i) codes += byte_at(segment, i);
+      if (codes > kMaxCodes || codes > segment.size() - 1 - kLengths) return false;
+      defined_[byte_at(segment, 0)] = true;
+      segment = segment.subspan(1 + kLengths + codes);
+    }
+    return true;
   }
-  return true;
-}
+
+  /// True if all tables are there that the header of a scan, without its length, asks for: per
+  /// component one for DC and one for AC, of which a progressive scan uses one at most.
+  bool serve(std::span<const std::byte> scan, bool is_progressive) const {
+    const std::size_t components = scan.empty() ? 0 : byte_at(scan, 0);
+    if (scan.size() != 4 + 2 * components) return false;
+    const bool is_dc = byte_at(scan, 1 + 2 * components) == 0;
+    const bool is_refinement = byte_at(scan, 3 + 2 * components) >> 4 != 0;
+    for (std::size_t i = 0; i < components; ++i) {
+      const std::uint8_t tables = byte_at(scan, 2 + 2 * i);
+      const bool dc = defined_[tables >> 4], ac = defined_[kAc | (tables & 15)];
+      if (!is_progressive ? !dc || !ac : is_dc ? !dc && !is_refinement : !ac) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kAc = 0x10;
+  std::array<bool, 256> defined_{};  // by class (0: DC, 1: AC) * 16 + number
+};
 
 }  // namespace
 
 std::string jpeg_damage(std::span<const std::byte> file) {
   std::size_t position = 0;
-  bool in_scan = false;
+  bool in_scan = false, is_progressive = false;
+  HuffmanTables tables;
   while (position + 2 <= file.size()) {
     if (byte_at(file, position) != 0xFF) {
       if (!in_scan && position > 0) return "there is no marker where one is expected";
@@ -61,8 +88,11 @@ std::string jpeg_damage(std::span<const std::byte> file) {
     if (position + 2 > file.size()) break;
     const std::size_t length = big_endian(file, position, 2);
     if (length < 2 || length > file.size() - position) break;
-    if (marker == kHuffmanTables && !are_huffman_tables(file.subspan(position + 2, length - 2)))
-      return "a Huffman table is wrong";
+    const auto segment = file.subspan(position + 2, length - 2);
+    if (marker == kHuffmanTables && !tables.define(segment)) return "a Huffman table is wrong";
+    if (marker == kScan && !tables.serve(segment, is_progressive))
+      return "a scan has no Huffman table";
+    is_progressive = is_progressive || marker == kProgressive;
     position += length;
     in_scan = marker == kScan;
   }

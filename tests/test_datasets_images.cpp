@@ -10,6 +10,7 @@
 #include "datasets/image_file.h"
 #include "images.h"
 #include "io_helpers.h"
+#include "paths.h"
 #include "rung/core/error.h"
 #include "rung/datasets.h"
 #include "temporary_folder.h"
@@ -96,6 +97,21 @@ TEST_CASE("damaged image files give an error that names them") {
   CHECK(read_error(folder.path("none.png"))
             .ends_with("none.png: cannot open: No such file or directory"));
   CHECK(read_error(folder.path()).ends_with("is not a regular file"));
+}
+
+TEST_CASE("a JPEG file that does not define the Huffman tables of its scans is refused") {
+  const std::string found = paths::source_dir() + "/tests/fuzz/findings/image/";
+  CHECK(read_error(found + "no_huffman_table.jpg")
+            .ends_with("the image is damaged (a scan has no Huffman table)"));
+  const TemporaryFolder folder;
+  for (const char* name : {"baseline.jpg", "progressive.jpg", "grey.jpg"}) {
+    std::string bytes = images::bytes(name);
+    const std::size_t table = bytes.find("\xFF\xC4");
+    REQUIRE(table != std::string::npos);
+    bytes[table + 1] = '\xFE';  // a comment
+    CHECK(read_error(folder.write(name, bytes))
+              .ends_with("the image is damaged (a scan has no Huffman table)"));
+  }
 }
 
 TEST_CASE("a header that claims more pixels than the file can hold is refused at once") {
