@@ -1,8 +1,6 @@
-#include <algorithm>
 #include <cmath>
 
-#include "ops/common.h"
-#include "rung/core/parallel.h"
+#include "ops/elementwise.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/activations.h"
 
@@ -17,23 +15,15 @@ struct Elu final : SimpleOp<Elu> {
   float alpha = 1.0f;
   void visit(AttributeVisitor& visitor) override { visitor("alpha", alpha); }
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    return {inputs[0]};
+    return same_shape(inputs);
   }
   void forward(const Io& io) const {
-    const View &x = io.input(0), &y = io.output(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        y.data[i] = x.data[i] > 0.0f ? x.data[i] : alpha * std::expm1(x.data[i]);
-    });
+    map(io.input(0), io.output(0),
+        [this](float x) { return x > 0.0f ? x : alpha * std::expm1(x); });
   }
   void backward(const GradIo& io) const {
-    if (!io.wants(0)) return;
-    const View &x = io.input(0), &dy = io.output_grad(0), &dx = io.input_grad(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        dx.data[i] = x.data[i] > 0.0f ? dy.data[i] : dy.data[i] * alpha * std::exp(x.data[i]);
-    });
+    map_gradient(io, io.input(0),
+                 [this](float x, float dy) { return x > 0.0f ? dy : dy * alpha * std::exp(x); });
   }
 };
 

@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <cmath>
 
-#include "ops/common.h"
-#include "rung/core/parallel.h"
+#include "ops/elementwise.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/activations.h"
 
@@ -20,24 +18,16 @@ struct HardSigmoid final : SimpleOp<HardSigmoid> {
     visitor("beta", beta);
   }
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    return {inputs[0]};
+    return same_shape(inputs);
   }
   void forward(const Io& io) const {
-    const View &x = io.input(0), &y = io.output(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        y.data[i] = std::min(std::max(alpha * x.data[i] + beta, 0.0f), 1.0f);
-    });
+    map(io.input(0), io.output(0),
+        [this](float x) { return std::min(std::max(alpha * x + beta, 0.0f), 1.0f); });
   }
   void backward(const GradIo& io) const {
-    if (!io.wants(0)) return;
-    const View &x = io.input(0), &dy = io.output_grad(0), &dx = io.input_grad(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const float line = alpha * x.data[i] + beta;
-        dx.data[i] = line > 0.0f && line < 1.0f ? alpha * dy.data[i] : 0.0f;
-      }
+    map_gradient(io, io.input(0), [this](float x, float dy) {
+      const float line = alpha * x + beta;
+      return line > 0.0f && line < 1.0f ? alpha * dy : 0.0f;
     });
   }
 };

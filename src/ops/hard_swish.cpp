@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <cmath>
 
-#include "ops/common.h"
-#include "rung/core/parallel.h"
+#include "ops/elementwise.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/activations.h"
 
@@ -17,24 +15,16 @@ struct HardSwish final : SimpleOp<HardSwish> {
   static constexpr Layout kLayout = Layout::elementwise_keeps_zero;
 
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    return {inputs[0]};
+    return same_shape(inputs);
   }
   void forward(const Io& io) const {
-    const View &x = io.input(0), &y = io.output(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        y.data[i] = x.data[i] * std::min(std::max(x.data[i] + 3.0f, 0.0f), 6.0f) / 6.0f;
-    });
+    map(io.input(0), io.output(0),
+        [](float x) { return x * std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f; });
   }
   void backward(const GradIo& io) const {
-    if (!io.wants(0)) return;
-    const View &x = io.input(0), &dy = io.output_grad(0), &dx = io.input_grad(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const float slope = x.data[i] / 3.0f + 0.5f;
-        dx.data[i] = x.data[i] < -3.0f ? 0.0f : x.data[i] < 3.0f ? dy.data[i] * slope : dy.data[i];
-      }
+    map_gradient(io, io.input(0), [](float x, float dy) {
+      const float slope = x / 3.0f + 0.5f;
+      return x < -3.0f ? 0.0f : x < 3.0f ? dy * slope : dy;
     });
   }
 };

@@ -1,5 +1,5 @@
 #include "kernels/elementwise.h"
-#include "ops/common.h"
+#include "ops/elementwise.h"
 #include "rung/core/parallel.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
@@ -16,8 +16,7 @@ struct LeakyRelu final : SimpleOp<LeakyRelu> {
 
   void visit(AttributeVisitor& visitor) override { visitor("alpha", alpha); }
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    return {inputs[0]};
+    return same_shape(inputs);
   }
   void forward(const Io& io) const {
     const View &x = io.input(0), &y = io.output(0);

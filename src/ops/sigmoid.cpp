@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "kernels/elementwise.h"
-#include "ops/common.h"
+#include "ops/elementwise.h"
 #include "rung/core/parallel.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
@@ -15,16 +15,12 @@ struct Sigmoid final : SimpleOp<Sigmoid> {
   static constexpr Layout kLayout = Layout::elementwise;  // sigmoid(0) = 1/2: padding is cleared
 
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    return {inputs[0]};
+    return same_shape(inputs);
   }
   Needs backward_needs() const override { return Needs::outputs(); }
   void forward(const Io& io) const {
-    const View &x = io.input(0), &y = io.output(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      // exp overflows to infinity for very negative x, and 1 / infinity is the right 0.
-      for (std::int64_t i = begin; i < end; ++i) y.data[i] = 1.0f / (1.0f + std::exp(-x.data[i]));
-    });
+    // exp overflows to infinity for very negative x, and 1 / infinity is the right 0.
+    map(io.input(0), io.output(0), [](float x) { return 1.0f / (1.0f + std::exp(-x)); });
   }
   void backward(const GradIo& io) const {
     if (!io.wants(0)) return;

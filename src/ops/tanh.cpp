@@ -1,8 +1,6 @@
-#include <algorithm>
 #include <cmath>
 
-#include "ops/common.h"
-#include "rung/core/parallel.h"
+#include "ops/elementwise.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/activations.h"
 
@@ -15,23 +13,14 @@ struct Tanh final : SimpleOp<Tanh> {
   static constexpr Layout kLayout = Layout::elementwise_keeps_zero;
 
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    return {inputs[0]};
+    return same_shape(inputs);
   }
   Needs backward_needs() const override { return Needs::outputs(); }
   void forward(const Io& io) const {
-    const View &x = io.input(0), &y = io.output(0);
-    parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) y.data[i] = std::tanh(x.data[i]);
-    });
+    map(io.input(0), io.output(0), [](float x) { return std::tanh(x); });
   }
   void backward(const GradIo& io) const {
-    if (!io.wants(0)) return;
-    const View &y = io.output(0), &dy = io.output_grad(0), &dx = io.input_grad(0);
-    parallel_for(y.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        dx.data[i] = dy.data[i] * (1.0f - y.data[i] * y.data[i]);
-    });
+    map_gradient(io, io.output(0), [](float y, float dy) { return dy * (1.0f - y * y); });
   }
 };
 
