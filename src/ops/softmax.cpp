@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cmath>
 
 #include "ops/lines.h"
@@ -9,24 +8,13 @@ namespace rung {
 namespace {
 
 /// y_i = exp(x_i) / sum_j exp(x_j) along an axis                                    ONNX: Softmax
-struct Softmax final : SimpleOp<Softmax> {
+struct Softmax final : LineOp<Softmax> {
   static constexpr std::string_view kType = "Softmax";
-  std::int64_t axis = -1;
-
-  void visit(AttributeVisitor& visitor) override { visitor("axis", axis); }
-  std::vector<Shape> infer(std::span<const Shape> inputs) const override {
-    require_input_count(inputs, 1);
-    require_axis(axis, inputs[0]);
-    return {inputs[0]};
-  }
-  Needs backward_needs() const override { return Needs::outputs(); }
 
   void forward(const Io& io) const {
     const View &x = io.input(0), &y = io.output(0);
     each_line(*x.shape, axis, [&](std::int64_t first, std::int64_t extent, std::int64_t stride) {
-      float largest = x.data[first];  // subtracted, so that exp never overflows
-      for (std::int64_t i = 1; i < extent; ++i)
-        largest = std::max(largest, x.data[first + i * stride]);
+      const float largest = largest_of(x.data + first, extent, stride);
       double sum = 0.0;
       for (std::int64_t i = 0; i < extent; ++i) {
         const float power = std::exp(x.data[first + i * stride] - largest);
