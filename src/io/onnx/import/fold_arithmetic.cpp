@@ -1,9 +1,8 @@
 // Sums, differences, products and quotients of constants, repeated as NumPy does.
 
-#include <algorithm>
-
 #include "core/format.h"
 #include "io/onnx/import/fold_helpers.h"
+#include "ops/broadcast.h"
 
 namespace rung::io::onnx_import {
 
@@ -39,17 +38,6 @@ Ints positions(const Shape& shape, const Ints& steps, std::int64_t base) {
 }
 
 namespace {
-
-Shape broadcast(const Shape& a, const Shape& b) {
-  Ints dims;
-  for (std::int64_t i = std::max(a.rank(), b.rank()); i > 0; --i) {
-    const std::int64_t da = i <= a.rank() ? a[a.rank() - i] : 1;
-    const std::int64_t db = i <= b.rank() ? b[b.rank() - i] : 1;
-    require(da == db || da == 1 || db == 1, "shapes {} and {} do not fit", a, b);
-    dims.push_back(da == 1 ? db : da);
-  }
-  return checked_shape(dims);
-}
 
 Constant spread(const Constant& x, const Shape& shape) {
   const Ints own = strides_of(x.shape);
@@ -121,7 +109,8 @@ Constant fold_arithmetic(const NodeReader& node, const Inputs& inputs, Budget& b
                                          : '/';
   require(a.is_integer() == b.is_integer(), "mixes {} and {}", type_name(a.type),
           type_name(b.type));
-  const Shape shape = broadcast(a.shape, b.shape);
+  const Shape joint = broadcast_shape(a.shape, b.shape);
+  const Shape shape = checked_shape({joint.dims().begin(), joint.dims().end()});
   budget.take(shape.numel());
   Constant result = spread(a, shape);
   const Constant other = spread(b, shape);
