@@ -11,6 +11,7 @@
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
 #include "rung/quantsim/quantsim.h"
+#include "training_helpers.h"
 
 using namespace rung;
 using iotest::message_of;
@@ -19,21 +20,9 @@ using iotest::TemporaryFolder;
 
 namespace {
 
-std::shared_ptr<const nn::Dataset> noise(std::int64_t count) {
-  Rng rng(17);
-  std::vector<std::uint8_t> pixels, labels;
-  for (std::int64_t i = 0; i < count; ++i) {
-    labels.push_back(static_cast<std::uint8_t>(rng.below(4)));
-    for (int p = 0; p < 2 * 64; ++p)
-      pixels.push_back(
-          static_cast<std::uint8_t>(rng.below(100) + (p % 4 == labels.back() ? 120 : 0)));
-  }
-  return std::make_shared<nn::InMemoryDataset>(Shape{2, 8, 8}, 4, pixels, labels);
-}
-
 nn::DataLoader loader(int workers = 2) {
   return nn::DataLoader(
-      {.dataset = noise(44),
+      {.dataset = test::columns(44, {2, 8, 8}),
        .transform = nn::compose({nn::random_crop(8, 1), nn::random_horizontal_flip()}),
        .batch_size = 8,
        .shuffle = true,
@@ -184,7 +173,7 @@ TEST_CASE("a state is refused by another optimizer, other parameters and a short
   CHECK(data.state().batch == 0);
   CHECK(run.executor().step_count() == 0);
 
-  nn::DataLoader shorter({.dataset = noise(16), .batch_size = 8}, Rng(8));
+  nn::DataLoader shorter({.dataset = test::columns(16, {2, 8, 8}), .batch_size = 8}, Rng(8));
   const auto sgd = optimizer_of("sgd", *run.graph);
   CHECK(message_of([&] {
           nn::load_training_state(state, run.executor(), shorter, *sgd);

@@ -13,9 +13,11 @@
 #include "rung/nn/train.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
+#include "training_helpers.h"
 
 using namespace rung;
 using iotest::message_of;
+using test::values;
 
 namespace {
 
@@ -42,13 +44,6 @@ nn::DataLoader loader() {
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 37);
   auto data = std::make_shared<nn::InMemoryDataset>(Shape{1, 4, 4}, 2, pixels, labels);
   return nn::DataLoader({.dataset = data, .batch_size = 2, .workers = 0});
-}
-
-std::vector<float> values(const Graph& graph) {
-  std::vector<float> all;
-  for (const Parameter* parameter : graph.parameters())
-    all.insert(all.end(), parameter->value().data().begin(), parameter->value().data().end());
-  return all;
 }
 
 }  // namespace

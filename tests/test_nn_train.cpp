@@ -9,23 +9,13 @@
 #include "rung/nn/train.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
+#include "training_helpers.h"
 
 using namespace rung;
+using test::columns;
+using test::values;
 
 namespace {
-
-// Noisy images whose brightest of four columns is the label.
-std::shared_ptr<const nn::Dataset> columns(std::int64_t count) {
-  Rng rng(17);
-  std::vector<std::uint8_t> pixels, labels;
-  for (std::int64_t i = 0; i < count; ++i) {
-    labels.push_back(static_cast<std::uint8_t>(rng.below(4)));
-    for (int p = 0; p < 16; ++p)
-      pixels.push_back(
-          static_cast<std::uint8_t>(rng.below(100) + (p % 4 == labels.back() ? 120 : 0)));
-  }
-  return std::make_shared<nn::InMemoryDataset>(Shape{1, 4, 4}, 4, pixels, labels);
-}
 
 Graph small_network() {
   Graph graph;
@@ -36,15 +26,8 @@ Graph small_network() {
   return graph;
 }
 
-std::vector<float> values(const Graph& graph) {
-  std::vector<float> all;
-  for (const Parameter* parameter : graph.parameters())
-    all.insert(all.end(), parameter->value().data().begin(), parameter->value().data().end());
-  return all;
-}
-
 nn::DataLoader shuffled(std::int64_t count, std::int64_t batch_size, int workers = 2) {
-  return nn::DataLoader({.dataset = columns(count),
+  return nn::DataLoader({.dataset = columns(count, {1, 4, 4}),
                          .transform = nn::normalize({0.3f}, {0.2f}),
                          .batch_size = batch_size,
                          .shuffle = true,
@@ -199,7 +182,7 @@ TEST_CASE("a loader without batches is refused") {
   Graph graph = small_network();
   Executor executor(graph);
   nn::Sgd sgd(graph.parameters(), {.lr = 0.1});
-  nn::DataLoader empty({.dataset = columns(3), .batch_size = 4, .drop_last = true});
+  nn::DataLoader empty({.dataset = columns(3, {1, 4, 4}), .batch_size = 4, .drop_last = true});
   CHECK_THROWS_AS(nn::train_one_epoch(executor, empty, nn::cross_entropy, sgd), Error);
   CHECK_THROWS_AS(nn::evaluate(executor, empty), Error);
   nn::DataLoader loader = shuffled(10, 4);
