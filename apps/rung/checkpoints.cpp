@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr const char* kResumeHint = "go on with --resume auto";
+
 /// The checkpoints of a folder, newest first. Names end in the step, with leading zeros.
 std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   std::vector<fs::path> found;

@@ -107,9 +107,7 @@ void run(const Options& options) {
   const double lr =
       options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
   const auto optimizer = make_optimizer(options.recipe, groups_of(sim, options, lr));
-  Augmentation augmentation = options.recipe.augmentation;
-  augmentation.on = !options.recipe.no_augment;
-  nn::DataLoader train = data.train(augmentation);
+  nn::DataLoader train = data.train(augmentation_of(options.recipe));
   nn::DataLoader test = data.test();
 
   const double before = checkpoints.session().top1_before
@@ -141,13 +139,18 @@ void run(const Options& options) {
                                      each.quantizer, each.reason));
     return warnings;
   };
-  run_epochs(
-      {sim.executor(), train, test, *optimizer, options.recipe, checkpoints, save, freeze_bn, look},
-      console, report);
-  data.report_skipped({&train, &test}, console, report);
-  save(options.out, {});
-  checkpoints.finish();
-  console.line("wrote " + options.out);
+  run_training({.executor = sim.executor(),
+                .train = train,
+                .test = test,
+                .optimizer = *optimizer,
+                .recipe = options.recipe,
+                .data = data,
+                .out = options.out,
+                .checkpoints = checkpoints,
+                .save = save,
+                .before_epoch = freeze_bn,
+                .look = look},
+               console, report);
   report.write(options.run.json);
 }
 

@@ -64,11 +64,11 @@ std::int64_t image_size(const Options& options, const datasets::DatasetInfo& dat
   return size;
 }
 
-Graph new_model(const Options& options, const datasets::DatasetInfo& dataset) {
+Graph new_model(const Options& options, const datasets::DatasetInfo& dataset, const Task& task) {
   Graph graph = models::make(options.model,
                              {.in_channels = dataset.image_shape[0],
                               .num_classes = dataset.classes,
-                              .image_size = image_size(options, dataset)},
+                              .image_size = task.image_size},
                              Rng(options.run.seed).split("init"));
   if (!options.init.empty()) io::load_weights(graph, options.init);
   return graph;
@@ -99,11 +99,9 @@ void run(const Options& options) {
                           console);
   std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
   if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
-  Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset);
+  Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task);
   data.check_fits(graph);
-  Augmentation augmentation = options.recipe.augmentation;
-  augmentation.on = !options.recipe.no_augment;
-  nn::DataLoader train = data.train(augmentation);
+  nn::DataLoader train = data.train(augmentation_of(options.recipe));
   nn::DataLoader test = data.test();
   console.line(fmt::format("{} on {}: {} training and {} test images, {} epochs, seed {}",
                            options.model, task.dataset, train.dataset().size(),
@@ -119,12 +117,16 @@ void run(const Options& options) {
     extras.sections[kTaskSection] = to_json(task);
     io::save_model(path, graph, extras);
   };
-  run_epochs({executor, train, test, *optimizer, options.recipe, checkpoints, save}, console,
-             report);
-  data.report_skipped({&train, &test}, console, report);
-  save(options.out, {});
-  checkpoints.finish();
-  console.line("wrote " + options.out);
+  run_training({.executor = executor,
+                .train = train,
+                .test = test,
+                .optimizer = *optimizer,
+                .recipe = options.recipe,
+                .data = data,
+                .out = options.out,
+                .checkpoints = checkpoints,
+                .save = save},
+               console, report);
   report.write(options.run.json);
 }
 

@@ -61,6 +61,12 @@ void describe(const Recipe& recipe, Configuration& configuration) {
   set("--random-erasing", recipe.augmentation.random_erasing);
 }
 
+Augmentation augmentation_of(const Recipe& recipe) {
+  Augmentation augmentation = recipe.augmentation;
+  augmentation.on = !recipe.no_augment;
+  return augmentation;
+}
+
 nn::LrSchedule make_schedule(const Recipe& recipe) {
   return nn::make_schedule(recipe.schedule, {.length = static_cast<double>(recipe.epochs),
                                              .step_size = recipe.step_size,
@@ -222,8 +228,6 @@ class Epochs {
   std::vector<std::string> warnings_;
 };
 
-}  // namespace
-
 void run_epochs(const Training& training, const Console& console, Report& report) {
   Epochs epochs(training, console);
   try {
@@ -245,6 +249,16 @@ void run_epochs(const Training& training, const Console& console, Report& report
     report.append("epochs", figures);
   }
   report.set("top1", epochs.figures().empty() ? 0.0 : epochs.figures().back().top1_test);
+}
+
+}  // namespace
+
+void run_training(const Training& training, const Console& console, Report& report) {
+  run_epochs(training, console, report);
+  training.data.report_skipped({&training.train, &training.test}, console, report);
+  training.save(training.out, {});
+  training.checkpoints.finish();
+  console.line("wrote " + training.out);
 }
 
 nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label) {

@@ -40,6 +40,9 @@ void add_recipe_options(Command& command, Recipe& recipe);
 /// Adds the recipe to what a run was told, for its checkpoints.
 void describe(const Recipe& recipe, Configuration& configuration);
 
+/// Returns how the recipe varies training images.
+Augmentation augmentation_of(const Recipe& recipe);
+
 /// Returns the recipe's schedule; its time counts epochs. Throws Error if it makes no sense.
 nn::LrSchedule make_schedule(const Recipe& recipe);
 
@@ -59,6 +62,8 @@ struct Training {
   nn::DataLoader& test;
   nn::Optimizer& optimizer;
   const Recipe& recipe;
+  const Data& data;
+  std::string out;  ///< the file to write
   Checkpoints& checkpoints;
   SaveModel save;                                             ///< the model as it is now
   std::function<void(std::int64_t epoch)> before_epoch = {};  ///< gets 0, 1, ...
@@ -69,8 +74,9 @@ inline constexpr std::int64_t kLookAfter = 50;
 
 /// Trains all epochs, each followed by a test, from where the checkpoints say. Prints a line per
 /// epoch; sets "epochs", "top1" and, if there is someone who looks, "warnings". Throws Interrupted,
-/// with everything saved, after a signal, and Error that also names the newest checkpoint.
-void run_epochs(const Training& training, const Console& console, Report& report);
+/// with everything saved, after a signal, and Error that also names the newest checkpoint. Then
+/// writes the model, removes the checkpoints, and says what was skipped and written.
+void run_training(const Training& training, const Console& console, Report& report);
 
 /// Runs a model over a loader, behind a progress bar.
 nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label);
