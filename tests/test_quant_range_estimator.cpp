@@ -141,6 +141,33 @@ TEST_SUITE("quant: range estimators") {
     }
   }
 
+  TEST_CASE("a state that no data can have left is refused and changes nothing") {
+    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+    for (const auto& estimator : all()) {
+      rung::observe(*estimator, normal(1000, 6));
+      const std::vector<double> good = estimator->state();
+      const auto refuses = [&](std::size_t place, double number) {
+        CAPTURE(place);
+        CAPTURE(number);
+        std::vector<double> bad = good;
+        bad[place] = number;
+        CHECK_THROWS_AS(estimator->load_state(bad), Error);
+        CHECK(estimator->state() == good);
+      };
+      for (const double limit : {kNan, 1e308, -1e308}) {
+        refuses(0, limit);
+        refuses(1, limit);
+      }
+      refuses(0, 1e5);  // above the maximum
+      for (const double count : {kNan, -1.0, 0.5, 1e300}) refuses(good.size() - 1, count);
+      if (good.size() == 3) continue;
+      for (const double count : {kNan, -1.0, 1e300}) refuses(2, count);
+      std::vector<double> nothing = good;
+      std::fill(nothing.begin() + 2, nothing.end() - 1, 0.0);
+      CHECK_THROWS_AS(estimator->load_state(nothing), Error);
+    }
+  }
+
   TEST_CASE("sqnr clips outliers, percentile cuts what it says, min_max keeps all") {
     auto x = normal(20000, 8);
     x[0] = 50.0f;

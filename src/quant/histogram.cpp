@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "core/format.h"
 #include "kernels/histogram.h"
+#include "quant/estimator_state.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -104,11 +106,16 @@ std::vector<double> Histogram::state() const {
 void Histogram::load_state(std::span<const double> state) {
   require(state.empty() || state.size() == kBins + 2,
           "the state of a histogram must have 0 or {} numbers, got {}", kBins + 2, state.size());
-  counts_.clear();
-  range_ = {};
-  if (state.empty()) return;
-  range_ = {static_cast<float>(state[0]), static_cast<float>(state[1])};
-  counts_.assign(state.begin() + 2, state.end());
+  Histogram loaded;
+  if (!state.empty()) {
+    loaded.range_ = seen_range(state[0], state[1]);
+    loaded.counts_.assign(state.begin() + 2, state.end());
+    for (const double count : loaded.counts_)
+      require(count >= 0.0 && count <= 0x1p53, "the state of a histogram has a bin that counts {}",
+              count);
+    require(loaded.total() > 0.0, "the state of a histogram has a range, but counts nothing in it");
+  }
+  *this = std::move(loaded);
 }
 
 }  // namespace rung

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "core/format.h"
+#include "quant/estimator_state.h"
 #include "quant/histogram.h"
 #include "rung/quant/range_estimator.h"
 
@@ -39,8 +40,9 @@ class HistogramEstimator : public RangeEstimator {
   }
   void load_state(std::span<const double> state) override {
     require(!state.empty(), "the state of {} must not be empty", name());
+    const std::int64_t count = seen_count(state.back());
     histogram_.load_state(state.first(state.size() - 1));
-    count_ = static_cast<std::int64_t>(state.back());
+    count_ = count;
   }
 
  protected:

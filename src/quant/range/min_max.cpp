@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/format.h"
+#include "quant/estimator_state.h"
 #include "rung/quant/range_estimator.h"
 
 namespace rung {
@@ -35,8 +36,9 @@ class MinMax final : public RangeEstimator {
   }
   void load_state(std::span<const double> state) override {
     require(state.size() == 3, "the state of min_max must have 3 numbers, got {}", state.size());
-    seen_ = {static_cast<float>(state[0]), static_cast<float>(state[1])};
-    count_ = static_cast<std::int64_t>(state[2]);
+    const Range seen = seen_range(state[0], state[1]);
+    count_ = seen_count(state[2]);
+    seen_ = seen;
   }
 
  private:
