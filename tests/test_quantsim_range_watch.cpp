@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,29 @@ TEST_CASE("a range that shrinks to less than a thousandth is reported, once") {
     CHECK(collapsed.front().reason.starts_with("its learned scale fell from "));
     CHECK(watch.check().empty());
   }
+}
+
+TEST_CASE("a range that grows a thousandfold is reported, unless it began at the smallest") {
+  QuantizationSimModel sim = learned_sim(kRange);
+  sim.quantizer("conv2.weight").set_range({0.0f, 0.0f});
+  RangeWatch watch(sim);
+  multiply(sim.quantizer("relu1"), 900.0f);
+  multiply(sim.quantizer("conv2.weight"), 1e5f);
+  CHECK(watch.check().empty());
+  multiply(sim.quantizer("relu1"), 2.0f);
+  const std::vector<CollapsedRange> collapsed = watch.check();
+  CHECK(names(collapsed) == std::vector<std::string>{"relu1"});
+  CHECK(collapsed.front().reason.starts_with("its learned scale rose from "));
+}
+
+TEST_CASE("training that goes on from a checkpoint is measured against its beginning") {
+  QuantizationSimModel sim = learned_sim(kRange);
+  std::optional<QuantizationSimModel> start = learned_sim(kRange);
+  multiply(sim.quantizer("relu1"), 1e-4f);
+  CHECK(RangeWatch(sim).check().empty());
+  RangeWatch watch(sim.graph(), start->graph());
+  start.reset();
+  CHECK(names(watch.check()) == std::vector<std::string>{"relu1"});
 }
 
 TEST_CASE(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "checkpoints.h"
 #include "data.h"
 #include "interrupt.h"
+#include "model_source.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
@@ -88,7 +90,7 @@ Configuration configuration_of(const Options& options, const Data& data,
 void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
-  io::ModelFile file = io::load_model(options.model);
+  io::ModelFile file = read_model_file(options.model);
   if (!has_checkpoint(file))
     throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
   Task task = task_of(file, options.model);
@@ -97,10 +99,11 @@ void run(const Options& options) {
   const InterruptGuard guard;
   Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data, file),
                           console);
-  std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
-  const std::string source = resumed ? checkpoints.resumed_path() : options.model;
-  if (resumed) file = std::move(*resumed);
-  QuantizationSimModel sim = load_checkpoint(std::move(file), source);
+  QuantizationSimModel start = load_checkpoint(std::move(file), options.model);
+  std::optional<QuantizationSimModel> resumed;
+  if (std::optional<io::ModelFile> checkpoint = checkpoints.take_resumed())
+    resumed.emplace(load_checkpoint(std::move(*checkpoint), checkpoints.resumed_path()));
+  QuantizationSimModel& sim = resumed ? *resumed : start;
   sim.executor().set_seed(options.run.seed);
   const auto choices = apply(options.conv, task.conv_choices, sim.executor());
 
@@ -131,7 +134,7 @@ void run(const Options& options) {
     extras.sections[kTaskSection] = to_json(task);
     save_checkpoint(sim, path, std::move(extras));
   };
-  RangeWatch watch(sim);
+  RangeWatch watch(sim.graph(), start.graph());
   const auto look = [&] {
     std::vector<std::string> warnings;
     for (const CollapsedRange& each : watch.check())

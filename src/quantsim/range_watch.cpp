@@ -35,28 +35,34 @@ bool is_watched(const QuantizerHandle& handle) {
   return handle.initialized() && handle.enabled() && handle.learned();
 }
 
+bool has_collapsed(float before, float now) {
+  const bool was_larger = before > kSmallest;  // what began at the smallest may well grow
+  return (was_larger && (now <= kSmallest || now > before * RangeWatch::kExploded)) ||
+         now < before * RangeWatch::kCollapsed;
+}
+
 /// Returns what happened to the scales, or an empty text.
 std::string collapse(std::span<const float> before, std::span<const float> now) {
   if (now.empty()) return "its learned range is not finite";
   std::size_t count = 0, first = 0;
   for (std::size_t i = before.size(); i-- > 0;) {
-    const bool smallest = now[i] <= kSmallest && before[i] > kSmallest;
-    if (!smallest && now[i] >= before[i] * RangeWatch::kCollapsed) continue;
+    if (!has_collapsed(before[i], now[i])) continue;
     ++count;
     first = i;
   }
   if (count == 0) return {};
   if (before.size() == 1)
-    return fmt::format("its learned scale fell from {:.3g} to {:.3g}", before[0], now[0]);
+    return fmt::format("its learned scale {} from {:.3g} to {:.3g}",
+                       now[0] < before[0] ? "fell" : "rose", before[0], now[0]);
   return fmt::format("{} of its {} learned scales collapsed, number {} from {:.3g} to {:.3g}",
                      count, before.size(), first, before[first], now[first]);
 }
 
 }  // namespace
 
-RangeWatch::RangeWatch(Graph& graph) : graph_(&graph) {
+RangeWatch::RangeWatch(Graph& graph, Graph& start) : graph_(&graph) {
   std::set<const Parameter*> shared;
-  for (const QuantizerHandle& handle : find_quantizers(graph)) {
+  for (const QuantizerHandle& handle : find_quantizers(start)) {
     if (!is_watched(handle) || !shared.insert(handle.parameters().front()).second) continue;
     std::vector<float> scales = scales_of(handle);
     if (!scales.empty()) scales_.emplace(handle.name(), std::move(scales));
