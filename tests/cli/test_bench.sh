@@ -32,5 +32,5 @@ works "bench without Winograd" bench train $small --per-op --conv-algorithm dire
 works "bench with errors" bench train $small --error
 check "bench --error: names the layers" stdout_has "layer1.0.conv1"
 refuses "bench of an unknown algorithm" "direct" bench train --conv-algorithm fft
-refuses "bench of an unknown mode" "calibrate" bench fly
+misused "bench of an unknown mode" "calibrate" bench fly
 refuses "bench of an unknown scheme" "tf_enhanced" bench qat --scheme best
