@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "io/json.h"
 #include "io_helpers.h"
+#include "rung/io/text_file.h"
 
 using namespace rung::io;
 using iotest::message_of;

@@ -11,19 +11,21 @@
 #include <utility>
 
 #include "rung/core/error.h"
+#include "rung/io/text_file.h"
 
 namespace rung::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Writes and closes; returns 0 or the errno of what failed.
-int write_file(const fs::path& path, const std::string& text) {
+/// A device or a pipe cannot be replaced, only written to.
+void write_to_device(const std::string& path, const std::string& text) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return errno;
-  int error = std::fwrite(text.data(), 1, text.size(), file) == text.size() ? 0 : errno;
-  if (std::fclose(file) != 0 && error == 0) error = errno;
-  return error;
+  int error = file == nullptr ? errno : 0;
+  if (file != nullptr && std::fwrite(text.data(), 1, text.size(), file) != text.size())
+    error = errno;
+  if (file != nullptr && std::fclose(file) != 0 && error == 0) error = errno;
+  if (error != 0) throw Error(fmt::format("{}: cannot write: {}", path, std::strerror(error)));
 }
 
 }  // namespace
@@ -76,16 +78,12 @@ void Report::write(const std::string& path) const {
           fmt::format("cannot write the figures to standard output: {}", std::strerror(errno)));
     return;
   }
-  // A device or a pipe cannot be replaced, only written to.
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
-  const bool replace = !fs::exists(status) || fs::is_regular_file(status);
-  const fs::path target = replace ? fs::path(path + ".partial") : fs::path(path);
-  int error = write_file(target, text);
-  if (error == 0 && replace && std::rename(target.c_str(), path.c_str()) != 0) error = errno;
-  if (error == 0) return;
-  if (replace) fs::remove(target, ignored);
-  throw Error(fmt::format("cannot write {}: {}", path, std::strerror(error)));
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    write_to_device(path, text);
+  else
+    io::write_text_file(path, text);
 }
 
 }  // namespace rung::cli

@@ -101,10 +101,4 @@ void AtomicFile::commit() {
           path_.string());
 }
 
-void write_text_file(const std::filesystem::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 }  // namespace rung::io

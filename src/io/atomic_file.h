@@ -38,7 +38,4 @@ class AtomicFile {
 /// Writes all bytes to an open descriptor; returns 0, or the errno of the write that failed.
 int write_all(int descriptor, std::span<const std::byte> bytes);
 
-/// Writes a whole text file atomically.
-void write_text_file(const std::filesystem::path& path, std::string_view text);
-
 }  // namespace rung::io

@@ -8,4 +8,5 @@
 #include "rung/io/onnx_import.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
+#include "rung/io/text_file.h"
 #include "rung/io/weights.h"

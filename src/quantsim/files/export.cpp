@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "core/format.h"
-#include "io/atomic_file.h"
 #include "io/onnx/export_model.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/files/bias_encodings.h"
 #include "quantsim/files/file_entries.h"
 #include "quantsim/impl.h"
+#include "rung/io/text_file.h"
 #include "rung/io/weights.h"
 #include "rung/quantsim/quantsim.h"
 
