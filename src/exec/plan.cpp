@@ -4,7 +4,6 @@
 #include "exec/plan.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "backend/onednn.h"
 #include "core/format.h"

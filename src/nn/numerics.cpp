@@ -4,8 +4,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <ranges>
 #include <span>
+#include <vector>
 
 #include "core/format.h"
 
@@ -67,8 +67,9 @@ std::string find_not_finite(const Graph& graph, const Tensor& input, Mode mode) 
 }
 
 std::string find_not_finite_gradient(const Graph& graph) {
-  const std::vector<Node*> nodes = graph.nodes();
-  for (const Node* node : std::views::reverse(nodes))
+  std::vector<Node*> nodes = graph.nodes();
+  std::ranges::reverse(nodes);  // the order in which gradients are computed
+  for (const Node* node : nodes)
     for (const Value* input : node->inputs()) {
       Parameter* parameter = input->parameter();
       if (parameter == nullptr || !parameter->has_grad()) continue;
