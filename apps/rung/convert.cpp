@@ -140,13 +140,14 @@ io::ModelFile read_onnx(const Options& options) {
   io::ModelFile file;
   file.graph = io::load_onnx(options.in);
   set_task(file, options, fs::path(options.in).stem().string());
-  const std::vector<Node*> nodes = file.graph.nodes();
-  const auto is_quantizer = [](const Node* node) { return node->type() == "QuantizeDequantize"; };
-  if (std::ranges::any_of(nodes, is_quantizer)) {
-    QuantizationSimModel sim = QuantizationSimModel::from_quantized(std::move(file.graph));
-    file.sections[std::string(kQuantSimSection)] = sim.state();
-    file.graph = sim.graph().clone();
-  }
+  const std::vector<QuantizerHandle> quantizers = find_quantizers(file.graph);
+  if (quantizers.empty()) return file;
+  const bool per_channel = std::ranges::any_of(
+      quantizers, [](const QuantizerHandle& each) { return each.encoding().scale.size() > 1; });
+  QuantizationSimModel sim = QuantizationSimModel::from_quantized(
+      std::move(file.graph), {.config_file = per_channel ? "per_channel" : "default"});
+  file.sections[std::string(kQuantSimSection)] = sim.state();
+  file.graph = sim.graph().clone();
   return file;
 }
 

@@ -30,8 +30,13 @@ works "ONNX: eval of it" eval back.rung --data "$photos"
 works "ONNX: a quantized file becomes a quantized model" convert exported/resnet18_qdq.onnx \
   back_q.rung --dataset image-folder
 works "ONNX: eval of the quantized one" eval back_q.rung --data "$photos" --json back_q.json
+run export back_q.rung --out again --prefix resnet18 --onnx none
+check "ONNX: every encoding is the same" cmp -s exported/resnet18.encodings \
+  again/resnet18.encodings
+# Biases have been rounded to integers; four images are too few to compare accuracies.
 run eval w8a8_qat.rung --data "$photos" --json w8a8_qat.json
-check "ONNX: the same accuracy" test "$(number back_q.json top1)" = "$(number w8a8_qat.json top1)"
+check "ONNX: nearly the same loss" between \
+  "$(awk "BEGIN { print $(number back_q.json loss) / $(number w8a8_qat.json loss) }")" 0.9 1.1
 works "ONNX: its training goes on" qat back_q.rung --data "$photos" --epochs 1 --batch-size 4 \
   --lr 0.0001 --out back_qat.rung
 works "ONNX: a model becomes ONNX" convert pretrained.rung pretrained.onnx

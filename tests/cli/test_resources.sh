@@ -64,7 +64,7 @@ if [[ -c /dev/full ]]; then
   check "standard output is full: one line" one_error_line
   run train "${small[@]}" --out full.rung --json /dev/full
   check "no room for the figures: exit code 1" exits 1
-  check "no room for the figures: says so" stderr_has "/dev/full: No space left on device"
+  check "no room for the figures: says so" stderr_has "/dev/full: cannot write: No space left on device"
   check "no room for the figures: the model is there" cmp -s calm.rung full.rung
 fi
 
