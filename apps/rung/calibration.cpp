@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "interrupt.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
+#include "section.h"
 
 namespace rung::cli {
 namespace {
@@ -40,16 +42,12 @@ CalibrationRun::CalibrationRun(const CalibrationCheckpointOptions& options, cons
 
 void CalibrationRun::load(const Configuration& configuration, const Console& console) {
   io::ModelFile file = io::load_model(path_);
-  Configuration was;
-  try {
-    const nlohmann::json json = nlohmann::json::parse(file.sections.at(kSection));
-    was = json.at("configuration").get<Configuration>();
-    batches_ = json.at("batches").get<std::int64_t>();
+  const auto was = read_section(file, kSection, path_, [&](const nlohmann::json& json) {
+    batches_ = integer(json, "batches", 0, std::numeric_limits<std::int64_t>::max());
     if (json.contains("top1_float")) top1_float_ = json.at("top1_float").get<double>();
     estimators_ = file.sections.at(kEstimators);
-  } catch (const std::exception& error) {
-    throw Error(fmt::format("{}: section {}: {}", path_, kSection, error.what()));
-  }
+    return json.at("configuration").get<Configuration>();
+  });
   check_same(was, configuration, path_);
   console.line(fmt::format("going on from {}: batch {}", path_, batches_));
 }

@@ -10,6 +10,7 @@
 
 #include "interrupt.h"
 #include "rung/core/error.h"
+#include "section.h"
 
 namespace rung::cli {
 namespace {
@@ -93,18 +94,13 @@ void Checkpoints::load(const fs::path& path, const Configuration& configuration)
   session_ = {};
   io::ModelFile file = io::load_model(path);
   session_.state = nn::training_state_of(file, resumed_path_);
-  const auto section = file.sections.find(kRunSection);
-  if (section == file.sections.end())
+  if (!file.sections.contains(kRunSection))
     throw Error(resumed_path_ + ": is a checkpoint, but none of rung train or qat");
-  Configuration was;
-  try {
-    const Json json = Json::parse(section->second);
-    was = json.at("configuration").get<Configuration>();
+  const auto was = read_section(file, kRunSection, resumed_path_, [&](const Json& json) {
     for (const Json& figures : json.at("epochs")) session_.epochs.push_back(figures_of(figures));
     if (json.contains("top1_before")) session_.top1_before = json.at("top1_before").get<double>();
-  } catch (const std::exception& error) {
-    throw Error(fmt::format("{}: section {}: {}", resumed_path_, kRunSection, error.what()));
-  }
+    return json.at("configuration").get<Configuration>();
+  });
   resumed_ = std::move(file);
   check_same(was, configuration, resumed_path_);
   console_.line(fmt::format("going on from {}: epoch {}, batch {}", resumed_path_,

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "rung/core/error.h"
+#include "section.h"
 
 namespace rung::cli {
 namespace {
@@ -14,19 +15,18 @@ void check(bool condition, const std::string& what) {
   if (!condition) throw Error(what);
 }
 
-constexpr std::int64_t kMaxSize = 16384;
+constexpr std::int64_t kMaxSize = 16384, kMaxClasses = std::int64_t{1} << 31;
 
-Task parse(const std::string& text) {
-  const nlohmann::json json = nlohmann::json::parse(text);
+Task parse(const nlohmann::json& json) {
   Task task;
   json.at("model").get_to(task.model);
   json.at("dataset").get_to(task.dataset);
-  json.at("num_classes").get_to(task.num_classes);
-  json.at("mean").get_to(task.mean);
-  json.at("std").get_to(task.std);
+  task.num_classes = integer(json, "num_classes", 1, kMaxClasses);
+  task.mean = floats(json, "mean");
+  task.std = floats(json, "std");
   if (json.contains("image_size")) {
-    json.at("image_size").get_to(task.image_size);
-    json.at("resize").get_to(task.resize);
+    task.image_size = integer(json, "image_size", 0, kMaxSize);
+    task.resize = integer(json, "resize", 0, kMaxSize);
     json.at("class_names").get_to(task.class_names);
   } else {  // files of earlier versions: the dataset tells
     task.image_size = datasets::info(task.dataset).image_shape[1];
@@ -35,11 +35,8 @@ Task parse(const std::string& text) {
     for (const auto& [key, name] : json.at("conv_choices").items())
       task.conv_choices.set(key, parse_conv_algorithm(name.get<std::string>()));
   if (json.contains("last_lr")) task.last_lr = json.at("last_lr").get<double>();
-  check(task.num_classes > 0, "num_classes must be positive");
   check(task.mean.size() == task.std.size(), "mean and std have different lengths");
-  check(task.image_size >= 0 && task.image_size <= kMaxSize && task.resize >= 0 &&
-            task.resize <= kMaxSize && (task.resize == 0 || task.resize >= task.image_size),
-        "image_size or resize makes no sense");
+  check(task.resize == 0 || task.resize >= task.image_size, "resize is less than image_size");
   check(task.class_names.empty() ||
             static_cast<std::int64_t>(task.class_names.size()) == task.num_classes,
         "class_names must be as many as num_classes");
@@ -94,11 +91,7 @@ Task task_of(const io::ModelFile& file, const std::string& path) {
       fmt::format("{}: does not say which dataset it is for: files of rung train do, and those of "
                   "rung convert with --dataset",
                   path));
-  try {
-    return parse(found->second);
-  } catch (const std::exception& error) {
-    throw Error(fmt::format("{}: section {}: {}", path, kTaskSection, error.what()));
-  }
+  return read_section(file, kTaskSection, path, parse);
 }
 
 }  // namespace rung::cli

@@ -37,6 +37,34 @@ for file in truncated corrupt text empty; do
 done
 refuses "a folder as a model" "out" eval out
 
+# with_task TEXT: prints a model file of version 1, which has no checksum, with this task in it.
+with_task() {
+  local source=$here/../golden/model_files/version1.rung size header i
+  size=$(od -An -t u8 -N 8 "$source")
+  header=$(tail -c +9 "$source" | head -c "$size")
+  header=${header/'{\"note\": \"kept\"}'/${1//'"'/'\"'}}
+  for i in 0 8 16 24 32 40 48 56; do
+    printf '%b' "\\x$(printf %02x $((${#header} >> i & 255)))"
+  done
+  printf '%s' "$header"
+  tail -c +$((9 + size)) "$source"
+}
+# task CLASSES MEAN SIZE: prints a task of an old file with these numbers.
+task() {
+  printf '{"model":"net","dataset":"image-folder","class_names":[],"std":[1,1],"resize":0,' &&
+    printf '"num_classes":%s,"mean":[0,%s],"image_size":%s}' "$@"
+}
+with_task "$(task 4 0.5 6)" >task.rung
+works "a task that makes sense" inspect task.rung
+with_task "$(task 1e300 0.5 6)" >task.rung
+refuses "a task of 1e300 classes" "num_classes must be a whole number" inspect task.rung
+with_task "$(task 4 1e39 6)" >task.rung
+refuses "a task with a mean of 1e39" "float32" inspect task.rung
+with_task "$(task 4 0.5 99999999999999999999)" >task.rung
+refuses "a task for images of 1e20" "image_size must be a whole number" inspect task.rung
+with_task '{"model":' >task.rung
+refuses "a task that is cut off" "task.rung: section task: " inspect task.rung
+
 run export good.rung --out weights --prefix net
 refuses "plain weights as a model" "net.safetensors" eval weights/net.safetensors
 refuses "weights of another model" "conv1" train --model resnet8 --init weights/net.safetensors \
