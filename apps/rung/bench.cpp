@@ -184,8 +184,7 @@ void add_bench(Program& program) {
   BenchOptions& bench = options->bench;
   Command command =
       program.command("bench", "Time a step of training, quantization or inference", kDetails);
-  command.argument("MODE", bench.mode, "train, qat, infer or calibrate",
-                   one_of({"train", "qat", "infer", "calibrate"}));
+  command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
   command.option("--model NAME", bench.model, "see rung models");
   command.option("--batch-size,--batch N", bench.batch, "images per step", at_least(1));
   command.option("--image-size,--size N", bench.size, "height and width of the images",

@@ -1,6 +1,6 @@
 #include "bench_subject.h"
 
-#include "rung/core/error.h"
+#include "command.h"
 #include "rung/models.h"
 #include "rung/nn/loss.h"
 #include "rung/ptq/batch_norm.h"
@@ -157,7 +157,7 @@ BenchPair make_bench(const BenchOptions& options, const BenchData& data) {
         std::make_unique<Infer>(calibrate->original(), alike, data, calibrate->batches());
     return {std::move(calibrate), std::move(forward), "forward"};
   }
-  throw Error("MODE must be train, qat, infer or calibrate, got " + options.mode);
+  throw UsageError("MODE must be train, qat, infer or calibrate, got " + options.mode);
 }
 
 }  // namespace rung::cli

@@ -51,7 +51,7 @@ struct BenchPair {
   std::string beside_name;  ///< as in "float": the figure is "float_median_s"
 };
 
-/// Throws Error for an unknown mode.
+/// Throws UsageError for an unknown mode.
 BenchPair make_bench(const BenchOptions& options, const BenchData& data);
 
 }  // namespace rung::cli

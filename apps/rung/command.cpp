@@ -83,9 +83,8 @@ Check one_of(std::vector<std::string> choices) {
   };
 }
 
-void Command::argument(std::string_view meta, std::string& value, const std::string& help,
-                       const Check& check) {
-  add(app_, meta, value, help, check)->required()->type_name("");
+void Command::argument(std::string_view meta, std::string& value, const std::string& help) {
+  app(app_).add_option(std::string(meta), value, help)->required()->type_name("");
 }
 void Command::optional_argument(std::string_view meta, std::string& value,
                                 const std::string& help) {

@@ -32,8 +32,7 @@ class UsageError : public Error {
 /// action has run, and its present value is the default that --help shows.
 class Command {
  public:
-  void argument(std::string_view meta, std::string& value, const std::string& help,
-                const Check& check = {});
+  void argument(std::string_view meta, std::string& value, const std::string& help);
   /// An argument that may be left out: `value` stays as it is then.
   void optional_argument(std::string_view meta, std::string& value, const std::string& help);
   /// One argument or more, behind the others.
