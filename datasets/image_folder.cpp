@@ -1,14 +1,14 @@
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <iterator>
-#include <string_view>
+#include <set>
 #include <tuple>
 #include <utility>
 
 #include "core/format.h"
+#include "datasets/folder.h"
 #include "datasets/image_file.h"
-#include "datasets/split_folder.h"
+#include "datasets/parts.h"
 #include "rung/datasets.h"
 
 namespace rung::datasets {
@@ -16,37 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 9> kExtensions = {".jpg", ".jpeg", ".png",  ".ppm", ".bmp",
-                                                         ".pgm", ".tif",  ".tiff", ".webp"};
-
-bool is_image(std::string name) {
-  for (char& c : name)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return std::ranges::any_of(kExtensions,
-                             [&](auto extension) { return name.ends_with(extension); });
-}
-
-/// Calls f with every entry of a folder; throws Error if it cannot be read.
-template <typename F>
-void for_each_entry(const fs::path& folder, const F& f) {
-  std::error_code error;
-  fs::directory_iterator entries(folder, error);
-  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) f(*entries);
-  require(!error, "{}: cannot read the folder: {}", folder.string(), error.message());
-}
-
-bool is_directory(const fs::directory_entry& entry) {
-  std::error_code ignored;  // a link that leads nowhere
-  return entry.is_directory(ignored);
-}
-
 struct Sample {
   std::string folder, name;
   std::int64_t label = 0;
   std::string path() const { return (fs::path(folder) / name).string(); }
 };
 
-/// Collects the images of one class, in sub-folders too.
+/// Collects the images of one class, in sub-folders too. A folder that several links lead to counts
+/// once, or links could make a handful of folders endless.
 class Walk {
  public:
   explicit Walk(std::int64_t label) : label_(label) {}
@@ -56,13 +33,12 @@ class Walk {
     const fs::path real = fs::canonical(folder, error);
     require(!error && std::ranges::find(above_, real) == above_.end(), "{}: {}", folder.string(),
             error ? error.message() : "links to a folder above it");
+    if (!visited_.insert(real).second) return;
     above_.push_back(real);
-    for_each_entry(folder, [&](const fs::directory_entry& entry) {
-      if (is_directory(entry))
-        visit(entry.path());
-      else if (std::string name = entry.path().filename().string(); is_image(name))
-        samples_.push_back({folder.string(), std::move(name), label_});
-    });
+    FolderContent content = content_of(folder);
+    for (std::string& name : content.files)
+      if (is_image(name)) samples_.push_back({folder.string(), std::move(name), label_});
+    for (const std::string& name : content.folders) visit(folder / name);
     above_.pop_back();
   }
 
@@ -77,6 +53,7 @@ class Walk {
  private:
   std::int64_t label_;
   std::vector<fs::path> above_;
+  std::set<fs::path> visited_;
   std::vector<Sample> samples_;
 };
 
@@ -88,7 +65,7 @@ class ImageFolder final : public nn::Dataset {
       walk.visit(fs::path(folder) / name);
       std::vector<Sample> samples = std::move(walk).sorted();
       require(!samples.empty(), "{}: there is no image in it ({})",
-              (fs::path(folder) / name).string(), fmt::join(kExtensions, " "));
+              (fs::path(folder) / name).string(), fmt::join(image_extensions(), " "));
       std::ranges::move(samples, std::back_inserter(samples_));
     }
   }
@@ -117,13 +94,9 @@ class ImageFolder final : public nn::Dataset {
 }  // namespace
 
 std::vector<std::string> image_folder_classes(const std::string& folder) {
-  std::vector<std::string> classes;
-  for_each_entry(folder, [&](const fs::directory_entry& entry) {
-    if (is_directory(entry)) classes.push_back(entry.path().filename().string());
-  });
+  std::vector<std::string> classes = content_of(folder).folders;
   require(!classes.empty(), "{}: has no sub-folders; expected one per class, with its images",
           folder);
-  std::ranges::sort(classes);
   return classes;
 }
 
@@ -132,11 +105,11 @@ std::shared_ptr<const nn::Dataset> image_folder(const std::string& folder) {
 }
 
 std::shared_ptr<const nn::Dataset> image_folder(Split split, const std::string& dir) {
-  const std::string folder = split_folder(dir, split);
+  const std::string folder = part_folder(dir, split);
   auto dataset = std::make_shared<ImageFolder>(folder);
   // Labels are positions in the sorted names: a class missing in one part would move the others.
-  const std::string train = split_folder(dir, Split::train);
-  if (train == folder) return dataset;
+  const std::string train = parts_of(dir).train;
+  if (train.empty() || train == folder) return dataset;
   const std::vector<std::string> known = image_folder_classes(train), here = dataset->class_names();
   for (const std::string& name : here)
     require(std::ranges::find(known, name) != known.end(), "{}: has the class {}, {} does not",

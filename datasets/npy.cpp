@@ -6,7 +6,7 @@
 
 #include "core/format.h"
 #include "datasets/npy_file.h"
-#include "datasets/split_folder.h"
+#include "datasets/parts.h"
 #include "io/dtype.h"
 #include "rung/datasets.h"
 
@@ -85,8 +85,14 @@ class NpyDataset final : public nn::Dataset {
   std::int64_t classes_;
 };
 
+/// Returns where the classes are counted: a test part may stand alone.
+std::string training_folder(const std::string& dir) {
+  const Parts parts = parts_of(dir);
+  return parts.train.empty() ? parts.test : parts.train;
+}
+
 std::int64_t count_classes(const std::string& dir) {
-  const std::string path = file_in(split_folder(dir, Split::train), "labels.npy");
+  const std::string path = file_in(training_folder(dir), "labels.npy");
   const std::vector<std::int64_t> labels = read_labels(path);
   require(!labels.empty(), "{}: there are no labels", path);
   return std::ranges::max(labels) + 1;
@@ -95,7 +101,7 @@ std::int64_t count_classes(const std::string& dir) {
 }  // namespace
 
 std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& dir) {
-  return std::make_shared<NpyDataset>(split_folder(dir, split), count_classes(dir));
+  return std::make_shared<NpyDataset>(part_folder(dir, split), count_classes(dir));
 }
 
 }  // namespace rung::datasets

@@ -1,13 +1,15 @@
 #include <functional>
 
 #include "core/format.h"
-#include "datasets/split_folder.h"
+#include "datasets/parts.h"
 #include "datasets/statistics.h"
 #include "rung/datasets.h"
 
 namespace rung {
 
-std::string_view to_string(Split split) { return split == Split::train ? "train" : "test"; }
+std::string_view to_string(Split split) {
+  return split == Split::train ? "train" : split == Split::test ? "test" : "validation";
+}
 
 }  // namespace rung
 
@@ -18,15 +20,18 @@ struct Entry {
   DatasetInfo info;
   std::function<std::shared_ptr<const nn::Dataset>(Split, const std::string& dir)> read;
   std::function<void(DatasetInfo&, const std::string& dir)> look = {};  // for what only files tell
+  Parts (*parts)(const std::string& dir) = nullptr;  // nullptr: fixed files for training and test
 };
 
 void look_at_folder(DatasetInfo& info, const std::string& dir) {
-  info.class_names = image_folder_classes(split_folder(dir, Split::train));
+  const Parts parts = parts_of(dir);  // a test part may stand alone
+  info.class_names = image_folder_classes(parts.train.empty() ? parts.test : parts.train);
   info.classes = static_cast<std::int64_t>(info.class_names.size());
 }
 
 void look_at_arrays(DatasetInfo& info, const std::string& dir) {
-  const std::shared_ptr<const nn::Dataset> dataset = npy(Split::train, dir);
+  const Split split = parts_of(dir).train.empty() ? Split::test : Split::train;
+  const std::shared_ptr<const nn::Dataset> dataset = npy(split, dir);
   info.classes = dataset->num_classes();
   info.image_shape = dataset->image_shape();
   Statistics statistics = pixel_statistics(*dataset);
@@ -66,11 +71,13 @@ std::vector<Entry> entries() {
         .mean = nn::ImagenetStatistics{}.mean,
         .std = nn::ImagenetStatistics{}.std},
        [](Split split, const std::string& dir) { return image_folder(split, dir); },
-       look_at_folder},
+       look_at_folder,
+       parts_of},
       {{.name = "npy",
         .description = "your NumPy arrays images.npy and labels.npy, in train/ and val/"},
        npy,
-       look_at_arrays},
+       look_at_arrays,
+       parts_of},
   };
 }
 
@@ -101,7 +108,15 @@ DatasetInfo info(std::string_view name, const std::string& dir) {
 std::shared_ptr<const nn::Dataset> make(std::string_view name, Split split,
                                         const std::string& dir) {
   const Entry entry = find(name);
+  require(entry.parts != nullptr || split != Split::validation,
+          "{} has no validation images, only training and test images", name);
   return entry.read(split, dir.empty() ? entry.info.default_dir : dir);
+}
+
+Parts parts(std::string_view name, const std::string& dir) {
+  const Entry entry = find(name);
+  if (entry.parts == nullptr) return {};
+  return entry.parts(dir.empty() ? entry.info.default_dir : dir);
 }
 
 }  // namespace rung::datasets

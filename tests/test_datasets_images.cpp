@@ -229,7 +229,7 @@ TEST_CASE("the parts of a folder of images must have the same classes") {
   fs::remove_all(folder.path("test"));
   CHECK(message_of([&] {
           datasets::image_folder(Split::test, folder.path());
-        }).ends_with("has only the folder train: expected train, and val or test"));
+        }).find("has only the folder train: expected val or test") != std::string::npos);
 }
 
 TEST_CASE("batches of decoded images are the same bits whatever the workers") {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "rung/core/error.h"
@@ -86,6 +87,11 @@ nn::DataLoader Data::plain_loader(std::shared_ptr<const nn::Dataset> dataset) co
 
 nn::DataLoader Data::test() const { return plain_loader(read(Split::test)); }
 
+nn::DataLoader Data::named() const {
+  const std::optional<Split> itself = datasets::parts(task_.dataset, data_.dir).itself;
+  return plain_loader(read(itself.value_or(Split::test)));
+}
+
 nn::DataLoader Data::calibration(std::int64_t images) const {
   std::shared_ptr<const nn::Dataset> dataset = read(Split::train);
   std::vector<std::int64_t> order(static_cast<std::size_t>(dataset->size()));
@@ -120,6 +126,28 @@ void Data::check_fits(const Graph& graph) const {
   if (output.rank() != 2 || output[1] != task_.num_classes)
     throw Error(fmt::format("the model's output is {}, {} has {} classes", output.to_string(),
                             task_.dataset, task_.num_classes));
+}
+
+void Data::report_parts(const Console& console) const {
+  const datasets::Parts parts = datasets::parts(task_.dataset, data_.dir);
+  if (parts.train.empty()) return;
+  if (parts.train == parts.test) {
+    fmt::print(stderr,
+               "rung: warning: {} has no parts: its images are training and test images at once, so "
+               "that the accuracy says nothing about others; expected folders train and val\n",
+               parts.train);
+    return;
+  }
+  console.line(fmt::format("training images in {}, test images in {}", parts.train, parts.test));
+  const datasets::Overlap overlap =
+      datasets::find_overlap(*read(Split::train), *read(Split::test));
+  if (overlap.found == 0) return;
+  fmt::print(stderr,
+             "rung: warning: {} of {} test images{} are training images, too ({} is {}): the "
+             "accuracy says little about others\n",
+             overlap.found, overlap.looked_at,
+             overlap.looked_at < read(Split::test)->size() ? " that were looked at" : "",
+             overlap.first_test, overlap.first_train);
 }
 
 void Data::report_skipped(std::initializer_list<const nn::DataLoader*> loaders,

@@ -30,11 +30,17 @@ class Data {
 
   nn::DataLoader train(const Augmentation& augmentation) const;
   nn::DataLoader test() const;
+  /// The images that --data names: those of the part that the folder is, else the test images.
+  nn::DataLoader named() const;
   /// Randomly chosen training images, not augmented.
   nn::DataLoader calibration(std::int64_t images) const;
 
   /// Throws Error unless the images fit the input and the classes the output of the graph.
   void check_fits(const Graph& graph) const;
+
+  /// Says which folders training and test images come from, if the dataset is a folder; warns if
+  /// test images are training images, too.
+  void report_parts(const Console& console) const;
 
   /// With --skip-corrupt: says how many images the loaders left out, and sets "skipped".
   void report_skipped(std::initializer_list<const nn::DataLoader*> loaders, const Console& console,

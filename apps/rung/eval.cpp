@@ -37,7 +37,7 @@ void run(const Options& options) {
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
-  nn::DataLoader loader = data.test();
+  nn::DataLoader loader = data.named();
   Executor executor(file.graph, {.seed = options.run.seed});
   apply(options.conv, task.conv_choices, executor);
   const nn::Metrics metrics = test_model(executor, loader, "test");

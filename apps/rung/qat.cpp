@@ -96,6 +96,7 @@ void run(const Options& options) {
   Task task = task_of(file, options.model);
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
+  data.report_parts(console);
   const InterruptGuard guard;
   Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data, file),
                           console);

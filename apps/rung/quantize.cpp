@@ -140,6 +140,7 @@ void run(const Options& options) {
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
+  data.report_parts(console);
   nn::DataLoader test = data.test();
   nn::DataLoader calibration = data.calibration(options.calibration_images);
 

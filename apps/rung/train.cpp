@@ -101,6 +101,7 @@ void run(const Options& options) {
   if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
   Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task);
   data.check_fits(graph);
+  data.report_parts(console);
   nn::DataLoader train = data.train(augmentation_of(options.recipe));
   nn::DataLoader test = data.test();
   console.line(fmt::format("{} on {}: {} training and {} test images, {} epochs, seed {}",

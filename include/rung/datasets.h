@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@
 namespace rung {
 
 /// Which part of a dataset.
-enum class Split { train, test };
+enum class Split { train, validation, test };
 RUNG_API std::string_view to_string(Split split);
 
 }  // namespace rung
@@ -21,6 +22,24 @@ RUNG_API std::string_view to_string(Split split);
 namespace rung::datasets {
 
 using rung::Split;
+
+/// Where the parts of a folder of data are, each a path.
+struct Parts {
+  std::string train;                 ///< empty: there is only a test part
+  std::string validation = {};       ///< empty: there is none
+  std::string test;                  ///< empty: there is only a training part
+  std::optional<Split> itself = {};  ///< which of them the folder itself is
+};
+
+/// Finds the parts of a folder by the names of the folders in it: train, training, trn; val, valid,
+/// validation, dev; test, testing, eval; in any case, with set, data, images or a number behind
+/// (test_images, val2017). Of two parts the other is the test part, whatever its name; so is
+/// validation if the folder test has no labels. A folder that holds nothing but one with parts
+/// stands for that one; a folder that is a part itself (photos/train) has the parts beside it. A
+/// folder without parts is its own training and test part. Names that begin with a dot are not
+/// looked at. Throws Error, saying what was found, for folders that look like parts but have names
+/// that are not understood, and for two names of the same part.
+RUNG_API Parts parts_of(const std::string& dir);
 
 struct FashionMnistOptions {
   std::string dir = "/usr/share/datasets/fashion-mnist";  ///< of Debian's dataset-fashion-mnist
@@ -40,19 +59,19 @@ RUNG_API std::shared_ptr<const nn::Dataset> cifar10(Split split, const std::stri
 RUNG_API std::shared_ptr<const nn::Dataset> cifar100(Split split, const std::string& dir);
 
 /// Reads arrays of NumPy: images.npy, uint8 or float32, [N, C, H, W] or [N, H, W], and labels.npy,
-/// integers [N], in DIR/train and DIR/val (or DIR/test), or in DIR for both. There are as many
-/// classes as the largest training label + 1. Bytes are divided by 255, floats stay as they are.
-/// Throws Error, naming the file, if one is missing, damaged or contradicts the other.
+/// integers [N], in the parts of DIR (parts_of), or in DIR itself. There are as many classes as the
+/// largest training label + 1. Bytes are divided by 255, floats stay as they are. Throws Error,
+/// naming the file, if one is missing, damaged or contradicts the other.
 RUNG_API std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& dir);
 
 /// Reads a folder with a sub-folder of images per class, as torchvision.datasets.ImageFolder does:
 /// labels are positions in the sorted names, files are found in sub-folders and behind links too,
-/// by their extensions. Images are decoded when they are asked for, to [3, H, W]. Throws Error if
-/// a class has no image; get() throws Error, naming the file, for one that is damaged or neither
+/// by their extensions, except for names that begin with a dot. A folder that several links lead to
+/// counts once. Images are decoded when they are asked for, to [3, H, W]. Throws Error if a class
+/// has no image or a link leads in a circle; get() throws Error, naming the file, for one that is damaged or neither
 /// JPEG, PNG nor BMP.
 RUNG_API std::shared_ptr<const nn::Dataset> image_folder(const std::string& folder);
-/// The same for DIR/train and DIR/val (or DIR/test), whose classes must agree, or for DIR itself if
-/// it has no such parts.
+/// The same for a part of DIR (parts_of), whose classes must agree with those of the training part.
 RUNG_API std::shared_ptr<const nn::Dataset> image_folder(Split split, const std::string& dir);
 /// Returns the classes of such a folder.
 RUNG_API std::vector<std::string> image_folder_classes(const std::string& folder);
@@ -82,5 +101,18 @@ RUNG_API DatasetInfo info(std::string_view name, const std::string& dir);
 /// Reads a dataset by name, from its default directory if `dir` is empty.
 RUNG_API std::shared_ptr<const nn::Dataset> make(std::string_view name, Split split,
                                                  const std::string& dir = {});
+/// Returns the parts of the folder that make() reads them from; all empty if the dataset has fixed
+/// files for training and test.
+RUNG_API Parts parts(std::string_view name, const std::string& dir = {});
+
+/// What of some test images are training images, too.
+struct Overlap {
+  std::int64_t looked_at = 0;  ///< test images: all, or some hundred evenly spread
+  std::int64_t found = 0;      ///< of those: have the same content as a training image
+  std::string first_test = {}, first_train = {};  ///< names of such a pair
+};
+/// Compares files by their content, other images by their pixels. Of many thousand training files
+/// only those with the name of a test file are compared. Throws Error if a dataset is empty.
+RUNG_API Overlap find_overlap(const nn::Dataset& train, const nn::Dataset& test);
 
 }  // namespace rung::datasets
