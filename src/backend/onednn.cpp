@@ -4,6 +4,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "core/format.h"
+#include "core/team.h"
 
 namespace rung::backend {
 namespace {
@@ -121,6 +122,7 @@ struct Convolution::Impl {
   // The memory objects of each primitive; they share their pointers with those above.
   std::unordered_map<int, memory> forward_args, data_args, weights_args;
   std::string implementation;
+  int threads = 0;  // that the primitives were made for
   bool reference = false;
   std::int64_t scratch = 0;
 
@@ -133,6 +135,12 @@ struct Convolution::Impl {
     const std::string name = descriptor.impl_info_str();
     if (implementation.empty()) implementation = name;
     reference = reference || name.starts_with("ref");
+  }
+  /// A primitive leaves the work of missing threads undone, or waits for them for ever.
+  void check(const Team& team) const {
+    require(team.threads() == threads,
+            "a convolution prepared for {} threads cannot run with {}: run it where it was prepared",
+            threads, team.threads());
   }
   void prepare_arguments(const ConvolutionSpec& spec) {
     if (spec.forward) {
@@ -159,6 +167,8 @@ struct Convolution::Impl {
 };
 
 Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_unique<Impl>()) {
+  const Team team;
+  impl_->threads = team.threads();
   const memory::dims stride(spec.stride.begin(), spec.stride.end());
   const memory::dims padding(spec.padding.begin(), spec.padding.end());
   const memory::dims dilation = {spec.dilation[0] - 1, spec.dilation[1] - 1};  // oneDNN: 0 = dense
@@ -236,6 +246,8 @@ std::int64_t Convolution::scratch_floats() const { return impl_->scratch; }
 void Convolution::forward(const float* src, const float* weights, std::uint64_t weights_version,
                           const float* bias, const float* added, float* dst, float* scratch) try {
   Impl& m = *impl_;
+  const Team team(m.threads);
+  m.check(team);
   m.weights_forward.update(m.stream, weights, weights_version);
   bind(m.src, src);
   bind(m.dst, dst);
@@ -252,6 +264,8 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
                                 std::uint64_t weights_version, float* diff_src,
                                 float* scratch) try {
   Impl& m = *impl_;
+  const Team team(m.threads);
+  m.check(team);
   if (!keeps_weights()) m.weights_data.update(m.stream, weights, weights_version);
   bind(m.diff_dst, diff_dst);
   bind(m.diff_src, diff_src);
@@ -264,6 +278,8 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
 void Convolution::backward_weights(const float* src, const float* diff_dst, float* diff_weights,
                                    float* diff_bias, float* scratch) try {
   Impl& m = *impl_;
+  const Team team(m.threads);
+  m.check(team);
   bind(m.src, src);
   bind(m.diff_dst, diff_dst);
   bind(m.diff_weights_plain, diff_weights);
@@ -278,6 +294,7 @@ void Convolution::backward_weights(const float* src, const float* diff_dst, floa
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
           const float* a, const float* b, float* c, float beta) {
   if (m == 0 || n == 0) return;
+  const Team team;
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a,
                  transpose_a ? m : k, b, transpose_b ? k : n, beta, c, n);

@@ -31,6 +31,7 @@ struct ConvolutionSpec {
 /// A convolution and its gradients, prepared once. Weights come and go as [O, C / groups, KH, KW]
 /// row-major; they are reordered into the layouts that the primitives want only when `version`
 /// says that they changed. Gradients need the scratch memory; nothing is allocated while running.
+/// Runs with as many threads as it was prepared for; throws Error where there are fewer.
 class Convolution {
  public:
   /// Throws Error (with oneDNN's status) if the library cannot do it at all.

@@ -2,20 +2,85 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#include <pthread.h>
 #endif
+
+#include <atomic>
+#include <limits>
+#include <vector>
+
+#include "core/format.h"
+#include "core/team.h"
 
 namespace rung {
 
 #ifdef _OPENMP
-int thread_count() { return omp_get_max_threads(); }
+
+namespace {
+
+// Counts the forks that led to this process. OpenMP keeps a pool of threads for each thread that
+// starts regions; in a new process the pool's threads are missing, and a region would wait for them.
+std::atomic<unsigned> forks{1};
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+thread_local unsigned pool_made_after = 0;  // 0: this thread has no pool yet
+
+bool pool_is_lost() { return pool_made_after != 0 && pool_made_after != forks; }
+
+}  // namespace
+
+int thread_count() {
+  // oneDNN takes one thread inside a parallel region, whatever may be nested: so do we.
+  if (omp_in_parallel() || omp_get_active_level() >= omp_get_max_active_levels()) return 1;
+  return pool_is_lost() ? 1 : std::min(omp_get_max_threads(), omp_get_thread_limit());
+}
 
 void set_thread_count(int threads) {
   omp_set_num_threads(threads > 0 ? threads : omp_get_num_procs());
 }
-#else  // the fuzz targets
-int thread_count() { return 1; }
 
+int detail::begin_region() {
+  const int threads = thread_count();
+  if (threads > 1) pool_made_after = forks;
+  return threads;
+}
+
+Team::Team() : Team(std::numeric_limits<int>::max()) {}
+
+Team::Team(int at_most)
+    : threads_(std::min(at_most, detail::begin_region())),
+      wanted_before_(omp_get_max_threads()),
+      dynamic_before_(omp_get_dynamic()) {
+  if (dynamic_before_) omp_set_dynamic(0);
+  if (threads_ != wanted_before_) omp_set_num_threads(threads_);
+}
+
+Team::~Team() {
+  if (dynamic_before_) omp_set_dynamic(1);
+  if (threads_ != wanted_before_) omp_set_num_threads(wanted_before_);
+}
+
+void Team::check() const {
+  std::vector<int> sizes(static_cast<std::size_t>(threads_), threads_ == 1 ? 1 : 0);
+  if (threads_ > 1)
+    parallel_for(threads_, 1, [&](std::int64_t begin, std::int64_t) {
+      sizes[static_cast<std::size_t>(begin)] = omp_get_num_threads();
+    });
+  require(sizes[0] == threads_,
+          "OpenMP starts {} threads where its settings promise {}: set the number of threads to {}",
+          sizes[0], threads_, sizes[0]);
+}
+
+#else  // the fuzz targets
+
+int thread_count() { return 1; }
 void set_thread_count(int) {}
+int detail::begin_region() { return 1; }
+
+Team::Team() : Team(1) {}
+Team::Team(int) : threads_(1), wanted_before_(1), dynamic_before_(false) {}
+Team::~Team() = default;
+void Team::check() const {}
+
 #endif
 
 }  // namespace rung

@@ -6,13 +6,13 @@
 
 #include "core/format.h"
 #include "core/memory.h"
+#include "core/team.h"
 #include "exec/plan.h"
-#include "rung/core/parallel.h"
 
 namespace rung {
 
 struct Executor::Impl {
-  // What a plan was compiled for. Primitives are made for a number of threads, too.
+  // What a plan was compiled for. Work is cut, and primitives are made, for a number of threads.
   struct Key {
     std::uint64_t version;
     std::vector<Shape> shapes;
@@ -35,6 +35,7 @@ struct Executor::Impl {
   std::vector<std::string> watched;
   Tensor arena;
   Plan* last = nullptr;
+  int last_threads = 0;
   bool can_backward = false;
   std::uint64_t steps = 0;
   std::atomic<bool> running = false;
@@ -74,8 +75,8 @@ struct Executor::Impl {
     can_backward = false;
   }
 
-  Plan& find(std::span<const Shape> shapes, Mode mode) {
-    const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, thread_count()};
+  Plan& find(std::span<const Shape> shapes, Mode mode, const Team& team) {
+    const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, team.threads()};
     const auto found = std::ranges::find(plans, key, &Entry::key);
     if (found != plans.end() && found->plan.is_current()) {
       plans.splice(plans.begin(), plans, found);
@@ -88,6 +89,7 @@ struct Executor::Impl {
       return stale;
     });
     check_memory(0, available_memory(), shapes);
+    team.check();
     plans.push_front({key, Plan(*graph, shapes, mode, options, watched)});
     if (plans.size() > kPlans) {
       if (last == &plans.back().plan) last = nullptr, can_backward = false;
@@ -128,11 +130,13 @@ std::vector<Tensor> Executor::forward(std::span<const Tensor> inputs, Mode mode)
   std::vector<Tensor> outputs;
   impl_->alone("forward", [&] {
     impl_->can_backward = false;
-    Plan& plan = impl_->find(shapes, mode);
+    const Team team;
+    Plan& plan = impl_->find(shapes, mode, team);
     impl_->last = nullptr;
     plan.forward(inputs, impl_->steps, impl_->options.seed);
     if (mode == Mode::train) ++impl_->steps;
     impl_->last = &plan;
+    impl_->last_threads = team.threads();
     impl_->can_backward = mode == Mode::train;
     outputs = plan.outputs();
   });
@@ -152,6 +156,12 @@ void Executor::backward(std::span<const Tensor> output_gradients) {
           "Executor::backward: needs a forward in Mode::train just before it");
   require(impl_->last->graph_version() == impl_->graph->version(),
           "Executor::backward: the graph was edited since the forward; run forward again");
+  const Team team(impl_->last_threads);
+  require(team.threads() == impl_->last_threads,
+          "Executor::backward: the forward before it ran with {} threads, here there {}: run both "
+          "at the same place",
+          impl_->last_threads,
+          team.threads() == 1 ? std::string("is 1") : fmt::format("are {}", team.threads()));
   impl_->alone("backward", [&] {
     impl_->last->backward(output_gradients);
     impl_->can_backward = false;
@@ -176,7 +186,7 @@ Tensor Executor::value(std::string_view name) const {
 Graph& Executor::graph() const { return *impl_->graph; }
 
 const Plan& Executor::plan(std::span<const Shape> input_shapes, Mode mode) {
-  return impl_->find(input_shapes, mode);
+  return impl_->find(input_shapes, mode, Team());
 }
 
 const Plan& Executor::plan() const {
