@@ -110,6 +110,25 @@ TEST_SUITE("io weights") {
     CHECK(report.unexpected == std::vector<std::string>{"head.weight"});
   }
 
+  TEST_CASE("parameters of another shape can be left as they are") {
+    const TemporaryFolder folder;
+    SafetensorsContent content = content_of(small_network());
+    for (auto& [name, value] : content.tensors)
+      if (name == "fc.bias") value = Tensor(Shape{7});
+    save_safetensors(folder / "w.safetensors", content);
+    Graph graph = small_network();
+    for (Parameter* parameter : graph.parameters()) parameter->edit().fill(3);
+    CHECK_THROWS_AS(load_weights(graph, folder / "w.safetensors"), Error);
+    CHECK(graph.parameter("fc.weight").value().data()[0] == 3);
+    const LoadWeightsReport report =
+        load_weights(graph, folder / "w.safetensors", {.skip_other_shapes = true});
+    REQUIRE(report.other_shapes.size() == 1);
+    CHECK(report.other_shapes[0].name == "fc.bias");
+    CHECK(report.other_shapes[0].file_shape == Shape{7});
+    CHECK(graph.parameter("fc.bias").value().data()[0] == 3);
+    CHECK(graph.parameter("fc.weight").value().data()[0] != 3);
+  }
+
   TEST_CASE("a long list of names is cut, not the message") {
     const TemporaryFolder folder;
     Graph graph = small_network();

@@ -41,6 +41,8 @@ void check_same(const Configuration& was, const Configuration& is, const std::st
     else
       differences.push_back(fmt::format("{} was {}, is {}", key, old, value));
   }
+  for (const auto& [key, value] : was)
+    if (!is.contains(key)) differences.push_back(fmt::format("{} was {}, is not given", key, value));
   if (!differences.empty())
     throw Error(fmt::format("{} belongs to a run that was told something else: {}", path,
                             fmt::join(differences, "; ")));

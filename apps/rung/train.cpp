@@ -5,12 +5,12 @@
 
 #include "checkpoints.h"
 #include "data.h"
+#include "initial_weights.h"
 #include "interrupt.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
-#include "rung/io/weights.h"
 #include "rung/models.h"
 #include "subcommands.h"
 #include "task.h"
@@ -27,7 +27,8 @@ struct Options {
   CheckpointOptions checkpoint;
   double lr = 0.1;
   std::optional<std::int64_t> image_size;
-  std::string model, init, out;
+  InitOptions init;
+  std::string model, out;
 };
 
 constexpr const char* kDetails =
@@ -46,6 +47,9 @@ with a lower --lr can start there.
 
 Example: a ResNet-20 in 20 epochs
   rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
+Example: the weights of another task, with a new head for the classes of this one
+  rung train --model resnet18 --dataset image-folder --data photos --init resnet18-f37072fd.pth
+       --lr 0.01 --out photos.rung
 Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
   rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
 The figures of --json:
@@ -64,13 +68,13 @@ std::int64_t image_size(const Options& options, const datasets::DatasetInfo& dat
   return size;
 }
 
-Graph new_model(const Options& options, const datasets::DatasetInfo& dataset, const Task& task) {
-  Graph graph = models::make(options.model,
-                             {.in_channels = dataset.image_shape[0],
-                              .num_classes = dataset.classes,
-                              .image_size = task.image_size},
-                             Rng(options.run.seed).split("init"));
-  if (!options.init.empty()) io::load_weights(graph, options.init);
+Graph new_model(const Options& options, const datasets::DatasetInfo& dataset, const Task& task,
+                const Console& console) {
+  const models::ModelOptions model{.in_channels = dataset.image_shape[0],
+                                   .num_classes = dataset.classes,
+                                   .image_size = task.image_size};
+  Graph graph = models::make(options.model, model, Rng(options.run.seed).split("init"));
+  load_initial_weights(graph, options.model, model, options.init, console);
   return graph;
 }
 
@@ -79,7 +83,8 @@ Configuration configuration_of(const Options& options, const Data& data) {
   describe(options.recipe, configuration);
   configuration["command"] = "train";
   configuration["--model"] = options.model;
-  configuration["--init"] = options.init;
+  configuration["--init"] = options.init.file;
+  if (!options.init.head.empty()) configuration["--head"] = options.init.head;
   configuration["--image-size"] = fmt::format("{}", data.task().image_size);
   configuration["--lr"] = fmt::format("{}", options.lr);
   configuration["--conv-algorithm"] = options.conv.algorithm;
@@ -87,6 +92,7 @@ Configuration configuration_of(const Options& options, const Data& data) {
 }
 
 void run(const Options& options) {
+  check_init_options(options.init);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
@@ -99,7 +105,7 @@ void run(const Options& options) {
                           console);
   std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
   if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
-  Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task);
+  Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task, console);
   data.check_fits(graph);
   data.report_parts(console);
   nn::DataLoader train = data.train(augmentation_of(options.recipe));
@@ -143,8 +149,7 @@ void add_train(Program& program) {
   command.option("--image-size N", options->image_size,
                  "image-folder: height and width of what the model gets; default: 224",
                  between(1, 4096));
-  command.option("--init FILE", options->init,
-                 "weights to start from, *.safetensors or *.pth, with PyTorch's names");
+  add_init_options(command, options->init);
   command.option("--lr X", options->lr, "initial learning rate", at_least(0));
   command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
   add_recipe_options(command, options->recipe);

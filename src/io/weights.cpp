@@ -66,6 +66,8 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
     if (!file.contains(name)) {
       report.missing.push_back(name);
     } else if (const Shape& shape = file.info(name).shape; !(shape == parameter->shape())) {
+      report.other_shapes.push_back({name, shape});
+      if (options.skip_other_shapes) continue;
       shapes.add([&] {
         return fmt::format("{} needs {}, the file has {}", shown_name(name), parameter->shape(),
                            shape);

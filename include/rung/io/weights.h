@@ -24,12 +24,22 @@ RUNG_API void save_weights(const Graph& graph, const std::filesystem::path& path
 struct LoadWeightsOptions {
   /// Whether names that only the graph or only the file has are an Error (torch's strict).
   bool strict = true;
+  /// Whether parameters that have another shape in the file stay as they are, and are reported:
+  /// how a network for other classes begins with what was learned. Else they are an Error.
+  bool skip_other_shapes = false;
 };
 
-/// What load_weights(..., {.strict = false}) left out.
+/// A parameter that the file has in another shape.
+struct OtherShape {
+  std::string name;
+  Shape file_shape;
+};
+
+/// What load_weights left out because its options say so.
 struct LoadWeightsReport {
   std::vector<std::string> missing = {};     ///< parameters that the file does not have
   std::vector<std::string> unexpected = {};  ///< tensors that the graph does not have
+  std::vector<OtherShape> other_shapes = {};
 };
 
 /// Fills the graph's parameters (all but encodings) from a safetensors file or a PyTorch checkpoint
