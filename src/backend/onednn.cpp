@@ -139,7 +139,7 @@ struct Convolution::Impl {
   /// A primitive leaves the work of missing threads undone, or waits for them for ever.
   void check(const Team& team) const {
     require(team.threads() == threads,
-            "a convolution prepared for {} threads cannot run with {}: run it where it was prepared",
+            "a convolution prepared for {} threads cannot run with {}: prepare it where it runs",
             threads, team.threads());
   }
   void prepare_arguments(const ConvolutionSpec& spec) {

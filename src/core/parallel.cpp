@@ -19,7 +19,7 @@ namespace rung {
 namespace {
 
 // Counts the forks that led to this process. OpenMP keeps a pool of threads for each thread that
-// starts regions; in a new process the pool's threads are missing, and a region would wait for them.
+// starts regions; a new process has none of the pool's, and a region would wait for them.
 std::atomic<unsigned> forks{1};
 [[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
 thread_local unsigned pool_made_after = 0;  // 0: this thread has no pool yet

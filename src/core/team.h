@@ -4,8 +4,8 @@ namespace rung {
 
 /// Keeps the calling thread's team as it is: while it lives, every parallel region that the thread
 /// starts, oneDNN's among them, has exactly threads() threads. Without it a runtime with
-/// OMP_DYNAMIC=true starts fewer on a busy machine: work that was cut for more would be left undone,
-/// and a barrier among them would wait for ever.
+/// OMP_DYNAMIC=true starts fewer on a busy machine: work that was cut for more would be left
+/// undone, and a barrier among them would wait for ever.
 class Team {
  public:
   /// Takes thread_count() threads, or `at_most`.

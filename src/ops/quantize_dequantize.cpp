@@ -283,7 +283,9 @@ bool QuantizeDequantize::can_be_fused() const {
 }
 
 bool QuantizeDequantize::fits_byte() const {
-  return quantizes(*this) && quantizer_->any_order() && quantizer_->bitwidth() <= 8;
+  // Codes are made from scale and offset: of one scale, and of a quantizer that rounds with it.
+  return quantizes(*this) && quantizer_->runs_fused() && quantizer_->channels() == 1 &&
+         !quantizer_->axis() && quantizer_->bitwidth() <= 8;
 }
 
 std::unique_ptr<Kernel> QuantizeDequantize::compile(const KernelContext& context) const {

@@ -29,7 +29,8 @@ QuantizeDequantizeKernel::QuantizeDequantizeKernel(const QuantizeDequantize& op,
       runs_(op.quantizer().axis() ? context.inputs[0] : Shape{}, op.quantizer().granularity()) {
   // Per tensor every number is treated alike and zero stays zero, so any format will do, padding
   // included. Channels, and quantizers of a user, need the numbers in order.
-  const Format format = op.quantizer().any_order() ? context.formats[0] : Format::plain;
+  const bool any = op.quantizer().any_order() && !op.quantizer().axis();
+  const Format format = any ? context.formats[0] : Format::plain;
   input_formats.assign(context.inputs.size(), Format::plain);
   input_formats[0] = format;
   output_formats = {format};

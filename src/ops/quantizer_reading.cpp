@@ -25,11 +25,20 @@ void QuantizerReading::read_parameters(const QuantizeDequantize& op, const Io& i
 }
 
 void QuantizerReading::read_encoding(const QuantizeDequantize& op) {
-  encoding = op.quantizer().encoding(parameters);
+  const Quantizer& quantizer = op.quantizer();
+  encoding = quantizer.encoding(parameters);
+  // A user's quantizer may return anything; kernels trust what is read here.
+  const auto scales = static_cast<std::size_t>(quantizer.channels());
+  require(encoding.scale.size() == scales && encoding.offset.size() == scales,
+          "a quantizer of kind {} must have {} scales and offsets, got {} and {}", quantizer.kind(),
+          scales, encoding.scale.size(), encoding.offset.size());
+  require(encoding.grid.qmax - encoding.grid.qmin < std::int64_t{1} << quantizer.bitwidth(),
+          "a quantizer of kind {} and {} bits has more codes than that: {} .. {}", quantizer.kind(),
+          quantizer.bitwidth(), encoding.grid.qmin, encoding.grid.qmax);
   for (const std::int64_t offset : encoding.offset)
     require(encoding.grid.qmin <= -offset && -offset <= encoding.grid.qmax,
             "a quantizer of kind {} must keep zero on its grid {} .. {}, got the offset {}",
-            op.quantizer().kind(), encoding.grid.qmin, encoding.grid.qmax, offset);
+            quantizer.kind(), encoding.grid.qmin, encoding.grid.qmax, offset);
 }
 
 kernels::AffineParams QuantizerReading::params(std::int64_t channel) const {
