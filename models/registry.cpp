@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <array>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "models/builders.h"
+#include "rung/core/closest.h"
 #include "rung/ops/init.h"
 
 namespace rung::models {

@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "core/closest.h"
+#include "rung/core/closest.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 #include "rung/core/rng.h"
@@ -99,5 +99,10 @@ TEST_SUITE("core") {
     const std::vector<std::string> names = {"layer1.0.conv1", "fc.weight", "layer1.0.conv2"};
     CHECK(closest_names("layer1.0.conv3", names) == "layer1.0.conv1, layer1.0.conv2, fc.weight");
     CHECK(closest_names("x", {}).empty());
+    // Those that contain it come first, however long they are.
+    const std::vector<std::string> quantizers = {"fc1", "conv2.weight", "layer1.0.conv1.weight",
+                                                 "conv1.weight", "layer2.0.conv1.output"};
+    CHECK(closest_names("conv1", quantizers) ==
+          "conv1.weight, layer1.0.conv1.weight, layer2.0.conv1.output, fc1");
   }
 }

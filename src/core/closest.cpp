@@ -1,4 +1,4 @@
-#include "core/closest.h"
+#include "rung/core/closest.h"
 
 #include <algorithm>
 #include <numeric>
@@ -25,13 +25,23 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string closest_names(std::string_view name, std::span<const std::string> candidates) {
-  std::vector<std::pair<std::size_t, const std::string*>> ranked;
-  for (const std::string& candidate : candidates)
-    ranked.emplace_back(edit_distance(name, candidate), &candidate);
-  std::ranges::stable_sort(ranked, {}, &std::pair<std::size_t, const std::string*>::first);
+  constexpr std::size_t kMost = 3;
+  using Ranked = std::pair<std::size_t, std::string_view>;
+  std::vector<Ranked> containing, similar;
+  for (const std::string& candidate : candidates) {
+    similar.emplace_back(edit_distance(name, candidate), candidate);
+    if (!name.empty() && candidate.find(name) != std::string::npos)
+      containing.emplace_back(candidate.size(), candidate);
+  }
+  std::ranges::stable_sort(containing, {}, &Ranked::first);
+  std::ranges::stable_sort(similar, {}, &Ranked::first);
   std::vector<std::string_view> best;
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
-    best.push_back(*ranked[i].second);
+  for (const auto& [size, candidate] : containing)
+    if (best.size() < kMost) best.push_back(candidate);
+  const std::size_t most = std::max(kMost, best.size() + 1);
+  for (const auto& [distance, candidate] : similar)
+    if (best.size() < most && std::ranges::find(best, candidate) == best.end())
+      best.push_back(candidate);
   return fmt::format("{}", fmt::join(best, ", "));
 }
 

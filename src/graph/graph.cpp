@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "core/closest.h"
 #include "core/format.h"
+#include "rung/core/closest.h"
 
 namespace rung {
 

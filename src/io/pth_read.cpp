@@ -7,12 +7,12 @@
 #include <optional>
 #include <set>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "io/dtype.h"
 #include "io/file.h"
 #include "io/names.h"
 #include "io/pickle.h"
+#include "rung/core/closest.h"
 #include "rung/io/pth.h"
 
 namespace rung::io {

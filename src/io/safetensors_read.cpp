@@ -4,12 +4,12 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "io/dtype.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "io/names.h"
+#include "rung/core/closest.h"
 #include "rung/io/safetensors.h"
 
 namespace rung::io {

@@ -4,10 +4,10 @@
 #include <array>
 #include <cstdint>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "io/file.h"
 #include "io/names.h"
+#include "rung/core/closest.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 

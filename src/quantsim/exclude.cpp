@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "quantsim/impl.h"
 #include "quantsim/quantizer_nodes.h"
+#include "rung/core/closest.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/quantsim/quantsim.h"
 

@@ -4,12 +4,12 @@
 #include <array>
 #include <utility>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "io/json.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "quantsim/placement/insert_quantizers.h"
+#include "rung/core/closest.h"
 
 namespace rung {
 

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "io/names.h"
 #include "quantsim/files/entry_settings.h"
@@ -16,6 +15,7 @@
 #include "quantsim/impl.h"
 #include "quantsim/rollback.h"
 #include "quantsim/sharing.h"
+#include "rung/core/closest.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {

@@ -6,10 +6,10 @@
 #include <set>
 #include <sstream>
 
-#include "core/closest.h"
 #include "core/format.h"
 #include "io/names.h"
 #include "quantsim/placement/target.h"
+#include "rung/core/closest.h"
 
 namespace rung::quantsim {
 
