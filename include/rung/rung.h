@@ -2,6 +2,7 @@
 
 // Everything, for applications.
 
+#include "rung/build_info.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 #include "rung/core/rng.h"

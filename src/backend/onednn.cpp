@@ -1,7 +1,9 @@
 #include "backend/onednn.h"
 
 #include <algorithm>
+#include <array>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <utility>
 
 #include "core/format.h"
 #include "core/team.h"
@@ -107,6 +109,23 @@ Format blocked_format() {
 std::string version() {
   const dnnl_version_t* v = dnnl_version();
   return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
+}
+
+std::string isa_name() {
+  using dnnl::cpu_isa;
+  constexpr std::array kNames = {
+      std::pair{cpu_isa::avx512_core_amx, "avx512_core_amx"},
+      std::pair{cpu_isa::avx512_core_bf16, "avx512_core_bf16"},
+      std::pair{cpu_isa::avx512_core_vnni, "avx512_core_vnni"},
+      std::pair{cpu_isa::avx512_core, "avx512_core"},
+      std::pair{cpu_isa::avx2_vnni, "avx2_vnni"},
+      std::pair{cpu_isa::avx2, "avx2"},
+      std::pair{cpu_isa::avx, "avx"},
+  };
+  const auto have = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  for (const auto& [isa, name] : kNames)  // sets of bits, the largest first
+    if (const auto needed = static_cast<unsigned>(isa); (have & needed) == needed) return name;
+  return "sse41";
 }
 
 struct Convolution::Impl {

@@ -15,7 +15,8 @@ namespace rung::backend {
 /// Returns the blocked format that this machine's convolutions are fastest in.
 Format blocked_format();
 
-std::string version();  ///< of the oneDNN library in use, e.g. "2.6.3"
+std::string version();   ///< of the oneDNN library in use, e.g. "2.6.3"
+std::string isa_name();  ///< the instructions that it uses, e.g. "avx512_core_bf16"
 
 /// Everything a convolution is prepared for. Extents of images are [N, C, H, W].
 struct ConvolutionSpec {
