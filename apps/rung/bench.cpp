@@ -185,20 +185,23 @@ void add_bench(Program& program) {
   Command command =
       program.command("bench", "Time a step of training, quantization or inference", kDetails);
   command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
+  command.group("Model and images");
   command.option("--model NAME", bench.model, "see rung models");
   command.option("--batch-size,--batch N", bench.batch, "images per step", at_least(1));
   command.option("--image-size,--size N", bench.size, "height and width of the images",
                  at_least(1));
   command.option("--in-channels,--channels N", bench.channels, "of the images", at_least(1));
   command.option("--num-classes,--classes N", bench.classes, "of the logits", at_least(1));
+  command.group("What is timed");
   command.option("--steps N", bench.steps, "timed steps", at_least(1));
+  command.group("Quantization");
   command.option("--scheme NAME", bench.scheme, "qat, calibrate: as of rung quantize");
-  command.option("--config NAME", bench.config, "qat, calibrate: as of rung quantize");
+  command.option("--config NAME|FILE", bench.config, "qat, calibrate: as of rung quantize");
   command.option("--param-bw N", bench.param_bw, "qat, calibrate: bits of weights", between(2, 32));
   command.option("--output-bw N", bench.output_bw, "qat, calibrate: bits of activations",
                  between(2, 32));
-  add_conv_options(command, bench.conv);
   command.flag("--fold-bn", bench.fold_bn, "qat, infer, calibrate: fold batch norms first");
+  command.group("What is timed");
   command.flag("--alone", bench.alone, "qat: no float step in turn with it");
   command.flag("--per-op", options->per_op, "also print time and rate of every step");
   command.flag("--memory", options->memory, "also print the largest buffers and the peak step");
@@ -206,6 +209,7 @@ void add_bench(Program& program) {
                "also print how far each Winograd convolution is from the direct one");
   command.flag("--tune", options->tune,
                "time direct and Winograd's convolutions instead, and print the rules that follow");
+  add_conv_options(command, bench.conv);
   add_run_options(command, options->run);
   command.action([options] { run(*options); });
 }

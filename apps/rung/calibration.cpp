@@ -20,6 +20,7 @@ constexpr const char* kEstimators = "estimators";
 }  // namespace
 
 void add_checkpoint_options(Command& command, CalibrationCheckpointOptions& options) {
+  command.group("Checkpoints");
   command.option("--checkpoint-every WHEN", options.every,
                  "when to save the calibration, as OUT.calibration: never, batches (20) or "
                  "minutes (1m)",

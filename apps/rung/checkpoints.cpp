@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "interrupt.h"
+#include "messages.h"
 #include "rung/core/error.h"
 #include "section.h"
 
@@ -44,6 +45,7 @@ EpochFigures figures_of(const Json& json) {
 }  // namespace
 
 void add_checkpoint_options(Command& command, CheckpointOptions& options) {
+  command.group("Checkpoints");
   command.option("--checkpoint-every WHEN", options.every,
                  "when to save, in OUT.checkpoints: epoch, never, steps (500) or minutes (10m)",
                  check_interval);
@@ -81,7 +83,7 @@ Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& ou
       return;
     } catch (const Error& error) {
       if (resumed_) throw;
-      fmt::print(stderr, "rung: warning: {}: trying the one before\n", error.what());
+      warn(fmt::format("{}: trying the one before", error.what()));
     }
   }
   if (!found.empty())

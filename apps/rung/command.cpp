@@ -4,39 +4,89 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <exception>
-#include <new>
-#include <utility>
+#include <type_traits>
 
-#include "interrupt.h"
+#include "arguments.h"
+#include "messages.h"
 
 namespace rung::cli {
 namespace {
 
-constexpr int kBadInput = 1;
-constexpr int kWrongUsage = 2;
-
 CLI::App& app(void* pointer) { return *static_cast<CLI::App*>(pointer); }
+
+template <typename T>
+struct ValueOf {
+  using Type = T;
+};
+template <typename T>
+struct ValueOf<std::optional<T>> {
+  using Type = T;
+};
+template <>
+struct ValueOf<std::vector<double>> {
+  using Type = double;
+};
+
+/// Returns what is wrong with a text that is to become a T.
+template <typename T>
+std::string check_type(const std::string& text) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    T value{};
+    if (std::is_unsigned_v<T> && text.starts_with('-'))  // else it would wrap around
+      return fmt::format("must be a whole number from 0 on, got {}", text);
+    if (!CLI::detail::lexical_cast(text, value))
+      return fmt::format("must be {}, got {}",
+                         std::is_integral_v<T> ? "a whole number" : "a number", text);
+  }
+  return {};
+}
+
+/// What is added in one place, whatever the type of the value.
+struct Declaration {
+  std::string_view name;  ///< with its meta
+  const std::string& help;
+  const std::string& group;
+  const Check& check;
+};
 
 /// Adds "--name META"; every overload of Command::option ends here.
 template <typename T>
-CLI::Option* add(void* pointer, std::string_view name, T& value, const std::string& help,
-                 const Check& check) {
-  const std::size_t blank = name.find(' ');
-  CLI::Option* option = app(pointer).add_option(std::string(name.substr(0, blank)), value, help);
-  if (blank != std::string_view::npos) option->type_name(std::string(name.substr(blank + 1)));
-  if (check) option->check(CLI::Validator([check](std::string& text) { return check(text); }, ""));
+CLI::Option* add(void* pointer, CommandText& text, T& value, const Declaration& declaration) {
+  const std::size_t blank = declaration.name.find(' ');
+  const std::string names(declaration.name.substr(0, blank));
+  const std::string meta(
+      blank == std::string_view::npos ? "" : declaration.name.substr(blank + 1));
+  CLI::Option* option = app(pointer).add_option(names, value, declaration.help);
+  option->type_name(meta)->group(declaration.group);
+  option->check(CLI::Validator(
+      [](std::string& given) { return check_type<typename ValueOf<T>::Type>(given); }, ""));
+  if (declaration.check.look)
+    option->check(CLI::Validator(
+        [look = declaration.check.look](std::string& given) { return look(given); }, ""));
+  text.options.push_back({.group = declaration.group,
+                          .names = names,
+                          .meta = meta,
+                          .help = declaration.help,
+                          .initial = {},
+                          .choices = declaration.check.choices});
   return option;
 }
 
 /// Options given twice: the last one counts, so that scripts can append.
 template <typename T>
-void add_shown(void* pointer, std::string_view name, T& value, const std::string& help,
-               const Check& check) {
-  CLI::Option* option = add(pointer, name, value, help, check);
+void add_shown(void* pointer, CommandText& text, T& value, const Declaration& declaration) {
+  CLI::Option* option = add(pointer, text, value, declaration);
   option->take_last()->capture_default_str();
+  text.options.back().initial = option->get_default_str();
+}
+
+CLI::Option* add_flag(void* pointer, CommandText& text, const std::string& group,
+                      const Command::Flag& flag) {
+  text.options.push_back(
+      {.group = group, .names = std::string(flag.name), .meta = {}, .help = flag.help});
+  return app(pointer).add_flag(std::string(flag.name), flag.value, flag.help)->group(group);
 }
 
 double number(const std::string& text) {
@@ -45,14 +95,6 @@ double number(const std::string& text) {
   } catch (const std::exception&) {
     return std::nan("");
   }
-}
-
-/// Returns one line: messages of operating system and libraries may have several.
-std::string one_line(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  for (char& c : text)
-    if (c == '\n') c = ' ';
-  return text;
 }
 
 }  // namespace
@@ -76,129 +118,101 @@ Check between(double min, double max) {
 }
 
 Check one_of(std::vector<std::string> choices) {
-  return [choices = std::move(choices)](const std::string& text) {
+  Check check = [choices](const std::string& text) {
     return std::find(choices.begin(), choices.end(), text) != choices.end()
                ? std::string()
                : fmt::format("must be one of {}, got {}", fmt::join(choices, ", "), text);
   };
+  check.choices = std::move(choices);
+  return check;
 }
 
 void Command::argument(std::string_view meta, std::string& value, const std::string& help) {
   app(app_).add_option(std::string(meta), value, help)->required()->type_name("");
+  text_->arguments.push_back({.names = std::string(meta), .help = help, .required = true});
 }
 void Command::optional_argument(std::string_view meta, std::string& value,
                                 const std::string& help) {
   app(app_).add_option(std::string(meta), value, help)->type_name("");
+  text_->arguments.push_back({.names = std::string(meta), .help = help});
 }
 void Command::arguments(std::string_view meta, std::vector<std::string>& values,
                         const std::string& help) {
   app(app_).add_option(std::string(meta), values, help)->required()->type_name("");
+  text_->arguments.push_back({.names = std::string(meta) + "...", .help = help, .required = true});
 }
 void Command::required(std::string_view name, std::string& value, const std::string& help) {
-  add(app_, name, value, help, {})->required()->take_last();
+  add(app_, *text_, value, {name, help, group_, {}})->required()->take_last();
+  text_->options.back().required = true;
 }
 void Command::option(std::string_view name, std::string& value, const std::string& help,
                      const Check& check) {
-  add_shown(app_, name, value, help, check);
+  add_shown(app_, *text_, value, {name, help, group_, check});
 }
 void Command::option(std::string_view name, double& value, const std::string& help,
                      const Check& check) {
-  add_shown(app_, name, value, help, check);
+  add_shown(app_, *text_, value, {name, help, group_, check});
 }
 void Command::option(std::string_view name, int& value, const std::string& help,
                      const Check& check) {
-  add_shown(app_, name, value, help, check);
+  add_shown(app_, *text_, value, {name, help, group_, check});
 }
 void Command::option(std::string_view name, std::int64_t& value, const std::string& help,
                      const Check& check) {
-  add_shown(app_, name, value, help, check);
+  add_shown(app_, *text_, value, {name, help, group_, check});
 }
 void Command::option(std::string_view name, std::uint64_t& value, const std::string& help,
                      const Check& check) {
-  add_shown(app_, name, value, help, check);
+  add_shown(app_, *text_, value, {name, help, group_, check});
 }
 void Command::option(std::string_view name, std::optional<int>& value, const std::string& help,
                      const Check& check) {
-  add(app_, name, value, help, check)->take_last();
+  add(app_, *text_, value, {name, help, group_, check})->take_last();
 }
 void Command::option(std::string_view name, std::optional<std::int64_t>& value,
                      const std::string& help, const Check& check) {
-  add(app_, name, value, help, check)->take_last();
+  add(app_, *text_, value, {name, help, group_, check})->take_last();
 }
 void Command::option(std::string_view name, std::optional<double>& value, const std::string& help,
                      const Check& check) {
-  add(app_, name, value, help, check)->take_last();
+  add(app_, *text_, value, {name, help, group_, check})->take_last();
 }
 void Command::option(std::string_view name, std::vector<double>& value, const std::string& help) {
-  add(app_, name, value, help, {})->delimiter(',');
+  add(app_, *text_, value, {name, help, group_, {}})->delimiter(',');
 }
 void Command::flag(std::string_view name, bool& value, const std::string& help) {
-  app(app_).add_flag(std::string(name), value, help);
+  add_flag(app_, *text_, group_, {name, value, help});
 }
 void Command::exclusive_flags(const std::vector<Flag>& flags) {
   std::vector<CLI::Option*> added;
   for (const Flag& flag : flags) {
-    CLI::Option* option = app(app_).add_flag(std::string(flag.name), flag.value, flag.help);
+    CLI::Option* option = add_flag(app_, *text_, group_, flag);
     for (CLI::Option* other : added) option->excludes(other);
     added.push_back(option);
   }
 }
-void Command::action(std::function<void()> run) { app(app_).callback(std::move(run)); }
 
-struct Program::Impl {
-  CLI::App app;
-};
-
-Program::Program(const std::string& description, const std::string& version)
-    : impl_(std::make_unique<Impl>()) {
-  impl_->app.description(description);
-  impl_->app.name("rung");
-  impl_->app.require_subcommand(1);
-  impl_->app.set_version_flag("--version", "rung " + version, "print the version and exit");
-  impl_->app.get_formatter()->column_width(30);
-  impl_->app.footer("'rung COMMAND --help' explains a command and shows an example.");
-}
-
-Program::~Program() = default;
-
-Command Program::command(const std::string& name, const std::string& description,
-                         const std::string& details) {
-  CLI::App* command = impl_->app.add_subcommand(name, description);
-  command->footer(details);
-  return Command(command);
-}
-
-int Program::run(int argc, const char* const* argv) {
-  std::string name = "rung";
-  const auto fail = [&](int code, const std::string& message) {
-    fmt::print(stderr, "{}: {}\n", name, one_line(message));
-    return code;
+void Command::action(std::function<void()> run) {
+  struct Common {
+    OutputOptions output;
+    bool force = false;
   };
-  const auto name_command = [&] {
-    for (const CLI::App* command : impl_->app.get_subcommands()) name += " " + command->get_name();
-  };
-  const auto misused = [&](const std::exception& error) {
-    name_command();
-    return fail(kWrongUsage, fmt::format("{} (see {} --help)", error.what(), name));
-  };
-  try {
-    impl_->app.parse(argc, argv);  // runs the action
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return impl_->app.exit(error);  // --help, --version
-    return misused(error);
-  } catch (const UsageError& error) {
-    return misused(error);
-  } catch (const Interrupted& interrupted) {
-    name_command();
-    return fail(kInterrupted, interrupted.what());
-  } catch (const std::bad_alloc&) {
-    name_command();
-    return fail(kBadInput, "not enough memory");
-  } catch (const std::exception& error) {
-    name_command();
-    return fail(kBadInput, error.what());
-  }
+  const auto common = std::make_shared<Common>();
+  group("Output");
+  if (writes_what_it_may_read(*text_))
+    flag("--force", common->force, "let the file that is written be one of those that are read");
+  flag("-q,--quiet", common->output.quiet, "print nothing but warnings and errors");
+  option("--log-file FILE", common->output.log_file,
+         "append to it what is printed, with the time at each line");
+  app(app_).set_help_flag("-h,--help", "print this help and exit")->group(group_);
+  text_->options.push_back(
+      {.group = group_, .names = "-h,--help", .meta = {}, .help = "print this help and exit"});
+  app(app_).callback([this_app = &app(app_), text = text_, line = command_line_, common,
+                      run = std::move(run)] {
+    check_files(*this_app, *text, common->force);
+    open_output(common->output, *line);
+    run();
+  });
 }
 
 }  // namespace rung::cli

@@ -4,14 +4,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
-#include "rung/core/error.h"
+#include "messages.h"
 
 namespace rung::cli {
 
@@ -42,19 +39,18 @@ std::size_t terminal_width() {
 }  // namespace
 
 void Console::text(std::string_view text) const {
-  std::FILE* file = to_stderr_ ? stderr : stdout;
-  if (std::fwrite(text.data(), 1, text.size(), file) != text.size() || std::fflush(file) != 0)
-    throw Error(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
+  print(text, to_stderr_ ? Sink::standard_error : Sink::standard_output);
 }
 
 void Console::line(std::string_view text) const { this->text(std::string(text) + "\n"); }
 
-ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), terminal_(is_terminal()) {}
+ProgressBar::ProgressBar(std::string label)
+    : label_(std::move(label)), terminal_(is_terminal() && !is_quiet()) {}
 
 ProgressBar::~ProgressBar() { clear(); }
 
 void ProgressBar::clear() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
+  if (drawn_) print_to_terminal("\r\033[K");
   drawn_ = false;
 }
 
@@ -72,8 +68,7 @@ void ProgressBar::update(const nn::Progress& progress) {
       "{:.0f} images/s  {} left",
       label_, std::string(full, '#'), kBarWidth, 100 * share, metrics.loss, 100 * metrics.top1,
       static_cast<double>(metrics.images) / metrics.seconds, duration(left));
-  fmt::print(stderr, "\r\033[K{}", text.substr(0, terminal_width()));
-  std::fflush(stderr);
+  print_to_terminal("\r\033[K" + text.substr(0, terminal_width()));
 }
 
 std::function<void(const nn::Progress&)> ProgressBar::callback() {

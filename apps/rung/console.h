@@ -9,7 +9,8 @@
 
 namespace rung::cli {
 
-/// Where a command tells people what it does: standard output, or stderr if that belongs to JSON.
+/// Where a command tells people what it does: standard output, or stderr if that belongs to JSON;
+/// the log as well, and with --quiet only the log.
 class Console {
  public:
   explicit Console(const std::string& json_path) : to_stderr_(json_path == "-") {}
@@ -23,7 +24,7 @@ class Console {
 };
 
 /// A line on a terminal that follows a pass over the data: bar, images/s, time left. Redrawn at
-/// most ten times a second and erased at the end; silent if stderr is no terminal.
+/// most ten times a second and erased at the end; silent if stderr is no terminal, and with --quiet.
 class ProgressBar {
  public:
   explicit ProgressBar(std::string label);

@@ -223,6 +223,7 @@ void add_convert(Program& program) {
   for (const auto& [name, dtype] : kDtypes) dtypes.emplace_back(name);
   command.option("--dtype NAME", options->dtype, "of the weights: f32, f64, f16 or bf16",
                  one_of(dtypes));
+  command.group("Output");
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

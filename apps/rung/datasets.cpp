@@ -27,6 +27,7 @@ void add_datasets(Program& program) {
   const auto json = std::make_shared<std::string>();
   Command command =
       program.command("datasets", "List the datasets that can be trained on", kDetails);
+  command.group("Output");
   command.option("--json FILE", *json, "write the list as JSON, - = standard output");
   command.action([json] {
     const Console console(*json);

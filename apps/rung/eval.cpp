@@ -61,6 +61,7 @@ void add_eval(Program& program) {
   Command command =
       program.command("eval", "Measure the accuracy of a model on the test images", kDetails);
   add_model_source(command, options->source, "a model file, *.rung");
+  command.group("Images");
   command.option("--dataset NAME", options->data.dataset,
                  "default: the one it was trained on; with --weights fashion-mnist");
   add_data_options(command, options->data);

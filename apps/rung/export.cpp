@@ -109,6 +109,7 @@ void add_export(Program& program) {
   command.option("--opset N", options->opset,
                  "of ONNX files, 13 to 21; default: the lowest that can hold them",
                  between(13, 21));
+  command.group("Output");
   command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

@@ -41,6 +41,7 @@ void add_hash(Program& program) {
   Command command =
       program.command("hash", "Print a hash of what matters in a model file", kDetails);
   command.argument("MODEL", options->model, "a model file or checkpoint, *.rung");
+  command.group("Output");
   command.option("--json FILE", options->json, "write the hash as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

@@ -174,6 +174,7 @@ void add_inspect(Program& program) {
   command.option("--batch-size,--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));
+  command.group("Output");
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

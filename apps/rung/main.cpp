@@ -8,14 +8,39 @@
 #include <sys/resource.h>
 #endif
 
+#include <fmt/format.h>
+
+#include <string>
+
+#include "commit.h"
+#include "messages.h"
+#include "rung/build_info.h"
 #include "subcommands.h"
 
 #ifndef RUNG_VERSION
 #error "the build defines RUNG_VERSION"
 #endif
 
+namespace {
+
+std::string version() {
+  const rung::BuildInfo info = rung::build_info();
+  const std::string commit = RUNG_COMMIT;
+  return fmt::format(
+      "rung {}\n"
+      "commit       {}\n"
+      "compiler     {}\n"
+      "kernels      {}\n"
+      "oneDNN       {}, {}",
+      RUNG_VERSION, commit.empty() ? "unknown" : commit, info.compiler, info.instruction_set,
+      info.onednn, info.onednn_isa);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace rung::cli;
+  secure_standard_files();
 #ifdef __GLIBC__
   // Freed tensors go back to the system at once. Unless told so, glibc keeps blocks of up to 32
   // MiB.
@@ -30,7 +55,7 @@ int main(int argc, char** argv) {
       "Rung trains image classifiers, simulates their quantization and exports them.\n"
       "The usual way: train -> quantize -> qat -> export; eval, predict and inspect look at any "
       "step.",
-      RUNG_VERSION);
+      version());
   add_train(program);
   add_eval(program);
   add_quantize(program);
@@ -43,5 +68,6 @@ int main(int argc, char** argv) {
   add_bench(program);
   add_datasets(program);
   add_models(program);
+  program.add_own_commands();
   return program.run(argc, argv);
 }

@@ -17,6 +17,7 @@ constexpr const char* kUsualDataset = "fashion-mnist";  // as of rung train
 
 void add_model_source(Command& command, ModelSource& source, const std::string& what) {
   command.optional_argument("MODEL", source.file, what);
+  command.group("Model");
   command.option("--weights FILE", source.weights,
                  "in place of MODEL: weights with PyTorch's names, *.safetensors or *.pth");
   command.option("--model NAME", source.model, "with --weights: their model, see rung models");

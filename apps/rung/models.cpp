@@ -20,6 +20,7 @@ void add_models(Program& program) {
       "The figures of --json:\n"
       "  {\"models\": [{\"name\", \"description\", \"parameters\", \"num_classes\", "
       "\"image_size\"}, ...]}");
+  command.group("Output");
   command.option("--json FILE", *json, "write the list as JSON, - = standard output");
   command.action([json] {
     const Console console(*json);

@@ -55,15 +55,18 @@ void start_threads() {
 }  // namespace
 
 void add_run_options(Command& command, RunOptions& options) {
+  command.group("Computing");
   command.option("--seed N", options.seed, "of every random draw; same seed, same result");
   command.option("--threads N", options.threads, "computing threads, 0 = one per processor",
                  between(0, 4096));
   command.option("--workers N", options.workers,
                  "threads that prepare images; results do not depend on it", between(0, 256));
+  command.group("Output");
   command.option("--json FILE", options.json, "write the figures as JSON, - = standard output");
 }
 
 void add_conv_options(Command& command, ConvOptions& options) {
+  command.group("Computing");
   command.option("--conv-algorithm NAME", options.algorithm,
                  "auto: the fastest by fixed rules; direct; winograd: wherever it is possible");
 }
@@ -85,6 +88,7 @@ std::shared_ptr<ConvChoices> apply(const ConvOptions& options, const ConvChoices
 }
 
 void add_data_options(Command& command, DataOptions& options) {
+  command.group("Images");
   command.option("--data DIR", options.dir, "folder of the dataset, default: see rung datasets");
   command.option("--test-images N", options.test_images, "use the first N test images, 0 = all",
                  at_least(0));

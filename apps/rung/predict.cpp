@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "console.h"
+#include "messages.h"
 #include "model_source.h"
 #include "options.h"
 #include "preprocess.h"
@@ -127,7 +128,7 @@ void run(const Options& options) {
       }
     } catch (const Error& error) {
       ++unreadable;
-      fmt::print(stderr, "rung predict: {}\n", error.what());
+      print_error(fmt::format("rung predict: {}", error.what()));
       entry.set("error", error.what());
     }
     report.append("images", entry);
@@ -148,8 +149,10 @@ void add_predict(Program& program) {
   command.option("--labels FILE", options->labels,
                  "names of the classes, one a line; default: those of the model");
   command.option("--top N", options->top, "classes to show", between(1, 1e6));
+  command.group("Computing");
   command.option("--threads N", options->run.threads, "computing threads, 0 = one per processor",
                  between(0, 4096));
+  command.group("Output");
   command.option("--json FILE", options->run.json,
                  "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });

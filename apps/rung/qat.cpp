@@ -165,7 +165,9 @@ void add_qat(Program& program) {
   Command command =
       program.command("qat", "Fine-tune a quantized model: quantization-aware training", kDetails);
   command.argument("MODEL", options->model, "a quantized model, *.rung");
+  command.group("Model");
   command.required("--out FILE", options->out, "the fine-tuned model to write, *.rung");
+  command.group("Training");
   command.option("--lr X", options->lr,
                  "initial learning rate; default: that of the last float epoch, at most 0.005",
                  at_least(0));
@@ -175,10 +177,11 @@ void add_qat(Program& program) {
   command.option("--freeze-bn-after N", options->freeze_bn_after,
                  "batch norms keep their statistics after N epochs; default: never",
                  between(0, 1e6));
-  command.option("--dataset NAME", options->data.dataset,
-                 "see rung datasets; default: the one that the model was made for");
   command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
   add_recipe_options(command, options->recipe);
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset,
+                 "see rung datasets; default: the one that the model was made for");
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);

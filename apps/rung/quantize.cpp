@@ -6,6 +6,7 @@
 #include "calibration.h"
 #include "data.h"
 #include "interrupt.h"
+#include "messages.h"
 #include "model_source.h"
 #include "options.h"
 #include "report.h"
@@ -154,8 +155,7 @@ void run(const Options& options) {
   }
   QuantizationSimModel sim(prepare(std::move(file.graph), options), sim_options(options));
   const std::vector<std::string> warnings = sim.warnings();
-  for (const std::string& warning : warnings)
-    fmt::print(stderr, "rung quantize: warning: {}\n", warning);
+  for (const std::string& warning : warnings) warn(warning);
   set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
   calibration_run.calibrate(sim, calibration);
@@ -193,9 +193,8 @@ void add_quantize(Program& program) {
   Command command =
       program.command("quantize", "Simulate a quantized model and calibrate its ranges", kDetails);
   add_model_source(command, options->source, "a float model, *.rung");
-  command.option("--dataset NAME", options->data.dataset,
-                 "default: the one it was trained on; with --weights fashion-mnist");
   command.required("--out FILE", options->out, "the quantized model to write, *.rung");
+  command.group("Quantization");
   command.option("--scheme NAME", options->scheme, "how ranges are found, see below", check_scheme);
   command.option("--param-bw N", options->param_bw, "bits of weights", between(2, 32));
   command.option("--output-bw N", options->output_bw, "bits of activations", between(2, 32));
@@ -203,7 +202,7 @@ void add_quantize(Program& program) {
                  "bits of the model input, the logits, the first and the last weight layer; "
                  "default: as the others",
                  between(2, 32));
-  command.option("--config NAME", options->config,
+  command.option("--config NAME|FILE", options->config,
                  "where quantizers go: default, per_channel, htp or a JSON file as AIMET's");
   command.option("--percentile P", options->percentile,
                  "scheme percentile: percentage of the numbers to keep at either end",
@@ -212,8 +211,6 @@ void add_quantize(Program& program) {
                            {"--fold-bn-in-sim", options->fold_bn_in_sim,
                             "quantize folded weights, train batch norms on"},
                            {"--keep-bn", options->keep_bn, "keep batch norms, statistics frozen"}});
-  command.option("--calibration-images N", options->calibration_images,
-                 "training images that ranges are found with", between(1, 1e9));
   command.option("--data-type NAME", options->data_type,
                  "int, or float: both bitwidths are then 16 or 32", one_of({"int", "float"}));
   command.option("--rounding NAME", options->rounding,
@@ -227,6 +224,11 @@ void add_quantize(Program& program) {
   command.option("--decompressed-bw N", options->decompressed_bw,
                  "with --block-size: scales are whole multiples of a channel's (LPBQ)",
                  between(2, 31));
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset,
+                 "default: the one it was trained on; with --weights fashion-mnist");
+  command.option("--calibration-images N", options->calibration_images,
+                 "training images that ranges are found with", between(1, 1e9));
   add_data_options(command, options->data);
   add_checkpoint_options(command, options->checkpoint);
   add_conv_options(command, options->conv);

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <vector>
 
+#include "messages.h"
 #include "rung/core/error.h"
 
 namespace rung::cli {
@@ -34,10 +35,10 @@ void check_same(const Configuration& was, const Configuration& is, const std::st
     const std::string old = found == was.end() ? "unknown" : found->second;
     if (old == value) continue;
     if (key == kThreads)
-      fmt::print(stderr,
-                 "rung: warning: {} was written with {} threads, this run has {}: the last bits of "
-                 "the result may differ from an uninterrupted run's\n",
-                 path, old, value);
+      warn(
+          fmt::format("{} was written with {} threads, this run has {}: the last bits of the result "
+                      "may differ from an uninterrupted run's",
+                      path, old, value));
     else
       differences.push_back(fmt::format("{} was {}, is {}", key, old, value));
   }

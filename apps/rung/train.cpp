@@ -143,16 +143,19 @@ void add_train(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("train", "Train a model from scratch or from weights", kDetails);
+  command.group("Model");
   command.required("--model NAME", options->model, "see rung models");
-  command.option("--dataset NAME", options->data.dataset, "see rung datasets");
   command.required("--out FILE", options->out, "the model file to write, *.rung");
   command.option("--image-size N", options->image_size,
                  "image-folder: height and width of what the model gets; default: 224",
                  between(1, 4096));
   add_init_options(command, options->init);
+  command.group("Training");
   command.option("--lr X", options->lr, "initial learning rate", at_least(0));
   command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
   add_recipe_options(command, options->recipe);
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset, "see rung datasets");
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);

@@ -6,12 +6,14 @@
 #include <span>
 
 #include "interrupt.h"
+#include "messages.h"
 #include "rung/core/error.h"
 #include "rung/nn/loss.h"
 
 namespace rung::cli {
 
 void add_recipe_options(Command& command, Recipe& recipe) {
+  command.group("Training");
   command.option("--epochs N", recipe.epochs, "passes over the training images", between(1, 1e6));
   command.option("--schedule NAME", recipe.schedule,
                  "of the learning rate: constant, cosine, multistep, step",
@@ -33,6 +35,7 @@ void add_recipe_options(Command& command, Recipe& recipe) {
   command.option("--check-numerics NAME", recipe.check_numerics,
                  "stop at what is not finite: off, loss, or all (gradients and weights, too)",
                  one_of({"off", "loss", "all"}));
+  command.group("Images");
   command.flag("--no-augment", recipe.no_augment, "do not shift and mirror the training images");
   command.option("--crop-padding N", recipe.augmentation.crop_padding,
                  "pixels by which training images are shifted at most", between(0, 1024));
@@ -144,7 +147,7 @@ class Epochs {
   void look() {
     if (!training_.look) return;
     for (const std::string& warning : training_.look()) {
-      fmt::print(stderr, "rung: warning: {}\n", warning);
+      warn(warning);
       warnings_.push_back(warning);
     }
   }

@@ -111,3 +111,33 @@ if [[ $EUID -ne 0 ]]; then
 fi
 
 check "bad input writes nothing" test -z "$(ls -A out)"
+
+# ---- files that would replace each other
+cp good.rung kept.rung
+ln -s good.rung link.rung
+for out in good.rung ./good.rung link.rung "$PWD/good.rung"; do
+  misused "quantize over its model, $out" "--out $out would replace what MODEL names" \
+    quantize good.rung --out "$out"
+done
+misused "qat over its model" "--force replaces it" qat sim.rung --out sim.rung
+misused "convert over its input" "OUT good.rung would replace what IN names" \
+  convert good.rung good.rung
+misused "training over its weights" "would replace what --init names" \
+  train --model lenet --init weights/net.safetensors --out weights/net.safetensors
+misused "training over what it goes on from" "would replace what --resume names" \
+  train --model lenet --resume good.rung --out good.rung
+misused "a sim over its configuration" "would replace what --config names" \
+  quantize good.rung --config wrong.json --out wrong.json
+misused "figures over the model" "--out and --json are the same file" \
+  train --model lenet --out new.rung --json ./new.rung
+misused "figures over what is read" "--json good.rung would replace what MODEL names" \
+  eval good.rung --json good.rung
+misused "figures over a picture" "--json cat.jpg would replace what IMAGE names" \
+  predict good.rung dog.jpg "$(touch cat.jpg; echo cat.jpg)" --json cat.jpg
+misused "a log over the model" "--log-file good.rung would replace what MODEL names" \
+  eval good.rung --log-file good.rung
+misused "a log over the figures" "--json and --log-file are the same file" \
+  eval good.rung --log-file x.txt --json x.txt
+check "what would be replaced stays" cmp -s good.rung kept.rung
+works "convert over its input, forced" convert good.rung good.rung --force
+check "convert over its input, forced: the same model" cmp -s good.rung kept.rung
