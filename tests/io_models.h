@@ -1,15 +1,19 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "ops/families.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/activations.h"
 #include "rung/ops/arithmetic.h"
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/folded_batch_norm.h"
+#include "rung/ops/functions.h"
 #include "rung/ops/layers.h"
+#include "rung/ops/norm.h"
 #include "rung/ops/quantize_dequantize.h"
 #include "rung/ops/resize.h"
 #include "rung/ops/shape_ops.h"
@@ -59,6 +63,26 @@ inline rung::Var imported_ops(rung::Var x) {
   return nn::div(nn::matmul(x, table, "matmul"), scale, "div");
 }
 
+/// Every function, norm and op that repeats tensors or takes parts of them.
+inline rung::Var functions(rung::Var x) {
+  using namespace rung;
+  for (const auto* family : {&unary_functions(), &binary_functions(), &reductions()})
+    for (const FamilyMember& each : *family) {
+      const std::string type(each.type);
+      if (family == &unary_functions())
+        x = nn::unary(x, type, type);
+      else if (family == &binary_functions())
+        x = nn::binary(x, x, type, type);
+      else
+        x = nn::add(x, nn::reduce(x, type, {.axes = {-1}, .keepdims = true}, type), type + ".sum");
+    }
+  x = nn::where(nn::binary(x, x, "Less", "less"), x, x, "where");
+  x = nn::group_norm(nn::instance_norm(x, {}, "instance_norm"), {.groups = 2}, "group_norm");
+  x = nn::layer_norm(x, {.axis = 1}, "layer_norm");
+  return nn::gather(nn::expand(x, {1, 1, 1, 1}, "expand"),
+                    {.axis = 2, .indices = {0, 1, 2, 3}}, "gather");
+}
+
 /// A network with a node of every kind and two outputs.
 inline rung::Graph every_op() {
   using namespace rung;
@@ -69,6 +93,7 @@ inline rung::Graph every_op() {
                      "conv");
   y = nn::leaky_relu(nn::batch_norm2d(y, {.momentum = 0.05f}, "bn"), {.alpha = 0.2f}, "leaky");
   y = nn::mul(nn::sigmoid(y, "sigmoid"), nn::add(y, other, "add"), "mul");
+  y = nn::add(y, functions(y), "functions");
   Var z = nn::concat({nn::clip(y, {.min = -0.5f, .max = 6.25f}, "clip"), nn::relu(y, "relu")}, {},
                      "concat");
   Var a = nn::max_pool2d(z, {.kernel = 3, .stride = 1, .padding = 1}, "max");

@@ -20,6 +20,10 @@ constexpr std::array<std::string_view, 15> kMoving = {
     "GatherElements", "GatherND", "MaxPool",      "MaxRoiPool",   "ReduceMax",
     "ReduceMin",      "Slice",    "SpaceToBatch", "SpaceToDepth", "Split"};
 
+constexpr std::array<std::string_view, 11> kTruth = {
+    "And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less",
+    "LessOrEqual", "Not", "Or", "Xor"};
+
 }  // namespace
 
 bool is_math_invariant(std::string_view op_type) {
@@ -32,6 +36,10 @@ bool is_grid_preserving(const Op& op) {
   if (const auto* pad = dynamic_cast<const Pad*>(&op))
     return pad->mode != "constant" || pad->value == 0.0f;
   return is_math_invariant(op.type()) || std::ranges::find(kMoving, op.type()) != kMoving.end();
+}
+
+bool gives_truth(std::string_view op_type) {
+  return std::ranges::find(kTruth, op_type) != kTruth.end();
 }
 
 }  // namespace rung

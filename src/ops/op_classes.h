@@ -15,4 +15,7 @@ bool is_grid_preserving(const Op& op);
 /// Flatten, Transpose, Identity, ... AIMET: math-invariant ops.
 bool is_math_invariant(std::string_view op_type);
 
+/// True for ONNX types that compute truth values (Equal, Not, ...): what they write has no range.
+bool gives_truth(std::string_view op_type);
+
 }  // namespace rung

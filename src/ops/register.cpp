@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <array>
 #include <utility>
 
+#include "ops/families.h"
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
@@ -18,9 +20,12 @@ std::unique_ptr<Op> make_div();
 std::unique_ptr<Op> make_dropout();
 std::unique_ptr<Op> make_elu();
 std::unique_ptr<Op> make_flatten();
+std::unique_ptr<Op> make_group_normalization();
 std::unique_ptr<Op> make_hard_sigmoid();
 std::unique_ptr<Op> make_hard_swish();
 std::unique_ptr<Op> make_identity();
+std::unique_ptr<Op> make_instance_normalization();
+std::unique_ptr<Op> make_layer_normalization();
 std::unique_ptr<Op> make_leaky_relu();
 std::unique_ptr<Op> make_log_softmax();
 std::unique_ptr<Op> make_matmul();
@@ -30,6 +35,7 @@ std::unique_ptr<Op> make_sigmoid();
 std::unique_ptr<Op> make_softmax();
 std::unique_ptr<Op> make_sub();
 std::unique_ptr<Op> make_tanh();
+std::unique_ptr<Op> make_where();
 
 namespace {
 
@@ -40,7 +46,7 @@ std::unique_ptr<Op> make() {
 
 using Factory = std::unique_ptr<Op> (*)();
 
-/// Every op that files may contain; sorted by name.
+/// Every op that files may contain, but for the members of families; sorted by name.
 constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>({
     {"Add", make<Add>},
     {"AveragePool", make<AveragePool>},
@@ -52,15 +58,20 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Div", make_div},
     {"Dropout", make_dropout},
     {"Elu", make_elu},
+    {"Expand", make<Expand>},
     {"Flatten", make_flatten},
     {"FoldedBatchNormalization", make<FoldedBatchNormalization>},
     {"FoldedBias", make<FoldedBias>},
     {"FoldedWeight", make<FoldedWeight>},
+    {"Gather", make<Gather>},
     {"Gemm", make<Gemm>},
     {"GlobalAveragePool", make<GlobalAveragePool>},
+    {"GroupNormalization", make_group_normalization},
     {"HardSigmoid", make_hard_sigmoid},
     {"HardSwish", make_hard_swish},
     {"Identity", make_identity},
+    {"InstanceNormalization", make_instance_normalization},
+    {"LayerNormalization", make_layer_normalization},
     {"LeakyRelu", make_leaky_relu},
     {"LogSoftmax", make_log_softmax},
     {"MatMul", make_matmul},
@@ -79,6 +90,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Tanh", make_tanh},
     {"Transpose", make<Transpose>},
     {"Unsqueeze", make<Unsqueeze>},
+    {"Where", make_where},
 });
 
 }  // namespace
@@ -86,12 +98,18 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
 std::unique_ptr<Op> make_op(std::string_view type) {
   for (const auto& [name, factory] : kOps)
     if (name == type) return factory();
+  for (const auto* family : {&unary_functions(), &binary_functions(), &reductions()})
+    for (const FamilyMember& member : *family)
+      if (member.type == type) return member.make();
   return nullptr;
 }
 
 std::vector<std::string_view> op_types() {
   std::vector<std::string_view> types;
   for (const auto& entry : kOps) types.push_back(entry.first);
+  for (const auto* family : {&unary_functions(), &binary_functions(), &reductions()})
+    for (const FamilyMember& member : *family) types.push_back(member.type);
+  std::ranges::sort(types);
   return types;
 }
 

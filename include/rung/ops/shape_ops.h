@@ -70,6 +70,36 @@ struct RUNG_API ReduceMean final : Op {
   std::unique_ptr<Op> clone() const override { return std::make_unique<ReduceMean>(*this); }
 };
 
+/// Repeats x to a shape, as Add does; an entry of 1 keeps the extent of x. An entry of 0 is the
+/// extent of axis 0 of a second input, which is looked at for that only: the batch size. Inputs: x,
+/// batch?. ONNX: Expand, with the shape as an attribute; torch.Tensor.expand.
+struct RUNG_API Expand final : Op {
+  std::vector<std::int64_t> shape;
+
+  std::string_view type() const override { return "Expand"; }
+  void visit(AttributeVisitor& visitor) override { visitor("shape", shape); }
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
+  Needs backward_needs() const override { return Needs::nothing(); }
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+  std::unique_ptr<Op> clone() const override { return std::make_unique<Expand>(*this); }
+};
+
+/// Takes the parts of x with these numbers along an axis, some perhaps twice. In the result
+/// `indices_shape` stands in place of the axis: without extents, the axis is left out. ONNX:
+/// Gather, with the indices as attributes; torch.index_select.
+struct RUNG_API Gather final : Op {
+  std::int64_t axis = 0;
+  std::vector<std::int64_t> indices;  ///< may count from the end
+  std::vector<std::int64_t> indices_shape;
+
+  std::string_view type() const override { return "Gather"; }
+  void visit(AttributeVisitor& visitor) override;
+  std::vector<Shape> infer(std::span<const Shape> inputs) const override;
+  Needs backward_needs() const override { return Needs::nothing(); }
+  std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
+  std::unique_ptr<Op> clone() const override { return std::make_unique<Gather>(*this); }
+};
+
 /// Adds elements in front of and behind those of each axis. ONNX: Pad, with pads and value as
 /// attributes.
 struct RUNG_API Pad final : Op {
@@ -105,6 +135,20 @@ struct MeanOptions {
 };
 /// Adds the averages of x over the axes. torch.mean.
 RUNG_API Var mean(Var x, const MeanOptions& options, std::string_view name);
+
+/// Adds x repeated to the shape, in which 1 keeps the extent of x. torch.Tensor.expand.
+RUNG_API Var expand(Var x, std::vector<std::int64_t> shape, std::string_view name);
+/// Adds x repeated to the shape, in which 1 keeps the extent of x and 0 is the extent of axis 0 of
+/// `batch`.
+RUNG_API Var expand(Var x, Var batch, std::vector<std::int64_t> shape, std::string_view name);
+
+struct GatherOptions {
+  std::int64_t axis = 0;
+  std::vector<std::int64_t> indices = {};  ///< may count from the end
+  bool keepdims = true;  ///< the axis stays; otherwise there must be one index, whose part is taken
+};
+/// Adds the parts of x with these numbers along the axis. torch.index_select, torch.select.
+RUNG_API Var gather(Var x, const GatherOptions& options, std::string_view name);
 
 struct Pad2dOptions {
   std::int64_t left = 0, right = 0, top = 0, bottom = 0;
