@@ -6,6 +6,7 @@
 #include "quantsim_configs.h"
 #include "quantsim_net.h"
 #include "rung/core/error.h"
+#include "rung/ops/functions.h"
 #include "rung/ops/layers.h"
 #include "rung/quantsim/quantsim.h"
 #include "temporary_folder.h"
@@ -339,6 +340,19 @@ TEST_SUITE("quantsim: placement") {
     QuantizationSimModel sim(graph);
     CHECK(sim.quantizer("a.input0").parameters() ==
           sim.quantizer("b.input_quantizers.0").parameters());
+  }
+
+  TEST_CASE("truth values get no quantizer, also at the end of the model") {
+    Graph graph;
+    const Var x = graph.input("x", {1, 2, 4, 4});
+    const Var mask = nn::binary(x, nn::relu(x, "relu"), "Equal", "mask");
+    graph.set_outputs({nn::where(mask, x, nn::unary(x, "Neg", "neg"), "chosen"), mask});
+    QuantizationSimModel sim(graph);
+    std::vector<std::string> names;
+    for (const QuantizerHandle& each : sim.quantizers()) names.push_back(each.name());
+    CHECK(std::ranges::count(names, "mask") == 0);
+    CHECK(std::ranges::count(names, "chosen.input0") == 0);
+    for (const char* name : {"relu", "neg", "chosen"}) CHECK(std::ranges::count(names, name) == 1);
   }
 
   TEST_CASE("wrong options and a model with quantizers are errors, and the model stays as it is") {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/format.h"
+#include "ops/op_classes.h"
 #include "quantsim/placement/config_warnings.h"
 #include "quantsim/placement/neighbourhood.h"
 #include "quantsim/placement/target.h"
@@ -153,6 +154,14 @@ void apply_model_ends(const QuantSimConfig& config, const Neighbourhood& near) {
         near.placement().at(*output).enabled.set(true, "model_output.is_output_quantized");
 }
 
+/// Whatever the settings say, truth values are no numbers on a grid.
+void spare_truth_values(const Neighbourhood& near) {
+  for (const Node* node : near.graph().nodes()) {
+    if (!gives_truth(node->type())) continue;
+    switch_off(near.around_outputs(*node), fmt::format("{} gives truth values", node->name()));
+  }
+}
+
 const OpConfig* find_op(const QuantSimConfig& config, const Node& node) {
   const auto found = config.op_type.find(std::string(node.type()));
   return found == config.op_type.end() ? nullptr : &found->second;
@@ -219,6 +228,7 @@ Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
   }
   apply_supergroups(config, near);
   apply_model_ends(config, near);
+  spare_truth_values(near);
   apply_per_channel(config, near);
   placement.warnings = config_warnings(config, graph);
   assign_precisions(config, options, near);
