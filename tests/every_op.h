@@ -1,11 +1,50 @@
 #pragma once
 
+#include <string>
+
+#include "ops/families.h"
 #include "rung/rung.h"
 
-/// A network [N, 4, 8, 8] -> [N, 4], [N, 8, 7, 5] with every op that files may contain, but for
-/// quantizers and what batch norms folded in simulation consist of. Random weights; values stay
-/// around 1.
-inline rung::Graph every_op() {
+/// Adds every member of every family of functions; all of them are made of values around a half.
+inline rung::Var every_function(rung::Var x, int opset) {
+  using namespace rung;
+  const Var half = nn::sigmoid(x, "half");
+  Var sum = half;
+  for (const FamilyMember& each : unary_functions()) {
+    const std::string type(each.type);
+    if ((type == "Gelu" && opset < 20) || (type == "Mish" && opset < 18)) continue;
+    const Var from = type == "Acosh" ? nn::unary(half, "Exp", "above_1") : half;
+    sum = nn::add(sum, nn::unary(from, type, type), type + ".sum");
+  }
+  for (const FamilyMember& each : binary_functions()) {
+    const std::string type(each.type);
+    sum = nn::add(sum, nn::binary(half, nn::unary(half, "Sqrt", type + ".root"), type, type),
+                  type + ".sum");
+  }
+  for (const FamilyMember& each : reductions()) {
+    const std::string type(each.type);
+    sum = nn::add(sum, nn::reduce(half, type, {.axes = {1}, .keepdims = true}, type), type + ".sum");
+  }
+  const Var larger = nn::binary(sum, half, "Greater", "larger");
+  return nn::unary(nn::where(larger, half, sum, "where"), "Softsign", "bounded");
+}
+
+/// Adds norms of one image, and what repeats tensors or takes parts of them.
+inline rung::Var every_norm(rung::Var x, int opset) {
+  using namespace rung;
+  x = nn::instance_norm(x, {}, "instance_norm");
+  if (opset >= 17) x = nn::layer_norm(x, {}, "layer_norm");
+  if (opset >= 21) x = nn::group_norm(x, {.groups = 2}, "group_norm");
+  const Var token = x.graph().parameter("token", Tensor(Shape{1, x.channels(), 1, 1}), Role::weight);
+  const Var tokens = nn::expand(token, x, {0, 1, 1, 1}, "expand_batch");
+  x = nn::mul(x, nn::expand(tokens, {1, 1, 1, x.shape()[3]}, "expand"), "scaled");
+  return nn::gather(x, {.axis = 1, .indices = {3, 2, 1, 0}}, "gather");
+}
+
+/// A network [N, 4, 8, 8] -> [N, 4], [N, 8, 7, 5] with every op that files of this opset may
+/// contain, but for quantizers and what batch norms folded in simulation consist of. Random
+/// weights; values stay around 1.
+inline rung::Graph every_op(int opset = 21) {
   using namespace rung;
   Graph graph;
   const Var x = graph.input("x", {2, 4, 8, 8});
@@ -25,7 +64,7 @@ inline rung::Graph every_op() {
   y = nn::mul(y, gate, "mul");
   y = nn::sub(y, nn::tanh(z, "tanh"), "sub");
   z = nn::elu(nn::hardswish(z, "hard_swish"), {.alpha = 0.5f}, "elu");
-  y = nn::add(y, z, "add");
+  y = nn::add(every_norm(y, opset), every_function(z, opset), "add");
   const Var two = graph.parameter("two", Tensor::full({1}, 2.0f), Role::buffer);
   y = nn::div(y, two, "div");
   y = nn::concat({y, nn::relu(y, "relu")}, {}, "concat");  // [N, 8, 8, 8]

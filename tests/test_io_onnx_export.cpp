@@ -172,11 +172,31 @@ TEST_SUITE("io: onnx export") {
     }
     for (const int opset : {13, 14, 17, 18, 21}) {
       CAPTURE(opset);
-      const onnx::ModelProto model = exported(graph, {.opset = opset});
+      const onnx::ModelProto model = exported(every_op(opset), {.opset = opset});
+      CHECK(model.opset_import(0).version() == opset);
       CHECK(node_of(model, "hard_swish").op_type() == (opset < 14 ? "Mul" : "HardSwish"));
       CHECK(node_of(model, "mean").input_size() == (opset < 18 ? 1 : 2));
       CHECK(model.graph().output(0).type().tensor_type().shape().dim(0).dim_param() == "N");
     }
+  }
+
+  TEST_CASE("ops that came to ONNX later choose the opset") {
+    CHECK(exported(every_op()).opset_import(0).version() == 21);
+    CHECK(exported(every_op(17)).opset_import(0).version() == 17);
+    CHECK(exported(every_op(13)).opset_import(0).version() == 13);
+    CHECK(error_of(every_op(17), {.opset = 13}).find("[LayerNormalization layer_norm] came to ONNX "
+                                                     "with opset 17: it cannot be written with "
+                                                     "opset 13") != std::string::npos);
+  }
+
+  TEST_CASE("truth values have their type in the file, and are floats around it") {
+    const onnx::ModelProto model = exported(every_op());
+    CHECK(node_of(model, "Or").op_type() == "Or");
+    CHECK(node_of(model, "Or").output(0) == "Or.truth");
+    CHECK(node_of(model, "Or.cast").output(0) == "Or");
+    CHECK(node_of(model, "Or.true").op_type() == "Cast");
+    CHECK(node_of(model, "Equal").input(0) == "half");
+    CHECK(node_of(model, "where").input(0) == "where.true");
   }
 
   TEST_CASE("every model is valid ONNX, as it is and quantized") {

@@ -193,7 +193,7 @@ void add_trained(Preparation& preparation, const std::string& path) {
 void prepare(const std::string& folder, bool all, const std::string& trained) {
   Preparation preparation(folder);
   for (const int opset : {13, 17, 21})
-    preparation.add_float("every_op_opset_" + std::to_string(opset), every_op(),
+    preparation.add_float("every_op_opset_" + std::to_string(opset), every_op(opset),
                           random_images({3, 4, 8, 8}, 1), {.opset = opset});
   // Not optimized: the QLinearSoftmax of ONNX Runtime wraps around where a code would be above 255.
   preparation.add_sim({.name = "every_op_w8a8", .kind = Kind::layers},

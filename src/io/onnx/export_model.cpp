@@ -63,6 +63,13 @@ class Exporter {
 
   int choose_opset() const {
     int natural = kOpsetPerChannel;
+    for (const Node* node : graph_.nodes()) {
+      const int since = opset_of(*node);
+      require(since <= options_.opset.value_or(since),
+              "[{} {}] came to ONNX with opset {}: it cannot be written with opset {}",
+              node->type(), node->name(), since, *options_.opset);
+      natural = std::max(natural, since);
+    }
     if (writes_quantizers())
       for (const Node* node : graph_.nodes())
         if (working_quantizer(*node) != nullptr)

@@ -1,74 +1,14 @@
 #include "io/onnx/export_ops.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
 #include <utility>
-#include <variant>
 
-#include "core/format.h"
-#include "rung/ops/ops.h"
+#include "io/onnx/export_node.h"
 
 namespace rung::io {
 namespace {
-
-using Strings = std::vector<std::string>;
-using Integers = std::vector<std::int64_t>;
-using Attribute = std::variant<std::int64_t, float, std::string, Integers>;
-
-/// Collects what Op::visit shows, by ONNX name.
-class Attributes final : public AttributeVisitor {
- public:
-  void operator()(std::string_view name, std::int64_t& value) override { put(name, value); }
-  void operator()(std::string_view name, double& value) override {
-    put(name, static_cast<float>(value));
-  }
-  void operator()(std::string_view name, float& value) override { put(name, value); }
-  void operator()(std::string_view name, bool& value) override {
-    put(name, static_cast<std::int64_t>(value));
-  }
-  void operator()(std::string_view name, std::string& value) override { put(name, value); }
-  void operator()(std::string_view name, Integers& value) override { put(name, value); }
-
-  /// Removes one and returns it.
-  template <typename T>
-  T take(const std::string& name) {
-    const auto found = map_.extract(name);
-    return std::get<T>(found.mapped());
-  }
-  void put(std::string_view name, Attribute value) { map_[std::string(name)] = std::move(value); }
-  void write(onnx::NodeProto& node) const {
-    for (const auto& entry : map_)
-      std::visit([&](const auto& value) { set_attribute(node, entry.first, value); },
-                 entry.second);
-  }
-
- private:
-  std::map<std::string, Attribute> map_;
-};
-
-/// One node on its way into the file.
-struct Export {
-  OnnxWriter& writer;
-  Node& node;
-  Attributes attributes;
-  Strings inputs;
-  const Strings& outputs;
-
-  void write(std::string_view type) {
-    attributes.write(writer.node(type, node.name(), inputs, outputs));
-  }
-  void write() { write(node.type()); }
-  /// Returns the name of a new tensor that belongs to the node.
-  std::string name_of(std::string_view what) {
-    return writer.fresh_name(fmt::format("{}.{}", node.name(), what));
-  }
-  /// Turns an attribute into the next input.
-  void attribute_to_input(const std::string& name) {
-    inputs.push_back(name_of(name));
-    writer.integers(inputs.back(), attributes.take<Integers>(name));
-  }
-};
 
 // ---- the ops whose attributes are not ONNX's
 
@@ -98,6 +38,53 @@ void write_conv(Export& to) {
 void write_dropout(Export& to) {
   to.attributes.take<float>("ratio");
   to.write("Identity");
+}
+
+/// Adds nodes that compute a shape in which 0 stands for the batch size of `batch`, and returns the
+/// result's name.
+std::string write_shape(Export& to, const Integers& extents, const std::string& batch) {
+  const std::string all = to.name_of("shape");
+  const auto first_0 = std::ranges::find(extents, 0);
+  if (first_0 == extents.end()) {
+    to.writer.integers(all, extents);
+    return all;
+  }
+  const std::string sizes = to.name_of("sizes"), size = to.name_of("batch"),
+                    begin = to.name_of("begin"), end = to.name_of("end");
+  to.writer.integers(begin, Integers{0});
+  to.writer.integers(end, Integers{1});
+  to.writer.node("Shape", sizes, {batch}, {sizes});
+  to.writer.node("Slice", size, {sizes, begin, end}, {size});
+  Strings parts;
+  for (auto from = extents.begin(); from != extents.end();) {
+    if (*from == 0) {
+      parts.push_back(size);
+      ++from;
+      continue;
+    }
+    const auto next = std::find(from, extents.end(), 0);
+    parts.push_back(to.name_of("extents"));
+    to.writer.integers(parts.back(), Integers(from, next));
+    from = next;
+  }
+  set_attribute(to.writer.node("Concat", all, parts, Strings{all}), "axis", std::int64_t{0});
+  return all;
+}
+
+void write_expand(Export& to) {
+  const auto extents = to.attributes.take<Integers>("shape");
+  const std::string shape = write_shape(to, extents, to.inputs.back());
+  to.inputs = {to.inputs[0], shape};
+  to.write();
+}
+
+void write_gather(Export& to) {
+  const auto indices = to.attributes.take<Integers>("indices");
+  const auto shape = to.attributes.take<Integers>("indices_shape");
+  to.inputs.push_back(to.name_of("indices"));
+  to.writer.tensor(to.inputs.back(), onnx::TensorProto::INT64, Shape(shape),
+                   bytes_of(std::span(indices)));
+  to.write();
 }
 
 void write_gemm(Export& to) {
@@ -181,6 +168,11 @@ void write_reshape(Export& to) {
   to.write();
 }
 
+void write_where(Export& to) {
+  input_to_truth(to, 0);
+  to.write();
+}
+
 void refuse_simulated_fold(Export& to) {
   fail(
       "[{} {}] ONNX has no batch norm that is folded in simulation: export the sim with "
@@ -202,15 +194,20 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"Div", nullptr},
     {"Dropout", write_dropout},
     {"Elu", nullptr},
+    {"Expand", write_expand},
     {"Flatten", nullptr},
     {"FoldedBatchNormalization", refuse_simulated_fold},
     {"FoldedBias", refuse_simulated_fold},
     {"FoldedWeight", refuse_simulated_fold},
+    {"Gather", write_gather},
     {"Gemm", write_gemm},
     {"GlobalAveragePool", nullptr},
+    {"GroupNormalization", nullptr},
     {"HardSigmoid", nullptr},
     {"HardSwish", write_hard_swish},
     {"Identity", nullptr},
+    {"InstanceNormalization", nullptr},
+    {"LayerNormalization", nullptr},
     {"LeakyRelu", nullptr},
     {"LogSoftmax", nullptr},
     {"MatMul", nullptr},
@@ -228,18 +225,28 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"Tanh", nullptr},
     {"Transpose", write_transpose},
     {"Unsqueeze", write_axes},
+    {"Where", write_where},
 });
+
+/// The opsets in which ops came to ONNX later than what is written at the least.
+constexpr std::array kOpsets = std::to_array<std::pair<std::string_view, int>>(
+    {{"Gelu", 20}, {"GroupNormalization", 21}, {"LayerNormalization", 17}, {"Mish", 18}});
 
 }  // namespace
 
 void write_op(OnnxWriter& writer, Node& node, Strings inputs, const Strings& outputs) {
-  for (const auto& [type, write] : kOps) {
-    if (type != node.type()) continue;
-    Export to{writer, node, {}, std::move(inputs), outputs};
-    node.op().visit(to.attributes);
-    return write != nullptr ? write(to) : to.write();
-  }
+  Export to{writer, node, {}, std::move(inputs), outputs};
+  node.op().visit(to.attributes);
+  for (const auto& [type, write] : kOps)
+    if (type == node.type()) return write != nullptr ? write(to) : to.write();
+  if (write_family_member(to)) return;
   fail("[{} {}] cannot be exported: ONNX has no such op", node.type(), node.name());
+}
+
+int opset_of(const Node& node) {
+  for (const auto& [type, opset] : kOpsets)
+    if (type == node.type()) return opset;
+  return 0;
 }
 
 }  // namespace rung::io

@@ -12,4 +12,7 @@ namespace rung::io {
 void write_op(OnnxWriter& writer, Node& node, std::vector<std::string> inputs,
               const std::vector<std::string>& outputs);
 
+/// Returns the opset in which the op came to ONNX; 0 if every opset that is written has it.
+int opset_of(const Node& node);
+
 }  // namespace rung::io

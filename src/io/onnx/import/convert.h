@@ -8,25 +8,34 @@ namespace rung::io::onnx_import {
 
 void convert_arithmetic(Importer& importer, const NodeReader& node);
 void convert_batch_normalization(Importer& importer, const NodeReader& node);
+void convert_binary(Importer& importer, const NodeReader& node);
 void convert_cast(Importer& importer, const NodeReader& node);
 void convert_clip(Importer& importer, const NodeReader& node);
 void convert_concat(Importer& importer, const NodeReader& node);
+void convert_constant_of_shape(Importer& importer, const NodeReader& node);
 void convert_conv(Importer& importer, const NodeReader& node);
 void convert_conv_transpose(Importer& importer, const NodeReader& node);
-void convert_dequantize_linear(Importer& importer, const NodeReader& node);
 void convert_depth_to_space(Importer& importer, const NodeReader& node);
+void convert_dequantize_linear(Importer& importer, const NodeReader& node);
 void convert_dropout(Importer& importer, const NodeReader& node);
+void convert_expand(Importer& importer, const NodeReader& node);
 void convert_flatten(Importer& importer, const NodeReader& node);
+void convert_function(Importer& importer, const NodeReader& node);
+void convert_gather(Importer& importer, const NodeReader& node);
 void convert_gemm(Importer& importer, const NodeReader& node);
 void convert_global_average_pool(Importer& importer, const NodeReader& node);
 void convert_global_max_pool(Importer& importer, const NodeReader& node);
+void convert_group_normalization(Importer& importer, const NodeReader& node);
 void convert_identity(Importer& importer, const NodeReader& node);
+void convert_instance_normalization(Importer& importer, const NodeReader& node);
+void convert_layer_normalization(Importer& importer, const NodeReader& node);
+void convert_lp_normalization(Importer& importer, const NodeReader& node);
 void convert_matmul(Importer& importer, const NodeReader& node);
 void convert_pad(Importer& importer, const NodeReader& node);
 void convert_pool(Importer& importer, const NodeReader& node);
 void convert_prelu(Importer& importer, const NodeReader& node);
 void convert_quantize_linear(Importer& importer, const NodeReader& node);
-void convert_reduce_mean(Importer& importer, const NodeReader& node);
+void convert_reduce(Importer& importer, const NodeReader& node);
 void convert_reshape(Importer& importer, const NodeReader& node);
 void convert_resize(Importer& importer, const NodeReader& node);
 void convert_slice(Importer& importer, const NodeReader& node);
@@ -35,9 +44,14 @@ void convert_space_to_depth(Importer& importer, const NodeReader& node);
 void convert_split(Importer& importer, const NodeReader& node);
 void convert_squeeze(Importer& importer, const NodeReader& node);
 void convert_sum(Importer& importer, const NodeReader& node);
+void convert_tile(Importer& importer, const NodeReader& node);
 void convert_transpose(Importer& importer, const NodeReader& node);
 void convert_unary(Importer& importer, const NodeReader& node);
 void convert_unsqueeze(Importer& importer, const NodeReader& node);
 void convert_upsample(Importer& importer, const NodeReader& node);
+void convert_where(Importer& importer, const NodeReader& node);
+
+/// Throws Error if parts of this axis are parts of a batch whose size is open.
+void check_parts(const Importer& importer, const Value& x, std::int64_t axis);
 
 }  // namespace rung::io::onnx_import

@@ -12,10 +12,9 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
-void check_keeps_batch(const Importer& importer, const Value& x, std::int64_t axis) {
+bool is_batch(const Importer& importer, const Value& x, std::int64_t axis) {
   const Shape* larger = importer.larger_batch(x);
-  require(larger == nullptr || (*larger)[axis] == x.shape()[axis],
-          "takes a part of the batch, which is not imported");
+  return larger != nullptr && (*larger)[axis] != x.shape()[axis];
 }
 
 /// Returns the pads that leave `count` elements from `start` on: less than nothing is added.
@@ -23,6 +22,14 @@ void cut(Ints& pads, std::int64_t extent, const SlicedAxis& part) {
   const auto axis = static_cast<std::size_t>(part.axis);
   pads[axis] = -part.start;
   pads[axis + pads.size() / 2] = part.start + part.count - extent;
+}
+
+/// Takes elements by their numbers: a part of a batch is the same whatever follows it.
+std::unique_ptr<Op> gather_op(const SlicedAxis& part) {
+  Ints indices;
+  for (std::int64_t i = 0; i < part.count; ++i) indices.push_back(part.start + i * part.step);
+  return make_op("Gather",
+                 {{"axis", part.axis}, {"indices", indices}, {"indices_shape", Ints{part.count}}});
 }
 
 /// Returns how many elements of the axis each output gets.
@@ -72,38 +79,44 @@ std::int64_t block_of(const NodeReader& node, const Shape& x) {
 
 }  // namespace
 
-/// Taking a part of neighbours is padding with less than nothing; taking every other pixel is
-/// pooling over windows of one.
+/// Taking a part of neighbours is padding with less than nothing, taking every other pixel is
+/// pooling over windows of one; everything else is Gather.
 void convert_slice(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   std::vector<ConstantPtr> inputs(1);
   for (std::size_t i = 1; i < node.input_count(); ++i)
     inputs.push_back(node.has_input(i) ? importer.constant(node.input(i)) : nullptr);
   Ints strides = {1, 1};
+  std::vector<SlicedAxis> gathered;
   Ints pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
   for (const SlicedAxis& each : sliced_axes(node, inputs, x.shape())) {
     const std::int64_t extent = x.shape()[each.axis];
     if (each.step == 1 && each.count == extent) continue;
     require(each.count > 0, "leaves nothing of axis {}", each.axis);
-    check_keeps_batch(importer, x, each.axis);
+    check_parts(importer, x, each.axis);
+    const bool is_pixels = x.shape().rank() == 4 && each.axis >= 2 && each.step > 0;
+    if (is_batch(importer, x, each.axis) || (each.step != 1 && each.count > 1 && !is_pixels)) {
+      gathered.push_back(each);
+      continue;
+    }
     SlicedAxis part = each;
     if (each.step != 1 && each.count > 1) {
-      require(each.step > 0 && x.shape().rank() == 4 && each.axis >= 2,
-              "has the step {} along axis {} of {}: steps above 1 are imported along H and W of "
-              "[N, C, H, W]",
-              each.step, each.axis, x.shape());
       strides[static_cast<std::size_t>(each.axis - 2)] = each.step;
       part.count = (each.count - 1) * each.step + 1;
     }
     cut(pads, extent, part);
   }
-  if (strides == Ints{1, 1}) {
-    importer.add(node, make_op("Pad", {{"pads", pads}}), {&x});
-    return;
-  }
-  Value& rest = importer.add_step(node, "cut", make_op("Pad", {{"pads", pads}}), {&x});
-  importer.add(node, make_op("MaxPool", {{"kernel_shape", Ints{1, 1}}, {"strides", strides}}),
-               {&rest});
+  const bool strided = strides != Ints{1, 1};
+  const bool cuts = std::ranges::any_of(pads, [](std::int64_t pad) { return pad != 0; });
+  std::vector<std::unique_ptr<Op>> ops;
+  for (const SlicedAxis& each : gathered) ops.push_back(gather_op(each));
+  if (cuts || strided || ops.empty()) ops.push_back(make_op("Pad", {{"pads", pads}}));
+  if (strided)
+    ops.push_back(make_op("MaxPool", {{"kernel_shape", Ints{1, 1}}, {"strides", strides}}));
+  Value* part = &x;
+  for (std::size_t i = 0; i + 1 < ops.size(); ++i)
+    part = &importer.add_step(node, "cut", std::move(ops[i]), {part});
+  importer.add(node, std::move(ops.back()), {part});
 }
 
 void convert_split(Importer& importer, const NodeReader& node) {
@@ -111,10 +124,14 @@ void convert_split(Importer& importer, const NodeReader& node) {
   SlicedAxis part{.axis = front_axis(node.integer("axis", 0), x.shape().rank())};
   const std::int64_t extent = x.shape()[part.axis];
   const Ints sizes = split_sizes(importer, node, extent);
-  if (sizes.size() > 1) check_keeps_batch(importer, x, part.axis);
+  if (sizes.size() > 1) check_parts(importer, x, part.axis);
   for (std::size_t i = 0; i < sizes.size(); ++i, part.start += part.count) {
     part.count = sizes[i];
     if (node.proto().output(static_cast<int>(i)).empty()) continue;
+    if (sizes.size() > 1 && is_batch(importer, x, part.axis)) {
+      importer.add(node, gather_op(part), {&x}, i);
+      continue;
+    }
     Ints pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
     cut(pads, extent, part);
     importer.add(node, make_op("Pad", {{"pads", pads}}), {&x}, i);

@@ -1,4 +1,4 @@
-// Pools and means.
+// Pools.
 
 #include <algorithm>
 
@@ -51,18 +51,6 @@ void convert_global_max_pool(Importer& importer, const NodeReader& node) {
   const Ints kernel = {windows.has_1d ? 1 : shape[2], shape[shape.rank() - 1]};
   add_windowed(importer, node, windows, make_op("MaxPool", {{"kernel_shape", kernel}}),
                {&with_two_axes(importer, node, x)});
-}
-
-void convert_reduce_mean(Importer& importer, const NodeReader& node) {
-  Value& x = importer.value(node.input(0));
-  const Ints axes =
-      axes_of(node, node.has_input(1) ? importer.constant(node.input(1)) : nullptr, 18);
-  const bool keepdims = node.integer("keepdims", 1) != 0;
-  if (node.integer("noop_with_empty_axes", 0) != 0 && axes.empty()) {
-    importer.add(node, make_op("Identity"), {&x});
-    return;
-  }
-  importer.add(node, make_op("ReduceMean", {{"axes", axes}, {"keepdims", keepdims}}), {&x});
 }
 
 }  // namespace rung::io::onnx_import

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "io/onnx/import/fold_helpers.h"
+#include "ops/families.h"
 
 namespace rung::io::onnx_import {
 namespace {
@@ -230,7 +231,7 @@ Constant fold_identity(const NodeReader&, const Inputs& inputs, Budget&) {
 
 using Fold = Constant (*)(const NodeReader&, const Inputs&, Budget&);
 
-/// Sorted by name.
+/// Sorted by name; beside them, functions of one and two tensors.
 constexpr std::array kFolds = std::to_array<std::pair<std::string_view, Fold>>({
     {"Add", fold_arithmetic},
     {"Cast", fold_cast},
@@ -238,22 +239,28 @@ constexpr std::array kFolds = std::to_array<std::pair<std::string_view, Fold>>({
     {"Concat", fold_concat},
     {"ConstantOfShape", fold_constant_of_shape},
     {"Div", fold_arithmetic},
+    {"Expand", fold_expand},
     {"Flatten", fold_flatten},
     {"Floor", fold_rounding},
     {"Gather", fold_gather},
     {"Identity", fold_identity},
     {"Mul", fold_arithmetic},
+    {"Range", fold_range},
     {"Reshape", fold_reshape},
     {"Slice", fold_slice},
     {"Squeeze", fold_squeeze},
     {"Sub", fold_arithmetic},
     {"Transpose", fold_transpose},
     {"Unsqueeze", fold_unsqueeze},
+    {"Where", fold_function},
 });
 
 Fold find_fold(std::string_view type) {
   for (const auto& [name, function] : kFolds)
     if (name == type) return function;
+  for (const auto* family : {&unary_functions(), &binary_functions()})
+    for (const FamilyMember& member : *family)
+      if (member.type == type) return fold_function;
   return nullptr;
 }
 
@@ -274,6 +281,12 @@ const std::vector<std::string_view>& folded_ops() {
 }
 
 bool can_fold(std::string_view type) { return find_fold(type) != nullptr; }
+
+bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs) {
+  const std::size_t shape = type == "Expand" ? 1 : type == "ConstantOfShape" ? 0 : inputs.size();
+  return can_fold(type) && (shape >= inputs.size() || inputs[shape] == nullptr ||
+                            inputs[shape]->per_batch.empty());
+}
 
 Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget) {
   for (const ConstantPtr& each : inputs)

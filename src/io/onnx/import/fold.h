@@ -29,6 +29,8 @@ class Budget {
 const std::vector<std::string_view>& folded_ops();
 /// True if a node of this type can be computed from constants.
 bool can_fold(std::string_view type);
+/// The same, given the inputs: a tensor whose shape follows the batch size is no constant.
+bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs);
 /// Computes a node whose inputs are all constants; throws Error if it goes beyond what is
 /// supported.
 Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);

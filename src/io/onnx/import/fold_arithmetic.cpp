@@ -37,8 +37,6 @@ Ints positions(const Shape& shape, const Ints& steps, std::int64_t base) {
   return result;
 }
 
-namespace {
-
 Constant spread(const Constant& x, const Shape& shape) {
   const Ints own = strides_of(x.shape);
   Ints steps(static_cast<std::size_t>(shape.rank()), 0);
@@ -48,6 +46,8 @@ Constant spread(const Constant& x, const Shape& shape) {
           own[static_cast<std::size_t>(x.shape.rank() - i)];
   return take(x, shape, positions(shape, steps, 0));
 }
+
+namespace {
 
 std::int64_t checked(std::int64_t a, std::int64_t b, char op) {
   std::int64_t result = 0;

@@ -14,6 +14,16 @@ std::vector<std::int64_t> strides_of(const Shape& shape);
 std::vector<std::int64_t> positions(const Shape& shape, const std::vector<std::int64_t>& steps,
                                     std::int64_t base);
 
+/// Repeats x to a shape that it can be repeated to.
+Constant spread(const Constant& x, const Shape& shape);
+
+/// Computes a member of a family of functions, or Where.
+Constant fold_function(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                       Budget& budget);
+Constant fold_expand(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                     Budget& budget);
+Constant fold_range(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                    Budget& budget);
 /// Computes Add, Sub, Mul and Div.
 Constant fold_arithmetic(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
                          Budget& budget);

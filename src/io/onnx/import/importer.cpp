@@ -225,6 +225,7 @@ bool Importer::fold_node(const NodeReader& node) {
     set_constant(node.output(), shape_of(node));
     return true;
   }
+  if (!can_fold(node.type(), inputs)) return false;
   set_constant(node.output(), fold(node, inputs, budget_));
   return true;
 }

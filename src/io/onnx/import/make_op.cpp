@@ -57,7 +57,40 @@ class Finder final : public AttributeVisitor {
   std::string_view name_;
 };
 
+class Reader final : public AttributeVisitor {
+ public:
+  explicit Reader(const NodeReader& node) : node_(node) {}
+  void operator()(std::string_view name, std::int64_t& value) override {
+    value = node_.integer(name, value);
+  }
+  void operator()(std::string_view name, float& value) override {
+    value = node_.number(name, value);
+  }
+  void operator()(std::string_view name, bool& value) override {
+    value = node_.integer(name, value) != 0;
+  }
+  void operator()(std::string_view name, std::string& value) override {
+    value = node_.text(name, value);
+  }
+  void operator()(std::string_view name, std::vector<std::int64_t>& value) override {
+    value = node_.integers(name, value);
+  }
+  void operator()(std::string_view name, double& value) override {
+    value = node_.number(name, static_cast<float>(value));
+  }
+
+ private:
+  const NodeReader& node_;
+};
+
 }  // namespace
+
+std::unique_ptr<Op> read_op(const NodeReader& node) {
+  std::unique_ptr<Op> op = make_op(node.type());
+  Reader reader(node);
+  op->visit(reader);
+  return op;
+}
 
 float float_attribute(Op& op, std::string_view name) {
   Finder finder(name);

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "io/onnx/import/node_reader.h"
 #include "rung/graph/op.h"
 
 namespace rung::io::onnx_import {
@@ -19,6 +20,9 @@ using AttributeValue =
 /// defaults. Throws Error if it has no such attribute, or of another type.
 std::unique_ptr<Op> make_op(std::string_view type,
                             std::map<std::string, AttributeValue, std::less<>> attributes = {});
+
+/// Makes an op of the node's type with its attributes: for ops that have ONNX's names and defaults.
+std::unique_ptr<Op> read_op(const NodeReader& node);
 
 /// Returns a float attribute of an op; throws Error if it has none of this name.
 float float_attribute(Op& op, std::string_view name);

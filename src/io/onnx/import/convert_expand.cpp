@@ -1,0 +1,118 @@
+// Operators that repeat tensors or take parts of them by number.
+
+#include <algorithm>
+
+#include "io/names.h"
+#include "io/onnx/import/convert.h"
+#include "io/onnx/import/make_op.h"
+
+namespace rung::io::onnx_import {
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+/// Returns an input of the graph whose axis 0 is the batch.
+Value& batch_input(Importer& importer) {
+  for (Value* input : importer.graph().inputs()) {
+    const Shape* larger = importer.larger_batch(*input);
+    if (larger != nullptr && input->shape().rank() > 0 && (*larger)[0] != input->shape()[0])
+      return *input;
+  }
+  fail("depends on the batch size, which no input has");
+}
+
+/// Adds x repeated to a shape, parts of which may follow the batch size.
+void add_expanded(Importer& importer, const NodeReader& node, Value& x, const Constant& wanted) {
+  require(wanted.is_integer() && wanted.shape.rank() == 1, "needs a shape of integers");
+  const auto rank = std::ssize(wanted.integers);
+  require(rank <= std::ssize(Ints(kMaxRank)), "makes {} axes", rank);
+  Ints shape;
+  bool follows = false;
+  for (std::int64_t i = 0; i < rank; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const std::int64_t per_batch = wanted.per_batch.empty() ? 0 : wanted.per_batch[at];
+    const std::int64_t extent = wanted.integers[at] + per_batch * importer.batch();
+    const std::int64_t axis = i - rank + x.shape().rank();
+    require(extent > 0 && extent <= kMaxExtent, "asks for an extent of {}", extent);
+    if (extent == 1 || (axis >= 0 && x.shape()[axis] == extent && extent != 1)) {
+      // An axis that follows the batch itself is kept, whatever the batch.
+      const bool keeps = axis >= 0 && x.shape()[axis] == extent;
+      if (keeps || per_batch == 0) {
+        shape.push_back(1);
+        continue;
+      }
+    }
+    require(per_batch == 0 || (per_batch == 1 && wanted.integers[at] == 0),
+            "asks for an extent of {} + {} times the batch size", wanted.integers[at], per_batch);
+    follows = follows || per_batch != 0;
+    shape.push_back(per_batch != 0 ? 0 : extent);
+  }
+  std::vector<Value*> inputs = {&x};
+  if (follows) inputs.push_back(&batch_input(importer));
+  importer.add(node, make_op("Expand", {{"shape", shape}}), inputs);
+}
+
+}  // namespace
+
+void convert_expand(Importer& importer, const NodeReader& node) {
+  add_expanded(importer, node, importer.value(node.input(0)), *importer.constant(node.input(1)));
+}
+
+/// Zeros (or another number) as many as the batch has images; others are constants.
+void convert_constant_of_shape(Importer& importer, const NodeReader& node) {
+  const std::optional<Constant> value = node.tensor("value");
+  const Tensor number =
+      Tensor::full(Shape{1}, value ? static_cast<float>(value->scalar()) : 0.0f);
+  Value& x = importer.add_parameter(importer.fresh_name(node.output() + ".value"), number,
+                                    Role::buffer);
+  add_expanded(importer, node, x, *importer.constant(node.input(0)));
+}
+
+void convert_tile(Importer& importer, const NodeReader& node) {
+  Value* x = &importer.value(node.input(0));
+  const Ints repeats = importer.constant(node.input(1))->whole_numbers();
+  require(std::ssize(repeats) == x->shape().rank(), "has {} repeats for {}", repeats.size(),
+          x->shape());
+  Ints axes;
+  for (std::int64_t axis = 0; axis < std::ssize(repeats); ++axis) {
+    const std::int64_t count = repeats[static_cast<std::size_t>(axis)];
+    constexpr std::int64_t kMost = 1024;
+    require(count > 0 && count <= kMost, "repeats axis {} {} times, 1 to {} are imported", axis,
+            count, kMost);
+    if (count > 1) axes.push_back(axis);
+  }
+  if (axes.empty()) return convert_identity(importer, node);
+  for (const std::int64_t axis : axes) {
+    const std::vector<Value*> copies(
+        static_cast<std::size_t>(repeats[static_cast<std::size_t>(axis)]), x);
+    auto op = make_op("Concat", {{"axis", axis}});
+    if (axis == axes.back())
+      importer.add(node, std::move(op), copies);
+    else
+      x = &importer.add_step(node, "tiled", std::move(op), copies);
+  }
+}
+
+void check_parts(const Importer& importer, const Value& x, std::int64_t axis) {
+  const Shape* larger = importer.larger_batch(x);
+  require(!importer.batch_is_open() || larger == nullptr || (*larger)[axis] == x.shape()[axis],
+          "takes a part of the batch, which is not imported");
+}
+
+void convert_gather(Importer& importer, const NodeReader& node) {
+  require(importer.is_constant(node.input(1)),
+          "takes parts by numbers that the network computes, {}: constants are imported",
+          shown_name(node.input(1)));
+  Value& x = importer.value(node.input(0));
+  const std::int64_t axis = front_axis(node.integer("axis", 0), x.shape().rank());
+  check_parts(importer, x, axis);
+  const ConstantPtr indices = importer.constant(node.input(1));
+  const auto dims = indices->shape.dims();
+  importer.add(node,
+               make_op("Gather", {{"axis", axis},
+                                  {"indices", indices->whole_numbers()},
+                                  {"indices_shape", Ints(dims.begin(), dims.end())}}),
+               {&x});
+}
+
+}  // namespace rung::io::onnx_import
