@@ -2,16 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "golden.h"
 #include "golden_model.h"
 #include "quant/histogram.h"
 #include "quant/range/sqnr.h"
+#include "rung/core/rng.h"
 #include "rung/ops/ops.h"
 #include "rung/ptq/ptq.h"
 #include "rung/quantsim/quantsim.h"
@@ -51,9 +54,44 @@ inline std::vector<SimRun> sim_runs() {
   return runs;
 }
 
+/// Moves every number to its upper or lower neighbour among floats; seed 0 leaves them alone.
+inline void add_noise(std::span<float> values, std::string_view purpose, unsigned seed) {
+  if (seed == 0) return;
+  rung::Rng rng = rung::Rng(seed).split(purpose);
+  for (float& value : values)
+    value = std::nextafter(value, rng.bernoulli(0.5) ? std::numeric_limits<float>::infinity()
+                                                     : -std::numeric_limits<float>::infinity());
+}
+
+/// Does so with every weight.
+inline void add_noise(rung::Graph& graph, unsigned seed) {
+  for (rung::Parameter* parameter : graph.parameters())
+    if (parameter->role() != rung::Role::buffer)
+      add_noise(parameter->edit().data(), parameter->name(), seed);
+}
+
+/// The batches of network/data.safetensors, with noise in the last place if its seed is not 0.
+class Batches {
+ public:
+  Batches(const Tensors& data, unsigned noise = 0) : data_(&data), noise_(noise) {}
+  rung::Tensor images(const std::string& name) const {
+    rung::Tensor images = tensor(data_->at(name));
+    add_noise(images.data(), name, noise_);
+    return images;
+  }
+  const std::vector<std::int64_t>& labels(const std::string& name) const {
+    return data_->at(name).integers;
+  }
+
+ private:
+  const Tensors* data_;
+  unsigned noise_;
+};
+
 /// Builds the run's float network from trained.safetensors and quantizes it.
-inline rung::QuantizationSimModel make_sim(const SimRun& run) {
+inline rung::QuantizationSimModel make_sim(const SimRun& run, unsigned noise = 0) {
   rung::Graph graph = network("network/trained.safetensors");
+  add_noise(graph, noise);
   if (run.folded) rung::ptq::fold_all_batch_norms(graph);
   return rung::QuantizationSimModel(
       graph,
@@ -63,13 +101,26 @@ inline rung::QuantizationSimModel make_sim(const SimRun& run) {
        .config_file = run.config == "default_config_per_channel" ? "per_channel" : "default"});
 }
 
-// The noise floor of encodings (tests/golden/README.md), relative to the scale. In the search of
-// tf_enhanced a neighbouring candidate may win in few of the channels.
+// How exactly encodings are compared, relative to the scale. In the search of tf_enhanced another
+// candidate may win in few of the channels, where its cost is all but the same; a weight on a tie
+// then has another code, which moves what is observed behind it.
 inline constexpr double kScale = 1e-6;
-inline constexpr double kNeighbourShare = 0.01, kNeighbourScale = 0.025;
+inline constexpr double kEqualCost = 0.05;        // of weights, relative
+inline constexpr double kNeighbourScale = 0.025;  // of activations
+inline constexpr double kOtherCandidate = 2e-3;   // what differs by more is another candidate
+inline double other_candidates(std::size_t channels) {
+  return 2 + 0.02 * static_cast<double>(channels);
+}
 
-/// Prints what the search found about both candidates; AIMET's differs only where it is as good.
-inline void print_costs(const rung::QuantizerHandle& quantizer, std::size_t channel,
+/// Runs x0, x1, x2 through the sim and computes its encodings.
+inline void compute_encodings(rung::QuantizationSimModel& sim, const Batches& batches) {
+  sim.compute_encodings([&](rung::Executor& executor) {
+    for (const char* batch : {"x0", "x1", "x2"}) executor.forward(batches.images(batch));
+  });
+}
+
+/// Checks that the search found both candidates for a channel of a weight equally good.
+inline void check_costs(const rung::QuantizerHandle& quantizer, std::size_t channel,
                         double expected_scale) {
   const rung::Encoding e = quantizer.encoding();
   const auto data = quantizer.source().parameter()->value().data();
@@ -84,58 +135,55 @@ inline void print_costs(const rung::QuantizerHandle& quantizer, std::size_t chan
   const auto cost = [&](double scale) {
     return rung::sqnr_cost(histogram, static_cast<float>(scale), offset, e.grid);
   };
-  std::printf("  %s channel %zu: scale %.6g costs %.9g, AIMET's %.6g costs %.9g\n",
-              quantizer.name().c_str(), channel, double{e.scale[channel]}, cost(e.scale[channel]),
-              expected_scale, cost(expected_scale));
+  const double ours = cost(e.scale[channel]), aimets = cost(expected_scale);
+  CHECK_MESSAGE(std::abs(ours - aimets) <= kEqualCost * aimets,
+                quantizer.name() << " channel " << channel << ": scale " << e.scale[channel]
+                                 << " costs " << ours << ", AIMET's " << expected_scale << " costs "
+                                 << aimets);
 }
 
-/// Replaces the quantizer's range by AIMET's where a neighbouring candidate won; returns in how
-/// many channels.
-inline std::size_t replace_neighbours(const SimRun& run, rung::QuantizerHandle quantizer) {
+/// Replaces the quantizer's range by AIMET's where it is another one; returns whether it was, and
+/// counts the channels in which another candidate won.
+inline bool replace_neighbours(const SimRun& run, rung::QuantizerHandle quantizer,
+                               std::size_t& others) {
   const nlohmann::json& expected = run.quantizers.at(quantizer.aimet_name());
   const rung::Encoding encoding = quantizer.encoding();
   std::vector<rung::Range> ranges;
-  std::size_t moved = 0;
+  bool moved = false;
   for (std::size_t c = 0; c < encoding.scale.size(); ++c) {
     const double scale = expected.at("scale").at(c);
     const double error = std::abs(encoding.scale[c] - scale) / scale;
-    if (error > kScale) {
-      ++moved;
-      if (quantizer.place() == rung::QuantizerPlace::parameter) print_costs(quantizer, c, scale);
-    }
-    CHECK_MESSAGE(error <= kNeighbourScale, quantizer.name() << " channel " << c);
+    moved = moved || error > kScale;
+    others += error > kOtherCandidate ? 1 : 0;
+    if (quantizer.place() != rung::QuantizerPlace::parameter)
+      CHECK_MESSAGE(error <= kNeighbourScale, quantizer.name());
+    else if (error > kScale)
+      check_costs(quantizer, c, scale);
     ranges.push_back({expected.at("min").at(c), expected.at("max").at(c)});
   }
-  if (moved > 0) quantizer.set_ranges(ranges);
+  if (moved) quantizer.set_ranges(ranges);
   return moved;
 }
 
-/// Calibrates on x0, x1, x2. In a run with a search, weights of which a neighbouring candidate won
-/// get AIMET's ranges before activations are observed: else everything behind them would differ.
-inline void calibrate(rung::QuantizationSimModel& sim, const SimRun& run, const Tensors& data) {
-  const auto compute = [&] {
-    sim.compute_encodings([&](rung::Executor& executor) {
-      for (const char* batch : {"x0", "x1", "x2"}) executor.forward(tensor(data.at(batch)));
-    });
-  };
-  compute();
+/// Calibrates on x0, x1, x2. In a run with a search, weights of which another candidate won get
+/// AIMET's ranges before activations are observed: else everything behind them would differ.
+inline void calibrate(rung::QuantizationSimModel& sim, const SimRun& run, const Batches& batches) {
+  compute_encodings(sim, batches);
   if (!run.searches()) return;
-  std::size_t channels = 0, moved = 0;
+  std::size_t channels = 0, others = 0;
   for (const bool parameters : {true, false}) {
     std::vector<rung::QuantizerHandle> replaced;
     for (rung::QuantizerHandle each : sim.quantizers()) {
       if ((each.place() == rung::QuantizerPlace::parameter) != parameters) continue;
-      const std::size_t here = replace_neighbours(run, each);
       channels += each.encoding().scale.size();
-      moved += here;
-      if (here == 0 || !parameters) continue;
+      if (!replace_neighbours(run, each, others) || !parameters) continue;
       each.freeze();
       replaced.push_back(each);
     }
-    if (!replaced.empty()) compute();
+    if (!replaced.empty()) compute_encodings(sim, batches);
     for (rung::QuantizerHandle& each : replaced) each.unfreeze();
   }
-  CHECK(static_cast<double>(moved) <= kNeighbourShare * static_cast<double>(channels));
+  CHECK(static_cast<double>(others) <= other_candidates(channels));
 }
 
 /// How far two lists of numbers are from each other.

@@ -1,5 +1,5 @@
 // The quantization simulation against AIMET's own runs of a small ResNet: where quantizers stand,
-// their encodings after calibration, and what the network then answers.
+// and their encodings after calibration.
 
 #include <algorithm>
 #include <cmath>
@@ -15,9 +15,6 @@ using namespace rung;
 using golden::SimRun;
 
 namespace {
-
-// The noise floor (tests/golden/README.md).
-constexpr double kLogitsMean = 1e-3, kLogitsLargest = 5e-3;
 
 std::vector<std::int64_t> shape_of(const QuantizerHandle& quantizer) {
   const Quantizer& settings = quantizer.op().quantizer();
@@ -95,25 +92,13 @@ void check_file(const SimRun& run, QuantizationSimModel& sim, golden::Report& re
   }
 }
 
-void check_logits(const Tensor& got, const golden::Tensor& expected, golden::Report& report,
-                  golden::Floors& floors) {
-  const auto d = golden::difference(golden::doubles(got.data()), golden::doubles(expected.floats));
-  floors.check("logits (mean)", d.mean, kLogitsMean);
-  floors.check("logits (largest)", d.largest, kLogitsLargest);
-  report.add(expected.floats.size());
-}
-
-void check_calibrated(const SimRun& run, const golden::Tensors& data, golden::Report& report,
-                      golden::Floors& floors) {
+void check_calibrated(const SimRun& run, const golden::Tensors& data, golden::Report& report) {
   CAPTURE(run.name);
   QuantizationSimModel sim = golden::make_sim(run);
   golden::calibrate(sim, run, data);
   for (const auto& [name, expected] : run.quantizers.items())
     check_encoding(expected, sim.quantizer(name), report);
   if (!run.learns()) check_file(run, sim, report);
-  const golden::Tensors results = golden::tensors("network/sim_" + run.name + ".safetensors");
-  check_logits(sim.executor().forward(golden::tensor(data.at("x3"))), results.at("eval_logits"),
-               report, floors);
 }
 
 }  // namespace
@@ -130,11 +115,9 @@ TEST_SUITE("golden network: sim placement") {
 }
 
 TEST_SUITE("golden network: sim calibration") {
-  TEST_CASE("encodings and logits after calibration are AIMET's in every run") {
+  TEST_CASE("encodings after calibration are AIMET's in every run") {
     golden::Report report("golden network: sim calibration");
     const golden::Tensors data = golden::tensors("network/data.safetensors");
-    golden::Floors floors;
-    for (const SimRun& run : golden::sim_runs()) check_calibrated(run, data, report, floors);
-    floors.note(report);
+    for (const SimRun& run : golden::sim_runs()) check_calibrated(run, data, report);
   }
 }
