@@ -57,9 +57,21 @@ class Walk {
   std::vector<Sample> samples_;
 };
 
+/// True for images without classes, good for calibration and nothing else.
+bool has_only_pictures(const fs::path& folder) {
+  const FolderContent content = content_of(folder);
+  return content.folders.empty() && std::ranges::any_of(content.files, is_image);
+}
+
 class ImageFolder final : public nn::Dataset {
  public:
   explicit ImageFolder(const std::string& folder) : classes_(image_folder_classes(folder)) {
+    if (classes_.empty()) {
+      Walk walk(0);
+      walk.visit(folder);
+      samples_ = std::move(walk).sorted();
+      return;
+    }
     for (const std::string& name : classes_) {
       Walk walk(static_cast<std::int64_t>(&name - classes_.data()));
       walk.visit(fs::path(folder) / name);
@@ -94,6 +106,7 @@ class ImageFolder final : public nn::Dataset {
 }  // namespace
 
 std::vector<std::string> image_folder_classes(const std::string& folder) {
+  if (has_only_pictures(folder)) return {};
   std::vector<std::string> classes = content_of(folder).folders;
   require(!classes.empty(), "{}: has no sub-folders; expected one per class, with its images",
           folder);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/format.h"
+#include "datasets/npy.h"
 #include "datasets/npy_file.h"
 #include "datasets/parts.h"
 #include "io/dtype.h"
@@ -56,6 +57,7 @@ class NpyDataset final : public nn::Dataset {
               file_in(folder, "labels.npy"), labels_[i], i, classes_);
   }
 
+  bool holds_floats() const { return images_.dtype == io::Dtype::F32; }
   std::int64_t size() const override { return images_.dims[0]; }
   Shape image_shape() const override { return {images_.dims[1], images_.dims[2], images_.dims[3]}; }
   std::int64_t num_classes() const override { return classes_; }
@@ -99,6 +101,11 @@ std::int64_t count_classes(const std::string& dir) {
 }
 
 }  // namespace
+
+bool holds_floats(const nn::Dataset& dataset) {
+  const auto* arrays = dynamic_cast<const NpyDataset*>(&dataset);
+  return arrays != nullptr && arrays->holds_floats();
+}
 
 std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& dir) {
   return std::make_shared<NpyDataset>(part_folder(dir, split), count_classes(dir));

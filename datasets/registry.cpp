@@ -1,6 +1,7 @@
 #include <functional>
 
 #include "core/format.h"
+#include "datasets/npy.h"
 #include "datasets/parts.h"
 #include "datasets/statistics.h"
 #include "rung/datasets.h"
@@ -34,6 +35,7 @@ void look_at_arrays(DatasetInfo& info, const std::string& dir) {
   const std::shared_ptr<const nn::Dataset> dataset = npy(split, dir);
   info.classes = dataset->num_classes();
   info.image_shape = dataset->image_shape();
+  info.floats = holds_floats(*dataset);
   Statistics statistics = pixel_statistics(*dataset);
   info.mean = std::move(statistics.mean);
   info.std = std::move(statistics.std);

@@ -123,6 +123,7 @@ TEST_CASE("arrays of NumPy become a dataset") {
   CHECK(image.pixels == values);
   const datasets::DatasetInfo info = datasets::info("npy", folder.path());
   CHECK(info.classes == 5);
+  CHECK(info.floats);
   CHECK(info.mean == std::vector<float>{0.75f, 0.5f, 0.125f});
   CHECK(info.std == std::vector<float>{0.25f, 2.5f, 0.125f});
   folder.write("labels.npy", npy(header("|u1", "(2,)"), "\4\1"));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -73,16 +74,21 @@ void CalibrationRun::calibrate(QuantizationSimModel& sim, nn::DataLoader& loader
     }
     IntervalTimer timer(options_.every);
     ProgressBar bar("calibration");
-    nn::evaluate(executor, loader, {.on_progress = [&](const nn::Progress& progress) {
-                   bar.update(progress);
-                   const std::string signal = interrupted_by();
-                   if (timer.is_due(progress.batch) || !signal.empty()) save(sim, progress.batch);
-                   if (!signal.empty())
-                     throw Interrupted(
-                         fmt::format("stopped by {} after batch {}: go on with "
-                                     "--resume",
-                                     signal, progress.batch));
-                 }});
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    nn::Progress progress{.batch = loader.state().batch, .batches = loader.size(), .metrics = {}};
+    for (const nn::Batch& batch : loader) {
+      (void)executor.forward(batch.images, Mode::eval);
+      ++progress.batch;
+      progress.metrics.images += batch.size();
+      progress.metrics.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      bar.update(progress);
+      const std::string signal = interrupted_by();
+      if (timer.is_due(progress.batch) || !signal.empty()) save(sim, progress.batch);
+      if (!signal.empty())
+        throw Interrupted(fmt::format("stopped by {} after batch {}: go on with --resume", signal,
+                                      progress.batch));
+    }
   });
 }
 

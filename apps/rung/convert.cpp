@@ -14,6 +14,7 @@
 
 #include "console.h"
 #include "model_source.h"
+#include "normalize.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
@@ -35,6 +36,7 @@ struct Options {
   std::string in, out, model, dataset, json;
   std::optional<std::int64_t> num_classes, image_size, in_channels;
   std::string dtype = "f32";
+  NormalizeOptions normalize;
 };
 
 constexpr const char* kDetails =
@@ -54,6 +56,7 @@ Examples:
   rung convert resnet18-f37072fd.pth resnet18.safetensors --model resnet18 --dtype f16
   rung convert resnet20.pth resnet20.rung --model resnet20 --dataset fashion-mnist
   rung convert net.onnx net.rung --dataset cifar10
+  rung convert net.onnx net.rung --dataset image-folder --mean 0.5 --std 0.5
 The figures of --json: {"parameters", "bytes"})";
 
 constexpr std::array kDtypes = {std::pair{"f32", io::Dtype::F32}, std::pair{"f64", io::Dtype::F64},
@@ -82,10 +85,16 @@ models::ModelOptions model_options(const Options& options) {
 
 /// Says what the model is for, if that was given; throws Error if it is for something else.
 void set_task(io::ModelFile& file, const Options& options, const std::string& model) {
-  if (options.dataset.empty()) return;
+  if (options.dataset.empty()) {
+    if (options.normalize.given())
+      throw UsageError("--mean, --std and --no-normalize need --dataset: what the model is for");
+    return;
+  }
   datasets::DatasetInfo dataset = datasets::info(options.dataset);
-  if (dataset.mean.empty())
-    throw Error(options.dataset + ": only rung train can say what its images are like");
+  if (dataset.mean.empty() && !options.normalize.given())
+    throw Error(options.dataset +
+                ": only rung train can say what its images are like; else say it with --mean and "
+                "--std, or --no-normalize");
   const auto inputs = file.graph.inputs(), outputs = file.graph.outputs();
   if (inputs.size() != 1 || outputs.size() != 1 || inputs[0]->shape().rank() != 4 ||
       outputs[0]->shape().rank() != 2)
@@ -95,13 +104,25 @@ void set_task(io::ModelFile& file, const Options& options, const std::string& mo
                     options.in, shapes_of(inputs), shapes_of(outputs)));
   const Shape &input = inputs[0]->shape(), &output = outputs[0]->shape();
   Shape images = dataset.image_shape;
-  if (has_any_size(dataset)) images = {images[0], input[2], input[2]};  // all are cut to this size
+  if (images.rank() == 0) {  // arrays
+    images = {input[1], input[2], input[3]};
+    dataset.mean.assign(static_cast<std::size_t>(input[1]), 0.0f);
+    dataset.std.assign(static_cast<std::size_t>(input[1]), 1.0f);
+  }
+  // Pictures are cut to this size, and made grey for a model of one channel.
+  if (has_any_size(dataset)) images = {input[1] == 1 ? 1 : images[0], input[2], input[2]};
   if (dataset.classes == 0) dataset.classes = output[1];  // a look at files would tell
   if (input != Shape{input[0], images[0], images[1], images[2]} || output[1] != dataset.classes)
     throw Error(fmt::format("{}: takes {} and gives {}; {} has {} classes of images {}", options.in,
                             input.to_string(), output.to_string(), options.dataset, dataset.classes,
                             has_any_size(dataset) ? "[3, H, H]" : images.to_string()));
-  file.sections[kTaskSection] = to_json(make_task(model, dataset, input[2]));
+  Task task = make_task(model, dataset, input[2]);
+  set_channels(task, input[1]);
+  task.assumed = true;
+  apply(options.normalize, task);
+  const Console console(options.json);
+  console.line(describe_preparation(task, options.normalize, ""));
+  file.sections[kTaskSection] = to_json(task);
 }
 
 /// Refuses what describes the model of weights.
@@ -129,8 +150,13 @@ io::ModelFile read_weights(const Options& options) {
     throw UsageError(options.in +
                      " holds weights only: say with --model which network they are of");
   io::ModelFile file;
-  file.graph = models::build(options.model, model_options(options));
-  io::load_weights(file.graph, options.in);
+  models::ModelOptions model = model_options(options);
+  if (options.num_classes || options.in_channels) {
+    file.graph = models::build(options.model, model);
+    io::load_weights(file.graph, options.in);
+  } else {
+    file.graph = build_for_weights(options.model, model, options.in);
+  }
   set_task(file, options, options.model);
   return file;
 }
@@ -219,6 +245,7 @@ void add_convert(Program& program) {
   command.option("--image-size N", options->image_size, "height and width of its images",
                  between(1, 65536));
   command.option("--in-channels N", options->in_channels, "of its images", between(1, 65536));
+  add_normalize_options(command, options->normalize);
   std::vector<std::string> dtypes;
   for (const auto& [name, dtype] : kDtypes) dtypes.emplace_back(name);
   command.option("--dtype NAME", options->dtype, "of the weights: f32, f64, f16 or bf16",

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "class_scores.h"
 #include "data.h"
 #include "model_source.h"
 #include "options.h"
@@ -28,6 +29,7 @@ constexpr const char* kDetails =
 Examples:
   rung eval resnet20.rung
   rung eval --weights resnet20.pth --model resnet20
+  rung eval net.rung --data photos --mean 0.5 --std 0.5
 The figures of --json: {"top1", "loss", "images_per_s"})";
 
 void run(const Options& options) {
@@ -37,10 +39,13 @@ void run(const Options& options) {
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
+  console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
   nn::DataLoader loader = data.named();
   Executor executor(file.graph, {.seed = options.run.seed});
   apply(options.conv, task.conv_choices, executor);
   const nn::Metrics metrics = test_model(executor, loader, "test");
+  if (const std::string end = ClassScores(file.graph).activation(); !end.empty())
+    console.line(fmt::format("the model ends in {}: the loss is that of the numbers before it", end));
   const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
   console.line(
       fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {:.4f}  {:.0f} images/s",

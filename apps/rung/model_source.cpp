@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "model_shape.h"
+#include "normalize.h"
 #include "rung/core/error.h"
 #include "rung/io/weights.h"
 #include "task.h"
@@ -52,12 +54,30 @@ models::ModelOptions options_for(const std::string& model, const datasets::Datas
   return options;
 }
 
+Graph build_for_weights(const std::string& model, models::ModelOptions& options,
+                        const std::string& weights) {
+  Graph graph = models::build(model, options);
+  const io::LoadWeightsReport report =
+      io::load_weights(graph, weights, {.skip_other_shapes = true});
+  if (report.other_shapes.empty()) return graph;
+  const ModelShape shape(model, options);
+  options.num_classes = shape.classes(report.other_shapes).value_or(options.num_classes);
+  options.in_channels = shape.channels(report.other_shapes).value_or(options.in_channels);
+  graph = models::build(model, options);
+  io::load_weights(graph, weights);  // throws if anything else differs
+  return graph;
+}
+
 io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset) {
   io::ModelFile file;
-  const models::ModelOptions options = options_for(source.model, dataset);
-  file.graph = models::build(source.model, options);
-  io::load_weights(file.graph, source.weights);
-  file.sections[kTaskSection] = to_json(make_task(source.model, dataset, options.image_size));
+  models::ModelOptions options = options_for(source.model, dataset);
+  file.graph = build_for_weights(source.model, options, source.weights);
+  Task task = make_task(source.model, dataset, options.image_size);
+  if (options.num_classes != task.num_classes) task.class_names.clear();
+  task.num_classes = options.num_classes;
+  set_channels(task, options.in_channels);
+  task.assumed = true;
+  file.sections[kTaskSection] = to_json(task);
   return file;
 }
 

@@ -34,7 +34,13 @@ io::ModelFile read_model_file(const std::string& path);
 /// Returns how a model is built for a dataset; what the dataset leaves open is as it was designed.
 models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset);
 
-/// Builds a model with weights from a file, for the images and classes of a dataset.
+/// Builds a model with weights from a file. The options are made to be those that the file has where
+/// its shapes show another number of classes or channels.
+Graph build_for_weights(const std::string& model, models::ModelOptions& options,
+                        const std::string& weights);
+
+/// Builds a model with weights from a file, for the images of a dataset; how many classes and
+/// channels it has is up to the weights.
 io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset);
 
 }  // namespace rung::cli

@@ -94,6 +94,7 @@ void add_data_options(Command& command, DataOptions& options) {
                  at_least(0));
   command.flag("--skip-corrupt", options.skip_corrupt,
                "leave out images that cannot be read, and say how many");
+  add_normalize_options(command, options.normalize);
 }
 
 void begin_run(const RunOptions& options, const std::vector<std::string>& outputs) {

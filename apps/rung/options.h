@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "console.h"
+#include "normalize.h"
 #include "rung/exec/executor.h"
 #include "rung/ops/conv_choices.h"
 
@@ -43,8 +44,9 @@ struct DataOptions {
   std::int64_t train_images = 0;  ///< 0: all
   std::int64_t test_images = 0;   ///< 0: all
   bool skip_corrupt = false;      ///< leave out images that cannot be read
+  NormalizeOptions normalize = {};
 };
-/// Adds --data, --test-images and --skip-corrupt.
+/// Adds --data, --test-images, --skip-corrupt and those of normalizing.
 void add_data_options(Command& command, DataOptions& options);
 
 /// Starts the computing threads and checks that the figures and the other files can be written, so

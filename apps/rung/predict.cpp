@@ -1,15 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <memory>
 #include <numeric>
 #include <utility>
 
+#include "class_scores.h"
 #include "console.h"
 #include "messages.h"
 #include "model_source.h"
+#include "normalize.h"
 #include "options.h"
 #include "preprocess.h"
 #include "report.h"
@@ -25,6 +26,7 @@ namespace {
 
 struct Options {
   RunOptions run;
+  NormalizeOptions normalize;
   std::string model, labels;
   std::vector<std::string> images;
   std::int64_t top = 5;
@@ -64,15 +66,6 @@ std::vector<std::string> class_names(const Options& options, const Task& task) {
   return names;
 }
 
-std::vector<double> softmax(std::span<const float> logits) {
-  const double largest = *std::ranges::max_element(logits);
-  std::vector<double> probabilities;
-  for (const float x : logits) probabilities.push_back(std::exp(x - largest));
-  const double sum = std::accumulate(probabilities.begin(), probabilities.end(), 0.0);
-  for (double& p : probabilities) p /= sum;
-  return probabilities;
-}
-
 /// Returns the classes in the order of falling probability.
 std::vector<std::size_t> ranking(const std::vector<double>& probabilities) {
   std::vector<std::size_t> order(probabilities.size());
@@ -98,10 +91,15 @@ void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
   io::ModelFile file = read_model_file(options.model);
-  const Task task = task_of(file, options.model);
+  Task task = task_of(file, options.model);
+  apply(options.normalize, task);
   check_fits(file.graph, task, options.model);
   const std::vector<std::string> names = class_names(options, task);
   const nn::Transform prepare = prediction_transform(task, file.graph.inputs()[0]->shape());
+  console.line(describe_preparation(task, options.normalize, options.model));
+  const ClassScores scores(file.graph);
+  if (scores.activation() == "Sigmoid")
+    console.line("the model ends in Sigmoid: each class has a percentage of its own");
   Executor executor(file.graph);
   Rng rng(0);  // nothing is random here
   Report report;
@@ -113,7 +111,7 @@ void run(const Options& options) {
       nn::Image image = datasets::read_image(path);
       prepare(image, rng);
       const Tensor input({1, image.channels, image.height, image.width}, image.pixels);
-      const std::vector<double> probabilities = softmax(executor.forward(input).data());
+      const std::vector<double> probabilities = scores.probabilities(executor.forward(input).data());
       console.line(path);
       const std::vector<std::size_t> order = ranking(probabilities);
       for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(options.top));
@@ -148,6 +146,7 @@ void add_predict(Program& program) {
   command.arguments("IMAGE", options->images, "pictures, *.jpg, *.png or *.bmp");
   command.option("--labels FILE", options->labels,
                  "names of the classes, one a line; default: those of the model");
+  add_normalize_options(command, options->normalize);
   command.option("--top N", options->top, "classes to show", between(1, 1e6));
   command.group("Computing");
   command.option("--threads N", options->run.threads, "computing threads, 0 = one per processor",

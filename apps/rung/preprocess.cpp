@@ -5,18 +5,29 @@
 
 namespace rung::cli {
 
+namespace {
+
+/// Pictures have three channels; a network for grey ones gets them grey.
+nn::Transform from_picture(const Task& task, nn::Transform rest) {
+  if (task.mean.size() != 1) return rest;
+  return nn::compose({nn::grayscale(), std::move(rest)});
+}
+
+}  // namespace
+
 nn::Transform evaluation_transform(const Task& task) {
   if (task.resize == 0) return nn::normalize(task.mean, task.std);
-  return nn::imagenet_eval({.size = task.image_size,
-                            .resize = task.resize,
-                            .statistics = {.mean = task.mean, .std = task.std}});
+  return from_picture(task, nn::imagenet_eval({.size = task.image_size,
+                                               .resize = task.resize,
+                                               .statistics = {.mean = task.mean, .std = task.std}}));
 }
 
 nn::Transform training_transform(const Task& task, const Augmentation& augmentation) {
   std::vector<nn::Transform> steps;
   if (augmentation.on && task.resize > 0) {
-    steps.push_back(nn::imagenet_train(
-        {.size = task.image_size, .statistics = {.mean = task.mean, .std = task.std}}));
+    steps.push_back(from_picture(
+        task, nn::imagenet_train({.size = task.image_size,
+                                  .statistics = {.mean = task.mean, .std = task.std}})));
   } else {
     if (augmentation.on) {
       steps.push_back(nn::random_crop(task.image_size, augmentation.crop_padding));

@@ -94,9 +94,11 @@ void run(const Options& options) {
   if (!has_checkpoint(file))
     throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
   Task task = task_of(file, options.model);
+  apply(options.data.normalize, task);
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   data.report_parts(console);
+  console.line(describe_preparation(data.task(), options.data.normalize, options.model));
   const InterruptGuard guard;
   Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data, file),
                           console);

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <limits>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "calibration.h"
@@ -64,7 +66,10 @@ Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTor
   rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
        --param-bw 4 --output-bw 4 --edge-bw 8 --out w4a4.rung
   rung quantize --weights resnet20.pth --model resnet20 --out w8a8.rung
-The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]})";
+Images need no labels that the model knows: a folder of pictures, or of other classes, will do. The
+accuracy is not computed then.
+The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]}; accuracies
+that were not computed are null)";
 
 /// Returns the model as it is to be quantized.
 Graph prepare(Graph graph, const Options& options) {
@@ -138,20 +143,26 @@ void run(const Options& options) {
   if (has_checkpoint(file))
     throw Error(options.source.path() +
                 ": is quantized already; give the float model it was made of");
-  const Task task = task_of(file, options.source.path());
+  Task task = task_of(file, options.source.path());
+  apply(options.data.normalize, task);
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
   data.report_parts(console);
-  nn::DataLoader test = data.test();
+  console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
+  std::optional<nn::DataLoader> test;
+  if (const std::string unfit = data.labels_unfit(); unfit.empty())
+    test.emplace(data.test());
+  else
+    console.line(unfit + ": calibration needs no labels, but the accuracy is not computed");
   nn::DataLoader calibration = data.calibration(options.calibration_images);
 
   const InterruptGuard guard;
   CalibrationRun calibration_run(options.checkpoint, options.out,
                                  configuration_of(options, data, file), console);
-  if (!calibration_run.top1_float()) {
+  if (test && !calibration_run.top1_float()) {
     Executor executor(file.graph, {.seed = options.run.seed});
     apply(options.conv, task.conv_choices, executor);
-    calibration_run.set_top1_float(percent(test_model(executor, test, "float").top1));
+    calibration_run.set_top1_float(percent(test_model(executor, *test, "float").top1));
   }
   QuantizationSimModel sim(prepare(std::move(file.graph), options), sim_options(options));
   const std::vector<std::string> warnings = sim.warnings();
@@ -159,17 +170,20 @@ void run(const Options& options) {
   set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
   calibration_run.calibrate(sim, calibration);
-  const double top1 = percent(test_model(sim.executor(), test, "quantized").top1);
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  const double top1 =
+      test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
   calibration_run.finish();
-  const double top1_float = *calibration_run.top1_float();
-  console.line(fmt::format(
-      "{} quantizers, calibrated with {} images: top1 {:.2f} % float, {:.2f} % quantized",
-      quantizers, calibration.dataset().size(), top1_float, top1));
+  const double top1_float = calibration_run.top1_float().value_or(unknown);
+  std::string result = fmt::format("{} quantizers, calibrated with {} images", quantizers,
+                                   calibration.dataset().size());
+  if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
+  console.line(result);
   console.line("wrote " + options.out);
   Report report;
-  data.report_skipped({&calibration, &test}, console, report);
+  data.report_skipped({&calibration, test ? &*test : nullptr}, console, report);
   report.set("top1_float", top1_float);
   report.set("top1_quantized", top1);
   report.set("quantizers", quantizers);

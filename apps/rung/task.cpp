@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "rung/core/error.h"
 #include "section.h"
@@ -16,6 +17,21 @@ void check(bool condition, const std::string& what) {
 }
 
 constexpr std::int64_t kMaxSize = 16384, kMaxClasses = std::int64_t{1} << 31;
+
+constexpr std::array<std::pair<Normalization, const char*>, 6> kNormalizations = {{
+    {Normalization::unknown, "unknown"},
+    {Normalization::imagenet, "imagenet"},
+    {Normalization::images, "images"},
+    {Normalization::floats, "floats"},
+    {Normalization::given, "given"},
+    {Normalization::none, "none"},
+}};
+
+Normalization parse_normalization(const std::string& text) {
+  for (const auto& [value, name] : kNormalizations)
+    if (text == name) return value;
+  return Normalization::unknown;  // of a later version
+}
 
 Task parse(const nlohmann::json& json) {
   Task task;
@@ -31,6 +47,9 @@ Task parse(const nlohmann::json& json) {
   } else {  // files of earlier versions: the dataset tells
     task.image_size = datasets::info(task.dataset).image_shape[1];
   }
+  if (json.contains("normalization"))
+    task.normalization = parse_normalization(json.at("normalization").get<std::string>());
+  if (json.contains("assumed")) task.assumed = json.at("assumed").get<bool>();
   if (json.contains("conv_choices"))
     for (const auto& [key, name] : json.at("conv_choices").items())
       task.conv_choices.set(key, parse_conv_algorithm(name.get<std::string>()));
@@ -42,6 +61,17 @@ Task parse(const nlohmann::json& json) {
         "class_names must be as many as num_classes");
   check(!task.last_lr || *task.last_lr >= 0, "last_lr must not be negative");
   return task;
+}
+
+void normalize_as(Task& task, const datasets::DatasetInfo& dataset) {
+  const std::size_t channels = dataset.mean.size();
+  task.mean = dataset.floats ? std::vector<float>(channels, 0.0f) : dataset.mean;
+  task.std = dataset.floats ? std::vector<float>(channels, 1.0f) : dataset.std;
+  const bool imagenet = dataset.mean == nn::ImagenetStatistics{}.mean;
+  task.normalization = dataset.floats ? Normalization::floats
+                       : imagenet     ? Normalization::imagenet
+                                      : Normalization::images;
+  task.assumed = false;
 }
 
 }  // namespace
@@ -56,17 +86,18 @@ Task make_task(const std::string& model, const datasets::DatasetInfo& dataset,
   task.model = model;
   task.image_size = image_size;
   if (image_size == 0 && dataset.image_shape.rank() == 3) task.image_size = dataset.image_shape[1];
+  task.num_classes = dataset.classes;
+  normalize_as(task, dataset);
   set_dataset(task, dataset);
   return task;
 }
 
 void set_dataset(Task& task, const datasets::DatasetInfo& dataset) {
   task.dataset = dataset.name;
-  task.num_classes = dataset.classes;
-  task.mean = dataset.mean;
-  task.std = dataset.std;
-  task.class_names = dataset.class_names;
+  const bool same_classes = task.num_classes == dataset.classes;
+  task.class_names = same_classes ? dataset.class_names : std::vector<std::string>();
   task.resize = has_any_size(dataset) ? nn::imagenet_resize(task.image_size) : 0;
+  if (dataset.floats) normalize_as(task, dataset);
 }
 
 std::string to_json(const Task& task) {
@@ -78,6 +109,9 @@ std::string to_json(const Task& task) {
                          {"image_size", task.image_size},
                          {"resize", task.resize},
                          {"class_names", task.class_names}};
+  for (const auto& [value, name] : kNormalizations)
+    if (value == task.normalization) json["normalization"] = name;
+  if (task.assumed) json["assumed"] = true;
   if (task.last_lr) json["last_lr"] = *task.last_lr;
   for (const auto& [key, algorithm] : task.conv_choices.all())
     json["conv_choices"][key] = to_string(algorithm);

@@ -13,12 +13,24 @@
 
 namespace rung::cli {
 
+/// Where the mean and the standard deviation that images are normalized with come from.
+enum class Normalization {
+  unknown,   ///< files of earlier versions do not say
+  imagenet,  ///< ImageNet's, which pretrained models expect
+  images,    ///< of the training images
+  floats,    ///< none: arrays of floats are taken as they are
+  given,     ///< the options --mean and --std
+  none,      ///< none: the option --no-normalize
+};
+
 /// What a model was made for: stored in its file, so that no later command has to be told again.
 struct Task {
   std::string model;    ///< its name in rung::models
   std::string dataset;  ///< its name in rung::datasets
   std::int64_t num_classes = 0;
   std::vector<float> mean, std;  ///< per channel: images are normalized with them
+  Normalization normalization = Normalization::unknown;
+  bool assumed = false;          ///< nobody said so: the network comes from elsewhere
   std::int64_t image_size = 0;   ///< height and width of what the model gets
   std::int64_t resize = 0;       ///< images of any size: shorter edge before the center crop
   std::vector<std::string> class_names = {};  ///< by label; empty: the classes are numbers
@@ -33,7 +45,8 @@ bool has_any_size(const datasets::DatasetInfo& dataset);
 /// the model; 0: of the dataset's images.
 Task make_task(const std::string& model, const datasets::DatasetInfo& dataset,
                std::int64_t image_size = 0);
-/// Replaces the dataset of a task; the model and the size of its images stay.
+/// Makes a task one for another dataset: what the model takes and gives stays, its classes and
+/// normalization, too. Only arrays of floats are not normalized.
 void set_dataset(Task& task, const datasets::DatasetInfo& dataset);
 
 /// The section of a model file that the command line writes.

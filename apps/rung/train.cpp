@@ -96,7 +96,11 @@ void run(const Options& options) {
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
+  if (dataset.classes == 0)
+    throw Error(fmt::format("{}: has no sub-folders; expected one per class, with its images",
+                            options.data.dir));
   Task task = make_task(options.model, dataset, image_size(options, dataset));
+  apply(options.data.normalize, task);
   task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);
 
   const InterruptGuard guard;
@@ -108,6 +112,7 @@ void run(const Options& options) {
   Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task, console);
   data.check_fits(graph);
   data.report_parts(console);
+  console.line(describe_preparation(data.task(), options.data.normalize, ""));
   nn::DataLoader train = data.train(augmentation_of(options.recipe));
   nn::DataLoader test = data.test();
   console.line(fmt::format("{} on {}: {} training and {} test images, {} epochs, seed {}",

@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <span>
-
+#include "class_scores.h"
 #include "interrupt.h"
 #include "messages.h"
 #include "rung/core/error.h"
-#include "rung/nn/loss.h"
 
 namespace rung::cli {
 
@@ -110,6 +108,7 @@ class Epochs {
       : training_(training),
         console_(console),
         schedule_(make_schedule(training.recipe)),
+        scores_(training.executor.graph()),
         session_(training.checkpoints.session()) {
     if (training.checkpoints.resumed_path().empty()) return;
     nn::load_training_state(session_.state, training.executor, training.train, training.optimizer);
@@ -160,10 +159,9 @@ class Epochs {
 
   nn::Metrics train(std::int64_t epoch, const nn::Metrics& before) {
     const Recipe& recipe = training_.recipe;
-    const nn::CrossEntropyOptions smoothing{.label_smoothing = recipe.label_smoothing};
-    const nn::LossFunction loss = [&](const Tensor& logits, std::span<const std::int64_t> labels) {
-      return nn::cross_entropy(logits, labels, smoothing);
-    };
+    scores_.watch(training_.executor);
+    const nn::LossFunction loss =
+        scores_.loss(training_.executor, {.label_smoothing = recipe.label_smoothing});
     const auto before_step = [&](std::int64_t batch) {
       const double done = static_cast<double>(batch) / static_cast<double>(training_.train.size());
       nn::apply_schedule(schedule_, static_cast<double>(epoch) + done, training_.optimizer);
@@ -227,6 +225,7 @@ class Epochs {
   const Training& training_;
   const Console& console_;
   const nn::LrSchedule schedule_;
+  const ClassScores scores_;
   Session session_;
   std::vector<std::string> warnings_;
 };
@@ -266,10 +265,19 @@ void run_training(const Training& training, const Console& console, Report& repo
 
 nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label) {
   ProgressBar bar(label);
-  return nn::evaluate(executor, loader, {.on_progress = [&](const nn::Progress& progress) {
-                        bar.update(progress);
-                        throw_if_interrupted();
-                      }});
+  const ClassScores scores(executor.graph());
+  scores.watch(executor);
+  nn::EvaluateOptions options{.loss = scores.loss(executor, {}),
+                              .on_progress = [&](const nn::Progress& progress) {
+                                bar.update(progress);
+                                throw_if_interrupted();
+                              }};
+  // What saturates in floats is still an answer; what few bits make equal is none.
+  if (!scores.quantized())
+    options.scores = [&](const Tensor& output) { return scores.logits(executor, output); };
+  const nn::Metrics metrics = nn::evaluate(executor, loader, options);
+  scores.unwatch(executor);
+  return metrics;
 }
 
 }  // namespace rung::cli

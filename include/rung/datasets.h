@@ -67,13 +67,14 @@ RUNG_API std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& 
 /// Reads a folder with a sub-folder of images per class, as torchvision.datasets.ImageFolder does:
 /// labels are positions in the sorted names, files are found in sub-folders and behind links too,
 /// by their extensions, except for names that begin with a dot. A folder that several links lead to
-/// counts once. Images are decoded when they are asked for, to [3, H, W]. Throws Error if a class
+/// counts once. A folder with nothing but images has no classes: its labels, all 0, mean nothing, and
+/// are good for calibration only. Images are decoded when they are asked for, to [3, H, W]. Throws Error if a class
 /// has no image or a link leads in a circle; get() throws Error, naming the file, for one that is damaged or neither
 /// JPEG, PNG nor BMP.
 RUNG_API std::shared_ptr<const nn::Dataset> image_folder(const std::string& folder);
 /// The same for a part of DIR (parts_of), whose classes must agree with those of the training part.
 RUNG_API std::shared_ptr<const nn::Dataset> image_folder(Split split, const std::string& dir);
-/// Returns the classes of such a folder.
+/// Returns the classes of such a folder; none if it has images, but no sub-folders.
 RUNG_API std::vector<std::string> image_folder_classes(const std::string& folder);
 
 /// Reads a JPEG, PNG or BMP file as Pillow's convert("RGB") would give it: [3, H, W] in [0, 1],
@@ -88,6 +89,7 @@ struct DatasetInfo {
   std::int64_t classes = 0;                   ///< 0: only a look at the files tells
   Shape image_shape = {};                     ///< [C, H, W]; H = W = 0: vary; rank 0: see classes
   std::vector<float> mean = {}, std = {};     ///< per channel, of the training images
+  bool floats = false;                        ///< arrays of floats, which may be normalized already
   std::string default_dir = {};               ///< empty: must be told
   std::vector<std::string> class_names = {};  ///< empty: only numbers, or see classes
 };

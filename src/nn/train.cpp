@@ -92,8 +92,9 @@ Metrics evaluate(Executor& executor, DataLoader& loader, const EvaluateOptions& 
   Meter meter;
   std::int64_t done = loader.state().batch;
   for (const Batch& batch : loader) {
-    const Tensor logits = executor.forward(batch.images, Mode::eval);
-    meter.add(batch, logits, options.loss(logits, batch.labels).value);
+    const Tensor output = executor.forward(batch.images, Mode::eval);
+    meter.add(batch, options.scores ? options.scores(output) : output,
+              options.loss(output, batch.labels).value);
     ++done;
     if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});
   }

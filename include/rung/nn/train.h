@@ -54,6 +54,8 @@ RUNG_API Metrics train_one_epoch(Executor& executor, DataLoader& loader, const L
 
 struct EvaluateOptions {
   LossFunction loss = cross_entropy;
+  /// Makes of the output what right answers are counted in, [N, C]; default: the output itself.
+  std::function<Tensor(const Tensor& output)> scores = {};
   std::function<void(const Progress&)> on_progress = {};
 };
 
