@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "messages.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 
@@ -162,10 +163,10 @@ void Data::report_parts(const Console& console) const {
   const bool measures = labels_unfit().empty();
   if (parts.train == parts.test) {
     if (!measures) return;
-    fmt::print(stderr,
-               "rung: warning: {} has no parts: its images are training and test images at once, so "
-               "that the accuracy says nothing about others; expected folders train and val\n",
-               parts.train);
+    warn(
+        fmt::format("{} has no parts: its images are training and test images at once, so that the "
+                    "accuracy says nothing about others; expected folders train and val",
+                    parts.train));
     return;
   }
   if (parts.test.empty()) return;
@@ -174,12 +175,12 @@ void Data::report_parts(const Console& console) const {
   const datasets::Overlap overlap =
       datasets::find_overlap(*open(Split::train), *open(Split::test));
   if (overlap.found == 0) return;
-  fmt::print(stderr,
-             "rung: warning: {} of {} test images{} are training images, too ({} is {}): the "
-             "accuracy says little about others\n",
-             overlap.found, overlap.looked_at,
-             overlap.looked_at < open(Split::test)->size() ? " that were looked at" : "",
-             overlap.first_test, overlap.first_train);
+  warn(fmt::format(
+      "{} of {} test images{} are training images, too ({} is {}): the accuracy says little about "
+      "others",
+      overlap.found, overlap.looked_at,
+      overlap.looked_at < open(Split::test)->size() ? " that were looked at" : "",
+      overlap.first_test, overlap.first_train));
 }
 
 void Data::report_skipped(std::initializer_list<const nn::DataLoader*> loaders,

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "messages.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 
@@ -100,10 +101,10 @@ void add_data_options(Command& command, DataOptions& options) {
 void begin_run(const RunOptions& options, const std::vector<std::string>& outputs) {
   set_thread_count(options.threads);
   if (thread_count() < options.threads)
-    fmt::print(stderr,
-               "rung: warning: {} of {} computing threads: OpenMP's settings (OMP_THREAD_LIMIT, "
-               "OMP_MAX_ACTIVE_LEVELS) allow no more\n",
-               thread_count(), options.threads);
+    warn(
+        fmt::format("{} of {} computing threads: OpenMP's settings (OMP_THREAD_LIMIT, "
+                    "OMP_MAX_ACTIVE_LEVELS) allow no more",
+                    thread_count(), options.threads));
   start_threads();
   for (const std::string& path : outputs) check_writable(path);
   if (!options.json.empty() && options.json != "-") check_writable(options.json);
