@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
+#include "rung/io/output_file.h"
 #include "section.h"
 
 namespace rung::cli {
@@ -33,8 +34,8 @@ void add_checkpoint_options(Command& command, CalibrationCheckpointOptions& opti
 CalibrationRun::CalibrationRun(const CalibrationCheckpointOptions& options, const std::string& out,
                                const Configuration& configuration, const Console& console)
     : options_(options), path_(out + ".calibration"), configuration_(configuration) {
-  remove_leftovers(path_);
-  remove_leftovers(out);
+  io::remove_unfinished(path_);
+  io::check_can_write(path_);  // before there is something to lose
   if (!std::filesystem::exists(path_)) return;
   if (!options.resume)
     throw Error(fmt::format(

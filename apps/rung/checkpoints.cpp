@@ -11,6 +11,7 @@
 #include "interrupt.h"
 #include "messages.h"
 #include "rung/core/error.h"
+#include "rung/io/output_file.h"
 #include "section.h"
 
 namespace rung::cli {
@@ -31,6 +32,22 @@ std::vector<fs::path> checkpoints_in(const fs::path& folder) {
   }
   std::ranges::sort(found, std::greater<>{});
   return found;
+}
+
+/// Throws Error if checkpoints cannot be written, before there is something to lose. A signal makes
+/// even a run without checkpoints write one.
+void check_folder(const fs::path& folder) {
+  std::error_code error;
+  const bool is_new = fs::create_directory(folder, error);
+  if (error)
+    throw Error(fmt::format("cannot create the folder {}: {}", folder.string(), error.message()));
+  try {
+    io::check_can_write(folder / "step-000000000.rung");
+  } catch (const Error&) {
+    if (is_new) fs::remove(folder, error);
+    throw;
+  }
+  if (is_new) fs::remove(folder, error);
 }
 
 Json to_json(const EpochFigures& figures) {
@@ -64,7 +81,9 @@ Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& ou
       configuration_(configuration),
       console_(console),
       timer_(options.every) {
-  for (const fs::path& path : {folder_ / "step-", best_, fs::path(out)}) remove_leftovers(path);
+  for (const fs::path& path : {folder_ / "step-", best_}) io::remove_unfinished(path);
+  check_folder(folder_);
+  if (options.keep_best) io::check_can_write(best_);
   const std::vector<fs::path> found = checkpoints_in(folder_);
   if (options.resume.empty()) {
     if (!found.empty())

@@ -1,11 +1,8 @@
 #include "options.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <latch>
 #include <system_error>
@@ -15,6 +12,7 @@
 #include "messages.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
+#include "rung/io/output_file.h"
 
 namespace rung::cli {
 namespace {
@@ -29,9 +27,8 @@ void check_writable(const std::string& path) {
   if (folder.empty()) folder = ".";
   if (!fs::is_directory(folder, ignored))
     throw Error(fmt::format("cannot write {}: there is no folder {}", path, folder.string()));
-  if (access(folder.c_str(), W_OK | X_OK) != 0)
-    throw Error(
-        fmt::format("cannot write {}: folder {}: {}", path, folder.string(), std::strerror(errno)));
+  io::check_can_write(path);
+  io::remove_unfinished(path);
 }
 
 /// Starts the computing threads now, while the program can still say why it is not possible: OpenMP
@@ -107,7 +104,13 @@ void begin_run(const RunOptions& options, const std::vector<std::string>& output
                     thread_count(), options.threads));
   start_threads();
   for (const std::string& path : outputs) check_writable(path);
-  if (!options.json.empty() && options.json != "-") check_writable(options.json);
+  if (options.json.empty() || options.json == "-") return;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(options.json, ignored);
+  // Into a device or a pipe figures are written as they are.
+  const bool is_device =
+      fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+  if (!is_device) check_writable(options.json);
 }
 
 double percent(double share) { return std::round(share * 1e4) / 1e2; }

@@ -4,9 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <cstdio>
-#include <regex>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "messages.h"
@@ -18,13 +16,6 @@ namespace {
 // A run may go on with another number of threads; only the last bits of its result depend on it.
 constexpr const char* kThreads = "--threads";
 constexpr const char* kNever = "never";
-
-/// Returns what a temporary file, ".TARGET.PID.NUMBER.tmp", was to become; nothing for others.
-std::string target_of_temporary(const std::string& name) {
-  static const std::regex kPattern(R"(\.(.+)\.[0-9]+\.[0-9]+\.tmp)");
-  std::smatch match;
-  return std::regex_match(name, match, kPattern) ? match[1].str() : std::string();
-}
 
 }  // namespace
 
@@ -47,20 +38,6 @@ void check_same(const Configuration& was, const Configuration& is, const std::st
   if (!differences.empty())
     throw Error(fmt::format("{} belongs to a run that was told something else: {}", path,
                             fmt::join(differences, "; ")));
-}
-
-void remove_leftovers(const std::filesystem::path& path) {
-  namespace fs = std::filesystem;
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const std::string target = path.filename().string();
-  std::error_code error;
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string written = target_of_temporary(entry.path().filename().string());
-    const bool ours = target.ends_with('-') ? written.starts_with(target) : written == target;
-    if (ours) found.push_back(entry.path());
-  }
-  for (const fs::path& each : found) fs::remove(each, error);
 }
 
 std::string check_interval(const std::string& text) {

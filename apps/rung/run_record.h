@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <string>
 
@@ -16,10 +15,6 @@ using Configuration = std::map<std::string, std::string>;
 /// Throws Error, beginning with the path, that lists what a checkpoint's run was told otherwise.
 /// Another number of threads is only worth a warning.
 void check_same(const Configuration& was, const Configuration& is, const std::string& path);
-
-/// Removes what processes that were killed have begun to write in the folder of `path`, to files of
-/// these names: `path` itself, and those that begin with it if it ends in a hyphen.
-void remove_leftovers(const std::filesystem::path& path);
 
 /// The value of --checkpoint-every that means the end of each epoch.
 inline constexpr const char* kEpoch = "epoch";

@@ -11,7 +11,8 @@ namespace rung::io {
 
 /// Writes a file that appears complete or not at all: the bytes go to a temporary name in the same
 /// folder, and commit() moves it over `path`. Until then, and on every Error (full disk, unwritable
-/// folder), an earlier file stays as it was and the temporary one is removed.
+/// folder), an earlier file stays as it was and the temporary one is removed. The temporary file is
+/// locked, so that it can be told from those of processes that were killed (remove_unfinished).
 class AtomicFile {
  public:
   /// Throws Error with path and reason if the folder is not writable or `path` is a folder, a
@@ -29,6 +30,7 @@ class AtomicFile {
   void commit();
 
  private:
+  void open_temporary();
   [[noreturn]] void give_up(std::string_view action, int error);
 
   std::filesystem::path path_, temporary_;

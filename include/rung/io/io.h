@@ -6,6 +6,7 @@
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_export.h"
 #include "rung/io/onnx_import.h"
+#include "rung/io/output_file.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/io/text_file.h"
