@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "rung/core/error.h"
+#include "wording.h"
 
 namespace rung::cli {
 namespace {
@@ -91,7 +92,7 @@ void print_error(std::string_view line) {
   append_to_log(line);
 }
 
-void warn(std::string_view text) { print_error(fmt::format("rung: warning: {}", text)); }
+void warn(std::string_view text) { print_error(fmt::format("rung: warning: {}", in_options(std::string(text)))); }
 
 void print_to_terminal(std::string_view text) { (void)write(stderr, text); }
 

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "interrupt.h"
 #include "messages.h"
+#include "wording.h"
 
 namespace rung::cli {
 namespace {
@@ -109,7 +110,7 @@ int Program::run(int argc, const char* const* argv) {
   const auto fail = [&](int code, const std::string& message) {
     for (const CLI::App* command : impl_->app.get_subcommands()) name += " " + command->get_name();
     const std::string hint = code == kWrongUsage ? fmt::format(" (see {} --help)", name) : "";
-    print_error(fmt::format("{}: {}{}", name, one_line(message), hint));
+    print_error(fmt::format("{}: {}{}", name, one_line(in_options(message)), hint));
     return code;
   };
   try {
