@@ -152,12 +152,12 @@ void run(const Options& options) {
                 .recipe = options.recipe,
                 .data = data,
                 .out = options.out,
+                .json = options.run.json,
                 .checkpoints = checkpoints,
                 .save = save,
                 .before_epoch = freeze_bn,
                 .look = look},
                console, report);
-  report.write(options.run.json);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "rung/io/model_file.h"
 #include "rung/ptq/ptq.h"
 #include "rung/quantsim/batch_norm_fold.h"
+#include "rung/quantsim/config.h"
 #include "rung/quantsim/config_utils.h"
 #include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
@@ -124,6 +125,9 @@ Configuration configuration_of(const Options& options, const Data& data,
   set("--output-bw", options.output_bw);
   set("--edge-bw", options.edge_bw.value_or(0));
   set("--config", options.config);
+  // A file may have been edited since.
+  configuration["content of --config"] =
+      io::hash_of({.graph = {}, .sections = {{"config", read_config(options.config)}}});
   set("--percentile", options.percentile.value_or(0));
   set("--fold-bn-in-sim", options.fold_bn_in_sim);
   set("--keep-bn", options.keep_bn);
@@ -136,7 +140,16 @@ Configuration configuration_of(const Options& options, const Data& data,
   return configuration;
 }
 
+void check(const Options& options) {
+  if (options.percentile &&
+      parse_quant_scheme(options.scheme) != QuantScheme::post_training_percentile)
+    throw UsageError("--percentile is for --scheme percentile, got " + options.scheme);
+  if (options.decompressed_bw && !options.block_size)
+    throw UsageError("--decompressed-bw needs --block-size");
+}
+
 void run(const Options& options) {
+  check(options);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   io::ModelFile file = load_model(options.source, options.data);
@@ -156,6 +169,13 @@ void run(const Options& options) {
     console.line(unfit + ": calibration needs no labels, but the accuracy is not computed");
   nn::DataLoader calibration = data.calibration(options.calibration_images);
 
+  // Before anything runs, so that what the options ask for fails at once if it is not possible.
+  QuantizationSimModel sim(prepare(file.graph.clone(), options), sim_options(options));
+  const std::vector<std::string> warnings = sim.warnings();
+  for (const std::string& warning : warnings) warn(warning);
+  set_blocks(sim, options);
+  if (options.percentile) sim.set_percentile_value(*options.percentile);
+
   const InterruptGuard guard;
   CalibrationRun calibration_run(options.checkpoint, options.out,
                                  configuration_of(options, data, file), console);
@@ -164,18 +184,13 @@ void run(const Options& options) {
     apply(options.conv, task.conv_choices, executor);
     calibration_run.set_top1_float(percent(test_model(executor, *test, "float").top1));
   }
-  QuantizationSimModel sim(prepare(std::move(file.graph), options), sim_options(options));
-  const std::vector<std::string> warnings = sim.warnings();
-  for (const std::string& warning : warnings) warn(warning);
-  set_blocks(sim, options);
-  if (options.percentile) sim.set_percentile_value(*options.percentile);
+  file.graph = Graph();  // its memory is wanted
   calibration_run.calibrate(sim, calibration);
   const double unknown = std::numeric_limits<double>::quiet_NaN();
   const double top1 =
       test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
-  calibration_run.finish();
   const double top1_float = calibration_run.top1_float().value_or(unknown);
   std::string result = fmt::format("{} quantizers, calibrated with {} images", quantizers,
                                    calibration.dataset().size());
@@ -189,6 +204,7 @@ void run(const Options& options) {
   report.set("quantizers", quantizers);
   report.set("warnings", warnings);
   report.write(options.run.json);
+  calibration_run.finish();
 }
 
 std::string check_scheme(const std::string& text) {

@@ -136,10 +136,10 @@ void run(const Options& options) {
                 .recipe = options.recipe,
                 .data = data,
                 .out = options.out,
+                .json = options.run.json,
                 .checkpoints = checkpoints,
                 .save = save},
                console, report);
-  report.write(options.run.json);
 }
 
 }  // namespace

@@ -259,6 +259,7 @@ void run_training(const Training& training, const Console& console, Report& repo
   run_epochs(training, console, report);
   training.data.report_skipped({&training.train, &training.test}, console, report);
   training.save(training.out, {});
+  report.write(training.json);
   training.checkpoints.finish();
   console.line("wrote " + training.out);
 }

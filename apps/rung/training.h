@@ -63,7 +63,8 @@ struct Training {
   nn::Optimizer& optimizer;
   const Recipe& recipe;
   const Data& data;
-  std::string out;  ///< the file to write
+  std::string out;   ///< the file to write
+  std::string json;  ///< where the figures go
   Checkpoints& checkpoints;
   SaveModel save;                                             ///< the model as it is now
   std::function<void(std::int64_t epoch)> before_epoch = {};  ///< gets 0, 1, ...
@@ -75,7 +76,8 @@ inline constexpr std::int64_t kLookAfter = 50;
 /// Trains all epochs, each followed by a test, from where the checkpoints say. Prints a line per
 /// epoch; sets "epochs", "top1" and, if there is someone who looks, "warnings". Throws Interrupted,
 /// with everything saved, after a signal, and Error that also names the newest checkpoint. Then
-/// writes the model, removes the checkpoints, and says what was skipped and written.
+/// writes the model and the figures, and only then removes the checkpoints; says what was skipped
+/// and written.
 void run_training(const Training& training, const Console& console, Report& report);
 
 /// Runs a model over a loader, behind a progress bar.

@@ -73,8 +73,24 @@ refuses "qat of a float model" "rung quantize" qat good.rung --out out/x.rung
 run quantize good.rung --out sim.rung --calibration-images 64 --test-images 100
 check "a sim to quantize again" exits 0
 refuses "quantizing twice" "already" quantize sim.rung --out out/x.rung
-refuses "percentile of another scheme" "percentile" quantize good.rung --percentile 99 \
-  --calibration-images 64 --test-images 100 --out out/x.rung
+misused "percentile of another scheme" "--percentile is for --scheme percentile, got tf_enhanced" \
+  quantize good.rung --percentile 99 --calibration-images 64 --test-images 100 --out out/x.rung
+misused "scales of blocks without blocks" "--decompressed-bw needs --block-size" \
+  quantize good.rung --decompressed-bw 8 --out out/x.rung
+# Messages of the library name the option, not a function or a field.
+refuses "floats of 8 bits" "--data-type float needs bitwidths of 16 or 32, got 8" \
+  quantize good.rung --data-type float --out out/x.rung
+refuses "floats with other edges" "--edge-bw is for integers only" quantize good.rung \
+  --data-type float --output-bw 16 --param-bw 16 --edge-bw 16 --out out/x.rung
+refuses "Nesterov without a momentum" "--nesterov needs a --momentum, got 0" \
+  train --model lenet --nesterov --momentum 0 --out out/x.rung "${tiny[@]}"
+refuses "scales finer than weights" "--decompressed-bw must be at least" quantize good.rung \
+  --block-size 2 --decompressed-bw 2 --out out/x.rung
+refuses "plain weights, what to do with them" "rung convert makes a model" eval weights/net.safetensors
+run quantize good.rung --data-type float --output-bw 16 --param-bw 16 --out float16.rung \
+  --calibration-images 64 --test-images 100
+refuses "integers of float quantizers" "--onnx float" export float16.rung --onnx qdq --out out
+rm -rf out && mkdir out
 refuses "missing configuration" "nothing.json" quantize good.rung --config nothing.json \
   --calibration-images 64 --test-images 100 --out out/x.rung
 printf '{"defaults": {}}' >wrong.json
