@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -140,11 +142,50 @@ TEST_SUITE("ops images") {
     CHECK_THROWS_AS(nn::upsample(x, {.scale = 0.1}, "bad"), Error);
     CHECK_THROWS_AS(nn::upsample(x, {.scale = 1e30}, "bad"), Error);
     CHECK_THROWS_AS(nn::upsample(x, {.scale = NAN}, "bad"), Error);
-    auto cubic = std::make_unique<Resize>();
-    cubic->mode = "cubic";
-    cubic->sizes = {2, 2};
-    CHECK_THROWS_WITH_AS(graph.add(std::move(cubic), {x}, "bad"),
-                         "[Resize bad] mode must be one of nearest, linear, got cubic", Error);
+    auto area = std::make_unique<Resize>();
+    area->mode = "area";
+    area->sizes = {2, 2};
+    CHECK_THROWS_WITH_AS(graph.add(std::move(area), {x}, "bad"),
+                         "[Resize bad] mode must be one of nearest, linear, cubic, got area", Error);
+  }
+
+  TEST_CASE("bicubic upsampling weights sixteen pixels by Keys' kernel") {
+    const auto keys = [](double distance) {
+      const double d = std::abs(distance), a = -0.75;
+      if (d <= 1.0) return (a + 2.0) * d * d * d - (a + 3.0) * d * d + 1.0;
+      return d < 2.0 ? a * d * d * d - 5.0 * a * d * d + 8.0 * a * d - 4.0 * a : 0.0;
+    };
+    for (const Shape& shape : std::vector<Shape>{{1, 1, 4, 5}, {2, 17, 3, 4}})
+      for (const std::array<std::int64_t, 2> size : {std::array<std::int64_t, 2>{8, 7}, {2, 3}}) {
+        CAPTURE(shape.to_string());
+        const Tensor x = uniform(shape, Rng(30));
+        Tensor expected(Shape{shape[0], shape[1], size[0], size[1]});
+        const auto place = [&](std::int64_t i, std::int64_t axis) {
+          return (static_cast<double>(i) + 0.5) * static_cast<double>(shape[axis + 2]) /
+                     static_cast<double>(size[static_cast<std::size_t>(axis)]) -
+                 0.5;
+        };
+        for (std::int64_t plane = 0; plane < shape[0] * shape[1]; ++plane)
+          for (std::int64_t i = 0; i < size[0]; ++i)
+            for (std::int64_t j = 0; j < size[1]; ++j) {
+              double sum = 0.0;
+              for (std::int64_t r = -4; r < shape[2] + 4; ++r)
+                for (std::int64_t c = -4; c < shape[3] + 4; ++c) {
+                  const std::int64_t row = std::clamp<std::int64_t>(r, 0, shape[2] - 1),
+                                     column = std::clamp<std::int64_t>(c, 0, shape[3] - 1);
+                  sum += keys(place(i, 0) - static_cast<double>(r)) *
+                         keys(place(j, 1) - static_cast<double>(c)) *
+                         x.data()[(plane * shape[2] + row) * shape[3] + column];
+                }
+              expected.data()[(plane * size[0] + i) * size[1] + j] = static_cast<float>(sum);
+            }
+        const Build build = [&](Graph&, const Operands& in) {
+          return nn::upsample(
+              in[0], {.sizes = {size[0], size[1]}, .mode = nn::UpsampleMode::bicubic}, "op");
+        };
+        check_values({x}, build, expected, 2e-6);
+        gradcheck({x}, build);
+      }
   }
 
   TEST_CASE("resizing and pooling between convolutions stay in the blocked format") {

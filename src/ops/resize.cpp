@@ -96,6 +96,75 @@ class ResizeKernel final : public Kernel {
   std::vector<ResizeTap> rows_, columns_;
 };
 
+/// As ResizeKernel, from four rows and four columns.
+class CubicKernel final : public Kernel {
+ public:
+  CubicKernel(const Resize& op, const KernelContext& context)
+      : block_(static_cast<std::int64_t>(context.formats[0])), w_(context.inputs[0][3]) {
+    const Shape &x = context.inputs[0], &y = context.outputs[0];
+    planes_ = x[0] * ((x[1] + block_ - 1) / block_);
+    x_plane_ = x[2] * x[3] * block_;
+    rows_ = cubic_taps(op, x[2], y[2], op.scale_h);
+    columns_ = cubic_taps(op, x[3], y[3], op.scale_w);
+    input_formats = output_formats = {context.formats[0]};
+    needs = Needs::nothing();
+  }
+  std::string name() const override { return "resize_cubic"; }
+
+  void forward(const Io& io) override {
+    const float* all = io.input(0).data;
+    float* result = io.output(0).data;
+    each_plane([&](std::int64_t x, std::int64_t y) {
+      std::fill_n(result + y, y_plane(), 0.0f);
+      each_tap([&](std::int64_t from, std::int64_t to, float weight) {
+        for (std::int64_t k = 0; k < block_; ++k)
+          result[y + to + k] += weight * all[x + from + k];
+      });
+    });
+  }
+
+  void backward(const GradIo& io) override {
+    if (!io.wants(0)) return;
+    float* dx = io.input_grad(0).data;
+    const float* dy = io.output_grad(0).data;
+    each_plane([&](std::int64_t x, std::int64_t y) {
+      std::fill_n(dx + x, x_plane_, 0.0f);
+      each_tap([&](std::int64_t from, std::int64_t to, float weight) {
+        for (std::int64_t k = 0; k < block_; ++k) dx[x + from + k] += weight * dy[y + to + k];
+      });
+    });
+  }
+
+ private:
+  std::int64_t y_plane() const {
+    return static_cast<std::int64_t>(rows_.size() * columns_.size()) * block_;
+  }
+
+  template <typename Body>
+  void each_plane(const Body& body) const {
+    parallel_for(planes_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t plane = begin; plane < end; ++plane)
+        body(plane * x_plane_, plane * y_plane());
+    });
+  }
+
+  /// Calls body(place in a plane of x, place in a plane of y, weight).
+  template <typename Body>
+  void each_tap(const Body& body) const {
+    std::int64_t to = 0;
+    for (const CubicTap& row : rows_)
+      for (const CubicTap& column : columns_) {
+        for (std::size_t i = 0; i < 4; ++i)
+          for (std::size_t j = 0; j < 4; ++j)
+            body((row.at[i] * w_ + column.at[j]) * block_, to, row.weight[i] * column.weight[j]);
+        to += block_;
+      }
+  }
+
+  std::int64_t block_, w_, planes_ = 0, x_plane_ = 0;
+  std::vector<CubicTap> rows_, columns_;
+};
+
 }  // namespace
 
 void Resize::visit(AttributeVisitor& visitor) {
@@ -105,6 +174,9 @@ void Resize::visit(AttributeVisitor& visitor) {
   visitor("scale_h", scale_h);
   visitor("scale_w", scale_w);
   visitor("sizes", sizes);
+  if (mode != "cubic") return;
+  visitor("cubic_coeff_a", cubic_coeff_a);
+  visitor("exclude_outside", exclude_outside);
 }
 
 std::vector<Shape> Resize::infer(std::span<const Shape> inputs) const {
@@ -124,6 +196,7 @@ std::vector<Shape> Resize::infer(std::span<const Shape> inputs) const {
 }
 
 std::unique_ptr<Kernel> Resize::compile(const KernelContext& context) const {
+  if (mode == "cubic") return std::make_unique<CubicKernel>(*this, context);
   return std::make_unique<ResizeKernel>(*this, context);
 }
 
@@ -135,7 +208,7 @@ Var nn::upsample(Var x, const UpsampleOptions& options, std::string_view name) {
     op->coordinate_transformation_mode = "asymmetric";
     op->nearest_mode = "floor";
   } else {
-    op->mode = "linear";
+    op->mode = options.mode == UpsampleMode::bicubic ? "cubic" : "linear";
     if (options.mode == UpsampleMode::bilinear_align_corners)
       op->coordinate_transformation_mode = "align_corners";
   }

@@ -37,7 +37,7 @@ Nearest nearest_of(const Resize& op) {
 }
 
 bool is_linear(const Resize& op) {
-  constexpr std::array<std::string_view, 2> kNames = {"nearest", "linear"};
+  constexpr std::array<std::string_view, 3> kNames = {"nearest", "linear", "cubic"};
   return parse<int>("mode", op.mode, kNames) == 1;
 }
 
@@ -106,6 +106,33 @@ std::vector<ResizeTap> resize_taps(const Resize& op, std::int64_t extent, std::i
     taps.push_back({.low = low,
                     .high = linear ? std::min(low + 1, extent - 1) : low,
                     .weight = static_cast<float>(at - static_cast<double>(low))});
+  }
+  return taps;
+}
+
+std::vector<CubicTap> cubic_taps(const Resize& op, std::int64_t extent, std::int64_t resized,
+                                 float scale) {
+  const Coordinates coordinates = coordinates_of(op);
+  const double a = op.cubic_coeff_a;
+  // Keys 1981, equation 4: distances up to 1, and from 1 to 2.
+  const auto near = [=](double d) { return ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0; };
+  const auto far = [=](double d) { return ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a; };
+  std::vector<CubicTap> taps;
+  for (std::int64_t i = 0; i < resized; ++i) {
+    const double place = place_in_x(coordinates, i, extent, resized, scale);
+    const double first = std::floor(place), d = place - first;
+    std::array<double, 4> weights = {far(d + 1.0), near(d), near(1.0 - d), far(2.0 - d)};
+    CubicTap tap;
+    double sum = 0.0;
+    for (std::size_t k = 0; k < 4; ++k) {
+      const std::int64_t at = static_cast<std::int64_t>(first) + static_cast<std::int64_t>(k) - 1;
+      tap.at[k] = std::clamp<std::int64_t>(at, 0, extent - 1);
+      if (op.exclude_outside && tap.at[k] != at) weights[k] = 0.0;
+      sum += weights[k];
+    }
+    for (std::size_t k = 0; k < 4; ++k)
+      tap.weight[k] = static_cast<float>(op.exclude_outside ? weights[k] / sum : weights[k]);
+    taps.push_back(tap);
   }
   return taps;
 }

@@ -18,7 +18,8 @@ namespace rung {
 /// floor(extent * scale), or `sizes`. The modes have ONNX's names and meaning. ONNX: Resize, with
 /// the entries of its inputs scales and sizes for H and W as attributes.
 struct RUNG_API Resize final : Op {
-  std::string mode = "nearest";  ///< or linear: bilinear, from the four pixels around
+  /// Or linear: bilinear, from the four pixels around; cubic: from the sixteen around (Keys 1981).
+  std::string mode = "nearest";
   /// Where pixel i of the result lies in x: half_pixel, pytorch_half_pixel, align_corners,
   /// asymmetric or tf_half_pixel_for_nn.
   std::string coordinate_transformation_mode = "half_pixel";
@@ -26,6 +27,8 @@ struct RUNG_API Resize final : Op {
   std::string nearest_mode = "round_prefer_floor";
   float scale_h = 0.0f, scale_w = 0.0f;  ///< 0: by sizes
   std::vector<std::int64_t> sizes;       ///< [H, W] of the result; empty: by the scales
+  float cubic_coeff_a = -0.75f;          ///< of mode cubic: PyTorch's; others take -0.5
+  bool exclude_outside = false;  ///< of mode cubic: pixels outside count nothing; else as the rim
 
   std::string_view type() const override { return "Resize"; }
   void visit(AttributeVisitor& visitor) override;
@@ -37,10 +40,10 @@ struct RUNG_API Resize final : Op {
 
 namespace nn {
 
-/// What upsample computes: nearest repeats pixels; bilinear interpolates, with pixels being squares
+/// What upsample computes: nearest repeats pixels; bilinear and bicubic interpolate, with pixels being squares
 /// whose centres it scales; bilinear_align_corners with pixels being points, the outermost of which
 /// stay outermost (torch: align_corners=True).
-enum class UpsampleMode { nearest, bilinear, bilinear_align_corners };
+enum class UpsampleMode { nearest, bilinear, bilinear_align_corners, bicubic };
 
 struct UpsampleOptions {
   double scale = 0.0;                    ///< of both extents; 0: by sizes

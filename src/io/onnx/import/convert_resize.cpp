@@ -72,8 +72,9 @@ Ints sizes_of(Importer& importer, const std::string& tensor) {
 void convert_resize(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const std::string mode = node.text("mode", "nearest");
-  require(mode == "nearest" || mode == "linear", "has the mode {}: nearest and linear are imported",
-          shown_name(mode));
+  const bool cubic = mode == "cubic" && node.opset() >= 11;
+  require(mode == "nearest" || mode == "linear" || cubic,
+          "has the mode {}: nearest, linear and cubic are imported", shown_name(mode));
   std::map<std::string, AttributeValue, std::less<>> attributes = {{"mode", mode}};
   Scaling scaling;
   if (node.opset() < 11) {  // as Upsample
@@ -86,8 +87,12 @@ void convert_resize(Importer& importer, const NodeReader& node) {
   attributes["coordinate_transformation_mode"] =
       node.text("coordinate_transformation_mode", "half_pixel");
   attributes["nearest_mode"] = node.text("nearest_mode", "round_prefer_floor");
-  for (const char* unused : {"cubic_coeff_a", "extrapolation_value"}) node.ignore(unused);
-  require(node.integer("exclude_outside", 0) == 0, "has exclude_outside, which is not imported");
+  for (const char* unused : {"cubic_coeff_a", "exclude_outside", "extrapolation_value"})
+    node.ignore(unused);
+  if (cubic) {
+    attributes["cubic_coeff_a"] = node.number("cubic_coeff_a", -0.75f);
+    attributes["exclude_outside"] = node.integer("exclude_outside", 0) != 0;
+  }
   require(node.integer("antialias", 0) == 0, "has antialias, which is not imported");
   const Ints axes = node.integers("axes");
   const auto rank = static_cast<std::size_t>(x.shape().rank());
