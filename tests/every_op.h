@@ -41,6 +41,20 @@ inline rung::Var every_norm(rung::Var x, int opset) {
   return nn::gather(x, {.axis = 1, .indices = {3, 2, 1, 0}}, "gather");
 }
 
+/// Adds every recurrent cell, over the pixels of [N, C, H, W]: the last state of each.
+inline rung::Var every_recurrence(rung::Var x) {
+  using namespace rung;
+  const std::int64_t channels = x.channels(), pixels = x.shape()[2] * x.shape()[3];
+  x = nn::transpose(nn::reshape(x, {0, channels, pixels}, "pixels"), {2, 0, 1}, "steps");
+  for (const char* cell : {"GRU", "LSTM", "RNN"}) {
+    const std::string name(cell);
+    x = nn::recurrent(x, {.cell = name, .hidden_size = channels, .relu = true}, name);
+    x = nn::squeeze(x, {1}, name + ".squeezed");  // [T, N, H]
+  }
+  x = nn::gather(x, {.indices = {-1}, .keepdims = false}, "last_step");
+  return nn::unsqueeze(x, {2, 3}, "last_state");  // [N, C, 1, 1]
+}
+
 /// A network [N, 4, 8, 8] -> [N, 4], [N, 8, 7, 5] with every op that files of this opset may
 /// contain, but for quantizers and what batch norms folded in simulation consist of. Random
 /// weights; values stay around 1.
@@ -65,6 +79,7 @@ inline rung::Graph every_op(int opset = 21) {
   y = nn::sub(y, nn::tanh(z, "tanh"), "sub");
   z = nn::elu(nn::hardswish(z, "hard_swish"), {.alpha = 0.5f}, "elu");
   y = nn::add(every_norm(y, opset), every_function(z, opset), "add");
+  y = nn::mul(y, every_recurrence(x), "mul_recurrence");
   const Var two = graph.parameter("two", Tensor::full({1}, 2.0f), Role::buffer);
   y = nn::div(y, two, "div");
   y = nn::concat({y, nn::relu(y, "relu")}, {}, "concat");  // [N, 8, 8, 8]

@@ -15,6 +15,7 @@
 #include "rung/ops/layers.h"
 #include "rung/ops/norm.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/recurrent.h"
 #include "rung/ops/resize.h"
 #include "rung/ops/shape_ops.h"
 
@@ -79,6 +80,13 @@ inline rung::Var functions(rung::Var x) {
   x = nn::where(nn::binary(x, x, "Less", "less"), x, x, "where");
   x = nn::group_norm(nn::instance_norm(x, {}, "instance_norm"), {.groups = 2}, "group_norm");
   x = nn::layer_norm(x, {.axis = 1}, "layer_norm");
+  Var states = nn::reshape(x, {4, 2, 16}, "steps");
+  for (const char* cell : {"GRU", "LSTM", "RNN"}) {
+    const std::string name(cell);
+    states = nn::recurrent(states, {.cell = name, .hidden_size = 16}, name);
+    states = nn::squeeze(states, {1}, name + ".squeezed");
+  }
+  x = nn::add(x, nn::reshape(states, {2, 4, 4, 4}, "states"), "recurrent");
   return nn::gather(nn::expand(x, {1, 1, 1, 1}, "expand"),
                     {.axis = 2, .indices = {0, 1, 2, 3}}, "gather");
 }

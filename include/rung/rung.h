@@ -31,6 +31,7 @@
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/recurrent.h"
 #include "rung/ops/resize.h"
 #include "rung/ops/shape_ops.h"
 #include "rung/ptq/ptq.h"

@@ -21,6 +21,7 @@ std::unique_ptr<Op> make_dropout();
 std::unique_ptr<Op> make_elu();
 std::unique_ptr<Op> make_flatten();
 std::unique_ptr<Op> make_group_normalization();
+std::unique_ptr<Op> make_gru();
 std::unique_ptr<Op> make_hard_sigmoid();
 std::unique_ptr<Op> make_hard_swish();
 std::unique_ptr<Op> make_identity();
@@ -28,9 +29,11 @@ std::unique_ptr<Op> make_instance_normalization();
 std::unique_ptr<Op> make_layer_normalization();
 std::unique_ptr<Op> make_leaky_relu();
 std::unique_ptr<Op> make_log_softmax();
+std::unique_ptr<Op> make_lstm();
 std::unique_ptr<Op> make_matmul();
 std::unique_ptr<Op> make_mul();
 std::unique_ptr<Op> make_reshape();
+std::unique_ptr<Op> make_rnn();
 std::unique_ptr<Op> make_sigmoid();
 std::unique_ptr<Op> make_softmax();
 std::unique_ptr<Op> make_sub();
@@ -63,6 +66,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"FoldedBatchNormalization", make<FoldedBatchNormalization>},
     {"FoldedBias", make<FoldedBias>},
     {"FoldedWeight", make<FoldedWeight>},
+    {"GRU", make_gru},
     {"Gather", make<Gather>},
     {"Gemm", make<Gemm>},
     {"GlobalAveragePool", make<GlobalAveragePool>},
@@ -71,6 +75,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"HardSwish", make_hard_swish},
     {"Identity", make_identity},
     {"InstanceNormalization", make_instance_normalization},
+    {"LSTM", make_lstm},
     {"LayerNormalization", make_layer_normalization},
     {"LeakyRelu", make_leaky_relu},
     {"LogSoftmax", make_log_softmax},
@@ -79,6 +84,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"Mul", make_mul},
     {"Pad", make<Pad>},
     {"QuantizeDequantize", make<QuantizeDequantize>},
+    {"RNN", make_rnn},
     {"ReduceMean", make<ReduceMean>},
     {"Relu", make<Relu>},
     {"Reshape", make_reshape},

@@ -19,7 +19,7 @@ namespace rung::io {
 
 using Strings = std::vector<std::string>;
 using Integers = std::vector<std::int64_t>;
-using AttributeData = std::variant<std::int64_t, float, std::string, Integers>;
+using AttributeData = std::variant<std::int64_t, float, std::string, Integers, Strings>;
 
 /// Collects what Op::visit shows, by ONNX name.
 class Attributes final : public AttributeVisitor {
@@ -41,7 +41,9 @@ class Attributes final : public AttributeVisitor {
     const auto found = map_.extract(name);
     return std::get<T>(found.mapped());
   }
-  void put(std::string_view name, AttributeData value) { map_[std::string(name)] = std::move(value); }
+  void put(std::string_view name, AttributeData value) {
+    map_[std::string(name)] = std::move(value);
+  }
   void write(onnx::NodeProto& node) const {
     for (const auto& entry : map_)
       std::visit([&](const auto& value) { set_attribute(node, entry.first, value); },

@@ -152,6 +152,17 @@ void write_resize(Export& to) {
   to.write();
 }
 
+/// The first states stand behind the lengths of the sequences, which we do not have.
+void write_recurrent(Export& to) {
+  const Shape& recurrence = to.node.inputs()[2]->shape();
+  const std::int64_t directions = recurrence[0], hidden = recurrence[2];
+  to.attributes.put("hidden_size", hidden);
+  if (to.inputs.size() > 4) to.inputs.insert(to.inputs.begin() + 4, "");
+  if (to.node.type() == "RNN" && to.attributes.take<std::int64_t>("relu") != 0)
+    to.attributes.put("activations", Strings(static_cast<std::size_t>(directions), "Relu"));
+  to.write();
+}
+
 void write_axes(Export& to) {
   to.attribute_to_input("axes");
   to.write();
@@ -199,6 +210,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"FoldedBatchNormalization", refuse_simulated_fold},
     {"FoldedBias", refuse_simulated_fold},
     {"FoldedWeight", refuse_simulated_fold},
+    {"GRU", write_recurrent},
     {"Gather", write_gather},
     {"Gemm", write_gemm},
     {"GlobalAveragePool", nullptr},
@@ -207,6 +219,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"HardSwish", write_hard_swish},
     {"Identity", nullptr},
     {"InstanceNormalization", nullptr},
+    {"LSTM", write_recurrent},
     {"LayerNormalization", nullptr},
     {"LeakyRelu", nullptr},
     {"LogSoftmax", nullptr},
@@ -214,6 +227,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"MaxPool", nullptr},
     {"Mul", nullptr},
     {"Pad", write_pad},
+    {"RNN", write_recurrent},
     {"ReduceMean", write_reduce_mean},
     {"Relu", nullptr},
     {"Reshape", write_reshape},

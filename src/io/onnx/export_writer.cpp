@@ -81,4 +81,10 @@ void set_attribute(onnx::NodeProto& node, std::string_view name,
   for (const std::int64_t value : values) attribute.add_ints(value);
 }
 
+void set_attribute(onnx::NodeProto& node, std::string_view name,
+                   std::span<const std::string> texts) {
+  onnx::AttributeProto& attribute = add_attribute(node, name, onnx::AttributeProto::STRINGS);
+  for (const std::string& text : texts) attribute.add_strings(text);
+}
+
 }  // namespace rung::io

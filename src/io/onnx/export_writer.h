@@ -53,6 +53,8 @@ void set_attribute(onnx::NodeProto& node, std::string_view name, float value);
 void set_attribute(onnx::NodeProto& node, std::string_view name, std::string_view value);
 void set_attribute(onnx::NodeProto& node, std::string_view name,
                    std::span<const std::int64_t> values);
+void set_attribute(onnx::NodeProto& node, std::string_view name,
+                   std::span<const std::string> texts);
 
 /// Returns the bytes of numbers, little-endian as this machine's memory.
 template <typename T>

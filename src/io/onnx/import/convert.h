@@ -35,6 +35,7 @@ void convert_pad(Importer& importer, const NodeReader& node);
 void convert_pool(Importer& importer, const NodeReader& node);
 void convert_prelu(Importer& importer, const NodeReader& node);
 void convert_quantize_linear(Importer& importer, const NodeReader& node);
+void convert_recurrent(Importer& importer, const NodeReader& node);
 void convert_reduce(Importer& importer, const NodeReader& node);
 void convert_reshape(Importer& importer, const NodeReader& node);
 void convert_resize(Importer& importer, const NodeReader& node);

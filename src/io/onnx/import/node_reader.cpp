@@ -89,6 +89,15 @@ std::vector<float> NodeReader::numbers(std::string_view name) const {
   return {found->floats().begin(), found->floats().end()};
 }
 
+std::vector<std::string> NodeReader::texts(std::string_view name) const {
+  const Attribute* found = find(name);
+  if (found == nullptr) return {};
+  check_type(*found, Attribute::STRINGS);
+  require(found->strings_size() <= kMaxList, "attribute {} has {} entries", shown_name(name),
+          found->strings_size());
+  return {found->strings().begin(), found->strings().end()};
+}
+
 std::optional<Constant> NodeReader::tensor(std::string_view name) const {
   const Attribute* found = find(name);
   if (found == nullptr) return std::nullopt;

@@ -47,6 +47,7 @@ class NodeReader {
   std::vector<std::int64_t> integers(std::string_view attribute,
                                      const std::vector<std::int64_t>& missing = {}) const;
   std::vector<float> numbers(std::string_view attribute) const;
+  std::vector<std::string> texts(std::string_view attribute) const;
   std::optional<Constant> tensor(std::string_view attribute) const;
   /// Takes an attribute to be known without reading it.
   void ignore(std::string_view attribute) const { seen_.emplace(attribute); }
