@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rung/core/export.h"
 #include "rung/graph/op.h"
 
 // Ops that are rows of a family (rung/ops/functions.h). make_op() looks here, too.
@@ -17,9 +18,9 @@ struct FamilyMember {
 };
 
 /// Each lists its family, sorted by name.
-const std::vector<FamilyMember>& unary_functions();
-const std::vector<FamilyMember>& binary_functions();
-const std::vector<FamilyMember>& reductions();
+RUNG_API const std::vector<FamilyMember>& unary_functions();
+RUNG_API const std::vector<FamilyMember>& binary_functions();
+RUNG_API const std::vector<FamilyMember>& reductions();
 
 /// Returns the members of a family whose ops are the types `T...`.
 template <typename... T>
