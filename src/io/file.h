@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <string>
+
+#include "rung/io/text_file.h"
 
 namespace rung::io {
 
@@ -28,9 +29,5 @@ class InputFile {
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };
-
-/// Returns the whole file; throws Error if it is larger than `max_bytes`.
-std::string read_text_file(const std::filesystem::path& path,
-                           std::uint64_t max_bytes = std::uint64_t{256} << 20);
 
 }  // namespace rung::io

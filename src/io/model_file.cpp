@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "io/checksum.h"
+#include "io/file_kind.h"
 #include "io/graph_json.h"
 #include "io/names.h"
 #include "rung/io/safetensors.h"
@@ -93,6 +94,8 @@ void save_model(const std::filesystem::path& path, const Graph& graph, const Mod
 }
 
 ModelFile load_model(const std::filesystem::path& path) {
+  require_format(InputFile(path), {FileFormat::model, FileFormat::safetensors},
+                 "a model file of Rung, *.rung");
   const SafetensorsFile file(path);
   const int version = version_of(file.metadata(), path.string());
   ModelFile model;

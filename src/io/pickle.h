@@ -10,7 +10,7 @@
 #include "rung/io/safetensors.h"
 
 // What torch.save writes of a state_dict: a Python pickle. Nothing in it is executed: a short list
-// of names is understood, everything else is an Error, and what comes out are plain values.
+// of names is understood, everything else stays a name, and what comes out are plain values.
 
 namespace rung::io {
 
@@ -36,11 +36,16 @@ struct PickledValue {
     dict,
     global,
     storage,
-    tensor
+    tensor,
+    object  ///< of any class, or what any function would return: nobody has made it
   };
   Kind kind = Kind::none;
-  std::uint32_t at = 0;  ///< in texts (also of a global: "module name"), lists, dicts or tensors
-  std::int64_t integer = 0;  ///< also of a boolean; the bits of a real
+  /// In texts (also of a global: "module name"), lists, dicts (also the items of an object) or
+  /// tensors.
+  std::uint32_t at = 0;
+  /// Also of a boolean; the bits of a real; of an object the place of its class or function in
+  /// texts.
+  std::int64_t integer = 0;
 };
 
 struct Pickle {
@@ -54,10 +59,10 @@ struct Pickle {
   std::size_t length = 0;  ///< bytes that were read, up to and with STOP
 };
 
-/// Reads one pickle (protocols 2 to 5) from the beginning of `bytes`. Throws Error that begins with
-/// `where` if it is damaged, or holds an object that is no tensor, number, text, tuple, list or
-/// dict. Memory is bounded by a small multiple of the bytes,
-/// and by a limit on the number of containers.
+/// Reads one pickle (protocols 0 to 5; of Python 2, too) from the beginning of `bytes`. Objects of
+/// other classes than tensors, numbers, texts, tuples, lists and dicts come out as names without
+/// content. Throws Error that begins with `where` if it is damaged. Memory is bounded by a small
+/// multiple of the bytes, and by a limit on the number of containers.
 Pickle read_pickle(std::span<const std::byte> bytes, const std::string& where);
 
 }  // namespace rung::io

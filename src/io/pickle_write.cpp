@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/format.h"
+#include "io/names.h"
 
 namespace rung::io {
 namespace {
@@ -27,7 +28,7 @@ std::string little_endian(T value) {
   return bytes;
 }
 
-std::string_view storage_type(Dtype dtype) {
+std::string_view storage_type(Dtype dtype, std::string_view name) {
   switch (dtype) {
     case Dtype::F32:
       return "torch\nFloatStorage\n";
@@ -39,8 +40,19 @@ std::string_view storage_type(Dtype dtype) {
       return "torch\nBFloat16Storage\n";
     case Dtype::I64:
       return "torch\nLongStorage\n";
+    case Dtype::I32:
+      return "torch\nIntStorage\n";
+    case Dtype::I16:
+      return "torch\nShortStorage\n";
+    case Dtype::I8:
+      return "torch\nCharStorage\n";
+    case Dtype::U8:
+      return "torch\nByteStorage\n";
+    case Dtype::BOOL:
+      return "torch\nBoolStorage\n";
     default:
-      fail("a PyTorch checkpoint can have F32, F64, F16, BF16 and I64, not {}", to_string(dtype));
+      fail("{} is of the type {}, which is not written to a PyTorch checkpoint", shown_name(name),
+           to_string(dtype));
   }
 }
 
@@ -80,7 +92,7 @@ void StateDictPickle::integer(std::int64_t value) {
 
 void StateDictPickle::tensor(std::string_view name, Dtype dtype, const Shape& shape,
                              std::string_view storage) {
-  const std::string_view type = storage_type(dtype);
+  const std::string_view type = storage_type(dtype, name);
   text(name);
   global("torch._utils\n_rebuild_tensor_v2\n");
   out_ += kMark;

@@ -6,6 +6,7 @@
 #include "core/format.h"
 #include "io/dtype.h"
 #include "io/names.h"
+#include "io/overflow.h"
 #include "io/pickle_write.h"
 #include "io/zip_write.h"
 #include "rung/io/pth.h"
@@ -21,16 +22,29 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
 
-/// Returns the bytes of a value: its own, or converted ones that `converted` keeps alive.
-std::span<const std::byte> data_of(const StateDictValue& value, Dtype dtype,
-                                   std::vector<std::vector<std::byte>>& converted) {
+/// A value with its type.
+struct Typed {
+  Dtype dtype;
+  Shape shape;
+  std::span<const std::byte> bytes;  ///< of the value itself, or converted ones
+};
+
+/// `converted` keeps bytes alive that are not the value's own.
+Typed typed(const std::string& name, const StateDictValue& value, const std::string& path,
+            const SavePthOptions& options, std::vector<std::vector<std::byte>>& converted) {
   if (const auto* integers = std::get_if<IntegerTensor>(&value))
-    return std::as_bytes(std::span(integers->values));
-  const std::span<const float> floats = std::get<Tensor>(value).data();
-  if (dtype == Dtype::F32) return std::as_bytes(floats);
+    return {Dtype::I64, integers->shape, std::as_bytes(std::span(integers->values))};
+  if (const auto* raw = std::get_if<RawTensor>(&value)) return {raw->dtype, raw->shape, raw->bytes};
+  const Tensor& tensor = std::get<Tensor>(value);
+  require(tensor.defined(), "{}: the tensor {} is undefined", path, shown_name(name));
+  const Dtype dtype = options.float_dtype;
+  if (dtype == Dtype::F32) return {dtype, tensor.shape(), std::as_bytes(tensor.data())};
+  std::vector<float> floats(tensor.data().begin(), tensor.data().end());
+  if (options.saturate) saturate(dtype, floats);
+  require_holds(dtype, floats, path, name);
   converted.emplace_back(floats.size() * static_cast<std::size_t>(bit_size(dtype) / 8));
   from_floats(dtype, floats, converted.back());
-  return converted.back();
+  return {dtype, tensor.shape(), converted.back()};
 }
 
 }  // namespace
@@ -48,18 +62,14 @@ void save_pth(const std::filesystem::path& path, const StateDict& state_dict,
   for (const auto& [name, value] : state_dict) {
     require(!name.empty() && names.insert(name).second, "{}: the tensor name {} is empty or taken",
             path.string(), shown_name(name));
-    const auto* integers = std::get_if<IntegerTensor>(&value);
-    const auto* floats = std::get_if<Tensor>(&value);
-    require(integers != nullptr || floats->defined(), "{}: the tensor {} is undefined",
-            path.string(), shown_name(name));
-    const Shape& shape = integers != nullptr ? integers->shape : floats->shape();
-    const Dtype dtype = integers != nullptr ? Dtype::I64 : options.float_dtype;
-    require(
-        integers == nullptr || static_cast<std::int64_t>(integers->values.size()) == shape.numel(),
-        "{}: {} has {} values, its shape {} needs {}", path.string(), shown_name(name),
-        integers != nullptr ? integers->values.size() : 0, shape, shape.numel());
-    pickle.tensor(name, dtype, shape, std::to_string(storages.size()));
-    storages.push_back(data_of(value, dtype, converted));
+    const Typed data = typed(name, value, path.string(), options, converted);
+    const std::uint64_t stored = data.bytes.size() * 8;
+    const auto bits = static_cast<std::uint64_t>(bit_size(data.dtype));
+    require(stored == static_cast<std::uint64_t>(data.shape.numel()) * bits,
+            "{}: {} has {} values, its shape {} needs {}", path.string(), shown_name(name),
+            stored / bits, data.shape, data.shape.numel());
+    pickle.tensor(name, data.dtype, data.shape, std::to_string(storages.size()));
+    storages.push_back(data.bytes);
   }
   const std::string object = pickle.finish();
 

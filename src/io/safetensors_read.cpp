@@ -7,6 +7,7 @@
 #include "core/format.h"
 #include "io/dtype.h"
 #include "io/file.h"
+#include "io/file_kind.h"
 #include "io/json.h"
 #include "io/names.h"
 #include "rung/core/closest.h"
@@ -23,13 +24,13 @@ constexpr std::string_view kMetadata = "__metadata__";
 
 std::string read_header(const InputFile& file) {
   const std::string path = file.path().string();
+  require_format(file, {FileFormat::safetensors, FileFormat::model}, "a safetensors file");
   require(file.size() >= 8, "{}: not a safetensors file: it has only {} bytes", path, file.size());
   std::array<std::byte, 8> prefix;
   file.read(0, prefix);
   const auto length = std::bit_cast<std::uint64_t>(prefix);
-  require(length <= kMaxHeader,
-          "{}: not a safetensors file: its header claims {} bytes, at most {} are allowed", path,
-          length, kMaxHeader);
+  require(length <= kMaxHeader, "{}: is a file of an unknown kind; expected a safetensors file",
+          path);
   require(length <= file.size() - 8, "{}: truncated: a header of {} bytes in a file of {}", path,
           length, file.size());
   std::string header(static_cast<std::size_t>(length), '\0');

@@ -11,6 +11,7 @@
 #include "io/dtype.h"
 #include "io/json.h"
 #include "io/names.h"
+#include "io/overflow.h"
 #include "rung/io/safetensors.h"
 
 namespace rung::io {
@@ -29,7 +30,7 @@ class HeaderWriter {
   void tensor(const std::string& name, Dtype dtype, const Shape& shape) {
     require(!name.empty() && name != "__metadata__" && names_.insert(name).second,
             "{}: the tensor name {} is empty, reserved or taken", path_, shown_name(name));
-    const std::int64_t bytes = shape.numel() * (bit_size(dtype) / 8);
+    const std::int64_t bytes = shape.numel() * bit_size(dtype) / 8;
     member(name, {{"dtype", to_string(dtype)},
                   {"shape", shape.dims()},
                   {"data_offsets", {position_, position_ + bytes}}});
@@ -57,18 +58,24 @@ class HeaderWriter {
 
 constexpr std::size_t kChunk = 1 << 14;  // elements converted at a time
 
-/// One tensor that is to be written: of floats, or of integers.
+/// One tensor that is to be written: of floats, of integers, or bytes.
 struct Source {
   std::string name;
   Shape shape;
   Dtype dtype;
   std::span<const float> floats;
   std::span<const std::int64_t> integers;
+  std::span<const std::byte> bytes;
+  bool saturates = false;
 };
 
 /// Converts and hands over the bytes in chunks; returns false if the dtype does not hold a value.
 template <typename Consume>
 bool stream(const Source& source, const Consume& consume) {
+  if (!source.bytes.empty()) {
+    consume(source.bytes);
+    return true;
+  }
   if (source.dtype == Dtype::F32 && source.integers.empty()) {
     consume(std::as_bytes(source.floats));
     return true;
@@ -88,7 +95,14 @@ bool stream(const Source& source, const Consume& consume) {
     }
     return true;
   };
-  return convert(source.floats, from_floats) && convert(source.integers, from_integers);
+  std::vector<float> clamped;
+  const auto from = [&](Dtype dtype, std::span<const float> values, std::span<std::byte> out) {
+    if (!source.saturates) return from_floats(dtype, values, out);
+    clamped.assign(values.begin(), values.end());
+    saturate(dtype, clamped);
+    return from_floats(dtype, clamped, out);
+  };
+  return convert(source.floats, from) && convert(source.integers, from_integers);
 }
 
 /// Returns the tensors in the order of their data, checked.
@@ -108,14 +122,22 @@ std::vector<Source> sources_of(const SafetensorsContent& content, const std::str
     const Dtype dtype = dtype_of(name, Dtype::I64);
     require(converts_to_integer(dtype), "{}: {} is of integers, which are not written as {}", path,
             shown_name(name), to_string(dtype));
-    sources.push_back({name, tensor.shape, dtype, {}, tensor.values});
+    sources.push_back({name, tensor.shape, dtype, {}, tensor.values, {}});
   }
   for (const auto& [name, tensor] : content.tensors) {
     require(tensor.defined(), "{}: the tensor {} is undefined", path, shown_name(name));
     const Dtype dtype = dtype_of(name, Dtype::F32);
     require(converts_to_float(dtype), "{}: {} is of floats, which are not written as {}", path,
             shown_name(name), to_string(dtype));
-    sources.push_back({name, tensor.shape(), dtype, tensor.data(), {}});
+    if (!content.saturate) require_holds(dtype, tensor.data(), path, name);
+    sources.push_back({name, tensor.shape(), dtype, tensor.data(), {}, {}, content.saturate});
+  }
+  for (const auto& [name, tensor] : content.raw) {
+    const auto stored = static_cast<std::int64_t>(tensor.bytes.size()) * 8;
+    require(stored == tensor.shape.numel() * bit_size(tensor.dtype),
+            "{}: {} has {} bytes, {} {} needs another number", path, shown_name(name),
+            tensor.bytes.size(), to_string(tensor.dtype), tensor.shape);
+    sources.push_back({name, tensor.shape, tensor.dtype, {}, {}, tensor.bytes});
   }
   require(chosen >= content.dtypes.size(), "{}: a dtype is given for a tensor that is not there",
           path);

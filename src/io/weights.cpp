@@ -1,12 +1,11 @@
 #include "rung/io/weights.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdint>
 
 #include "core/format.h"
-#include "io/file.h"
+#include "io/file_kind.h"
 #include "io/names.h"
+#include "io/weight_names.h"
 #include "rung/core/closest.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
@@ -55,22 +54,37 @@ std::vector<Parameter*> weights_of(const Graph& graph) {
 
 /// File is a SafetensorsFile or a PthFile.
 template <typename File>
+std::string prefix_in(const File& file, const std::vector<Parameter*>& parameters) {
+  std::vector<std::string> wanted, names;
+  for (const Parameter* parameter : parameters) wanted.push_back(parameter->name());
+  for (const auto& info : file.tensors()) names.push_back(info.name);
+  NamePrefix prefix =
+      find_prefix(wanted, names, [&](const std::string& name) { return file.contains(name); });
+  require(!prefix.is_ambiguous,
+          "{}: has the weights twice, before the names stand {} and {}; save those that are meant",
+          file.path().string(), shown_name(prefix.text), shown_name(prefix.other));
+  return std::move(prefix.text);
+}
+
+/// File is a SafetensorsFile or a PthFile.
+template <typename File>
 LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions options) {
   const std::vector<Parameter*> parameters = weights_of(graph);
 
   LoadWeightsReport report;
+  const std::string& prefix = report.prefix = prefix_in(file, parameters);
   std::vector<Parameter*> found;
   Complaints shapes("of another shape");
   for (Parameter* parameter : parameters) {
-    const std::string& name = parameter->name();
+    const std::string name = prefix + parameter->name();
     if (!file.contains(name)) {
-      report.missing.push_back(name);
+      report.missing.push_back(parameter->name());
     } else if (const Shape& shape = file.info(name).shape; !(shape == parameter->shape())) {
-      report.other_shapes.push_back({name, shape});
+      report.other_shapes.push_back({parameter->name(), shape});
       if (options.skip_other_shapes) continue;
       shapes.add([&] {
-        return fmt::format("{} needs {}, the file has {}", shown_name(name), parameter->shape(),
-                           shape);
+        return fmt::format("{} needs {}, the file has {}", shown_name(parameter->name()),
+                           parameter->shape(), shape);
       });
     } else {
       found.push_back(parameter);
@@ -78,10 +92,14 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
   }
   for (const auto& info : file.tensors()) {
     if (info.name.ends_with("num_batches_tracked")) continue;
-    const Value* value = graph.find_value(info.name);
+    const bool is_within = info.name.starts_with(prefix);
+    const Value* value = is_within ? graph.find_value(info.name.substr(prefix.size())) : nullptr;
     const Parameter* parameter = value == nullptr ? nullptr : value->parameter();
-    if (parameter == nullptr || parameter->role() == Role::encoding)
-      report.unexpected.push_back(info.name);
+    if (parameter != nullptr && parameter->role() != Role::encoding) continue;
+    if (is_bookkeeping(info.name, info.shape) || (!is_within && report.missing.empty()))
+      report.left_out.push_back(info.name);
+    else
+      report.unexpected.push_back(is_within ? info.name.substr(prefix.size()) : info.name);
   }
 
   Complaints missing("missing"), unexpected("unexpected");
@@ -94,11 +112,14 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
   std::string message;
   for (const Complaints* complaints : {&missing, &unexpected, &shapes})
     complaints->append_to(message);
-  require(message.empty(), "{}: does not fit the model{}", file.path().string(), message);
+  require(message.empty(), "{}: does not fit the model{}{}", file.path().string(),
+          prefix.empty() ? "" : fmt::format(" without {} before its names", shown_name(prefix)),
+          message);
 
   // All values are read before the first is written: a failing disk must not leave half a model.
   std::vector<Tensor> values;
-  for (const Parameter* parameter : found) values.push_back(file.tensor(parameter->name()));
+  for (const Parameter* parameter : found)
+    values.push_back(file.tensor(prefix + parameter->name()));
   for (std::size_t i = 0; i < found.size(); ++i) found[i]->edit().copy_from(values[i]);
   return report;
 }
@@ -117,47 +138,43 @@ StateDict state_dict(const Graph& graph) {
   return result;
 }
 
-SafetensorsContent safetensors_content(const Graph& graph, Dtype float_dtype) {
-  SafetensorsContent content;
+SafetensorsContent safetensors_content(const Graph& graph, const SaveWeightsOptions& options) {
+  SafetensorsContent content{.saturate = options.saturate};
   for (const Parameter* parameter : weights_of(graph)) {
     content.tensors.emplace_back(parameter->name(), parameter->value());
-    if (float_dtype != Dtype::F32) content.dtypes[parameter->name()] = float_dtype;
+    if (options.float_dtype != Dtype::F32) content.dtypes[parameter->name()] = options.float_dtype;
   }
   return content;
-}
-
-/// True if the file begins like a zip or like a pickle with torch's magic number.
-bool is_pth(const std::filesystem::path& path) {
-  const InputFile file(path);
-  std::array<std::uint8_t, 4> begin{};
-  if (file.size() < begin.size()) return false;
-  file.read(0, std::as_writable_bytes(std::span(begin)));
-  constexpr std::array<std::uint8_t, 4> kZip = {'P', 'K', 3, 4}, kPickle = {0x80, 2, 0x8a, 10};
-  return begin == kZip || begin == kPickle;
 }
 
 }  // namespace
 
 void save_weights(const Graph& graph, const std::filesystem::path& path,
                   const SaveWeightsOptions& options) {
-  const std::string extension = path.extension().string();
-  const bool pth = extension == ".pth" || extension == ".pt";
-  require(pth || extension == ".safetensors",
-          "{}: weights are written to *.safetensors, *.pth or *.pt", path.string());
+  const bool pth = is_pth_name(path);
   require(options.float_dtype == Dtype::F32 || options.float_dtype == Dtype::F64 ||
               options.float_dtype == Dtype::F16 || options.float_dtype == Dtype::BF16,
           "{}: weights can be F32, F64, F16 or BF16, not {}", path.string(),
           to_string(options.float_dtype));
   if (pth)
-    save_pth(path, state_dict(graph), {.float_dtype = options.float_dtype});
+    save_pth(path, state_dict(graph),
+             {.float_dtype = options.float_dtype, .saturate = options.saturate});
   else
-    save_safetensors(path, safetensors_content(graph, options.float_dtype));
+    save_safetensors(path, safetensors_content(graph, options));
 }
 
 LoadWeightsReport load_weights(Graph& graph, const std::filesystem::path& path,
                                LoadWeightsOptions options) {
-  return is_pth(path) ? load_from(graph, PthFile(path), options)
-                      : load_from(graph, SafetensorsFile(path), options);
+  return holds_pth(path) ? load_from(graph, PthFile(path), options)
+                         : load_from(graph, SafetensorsFile(path), options);
+}
+
+std::string LoadWeightsReport::to_string() const {
+  std::string text;
+  if (!prefix.empty()) text = fmt::format("read without {} before the names", shown_name(prefix));
+  if (!left_out.empty())
+    text += fmt::format("{}left out: {}", text.empty() ? "" : "; ", summary_of(left_out));
+  return text;
 }
 
 }  // namespace rung::io

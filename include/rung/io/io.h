@@ -3,6 +3,7 @@
 // Files: weights, models, ONNX, AIMET's encodings.
 
 #include "rung/io/encodings.h"
+#include "rung/io/file_kind.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_export.h"
 #include "rung/io/onnx_import.h"

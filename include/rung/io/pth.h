@@ -20,18 +20,20 @@ namespace rung::io {
 
 /// One tensor of a checkpoint.
 struct PthTensor {
-  std::string name = {};  ///< key of the state_dict, without a common "module." (DataParallel)
+  std::string name = {};  ///< key of the state_dict
   Dtype dtype = Dtype::F32;
   Shape shape = {};
 };
 
-/// A checkpoint opened for reading: a dict of tensors, or a dict that has one as "state_dict" or
-/// "model". Other entries (epoch, optimizer) are passed over. Data stay on disk until asked for.
+/// A checkpoint opened for reading: a dict that has a dict of tensors as "state_dict", "model" or
+/// under another usual name, a dict of tensors, or a dict that has a single one. Other entries
+/// (epoch, optimizer, arguments) are passed over. Data stay on disk until asked for.
 class RUNG_API PthFile {
  public:
   /// Throws Error that begins with the path: the file cannot be opened, is damaged, is a
-  /// TorchScript archive, holds Python objects other than tensors, numbers, texts, lists and dicts,
-  /// has no tensors, or a tensor that reaches beyond its storage.
+  /// TorchScript archive or a whole pickled module, has no tensors, several dicts of them, a
+  /// quantized, sparse or complex one, or one that reaches beyond its storage. Tensors that repeat
+  /// their storage (expanded) may do so 2^28 times in all.
   explicit PthFile(const std::filesystem::path& path);
   ~PthFile();
   PthFile(PthFile&&) noexcept;
@@ -42,21 +44,27 @@ class RUNG_API PthFile {
   bool contains(std::string_view name) const;
   /// Throws Error with the closest names if there is no such tensor.
   const PthTensor& info(std::string_view name) const;
-  /// Reads a tensor as float32, row-major whatever its strides were.
+  /// Reads a tensor as float32, row-major whatever its strides were. Throws Error for types that
+  /// SafetensorsFile::tensor does not convert.
   Tensor tensor(std::string_view name) const;
+  /// Reads the raw little-endian bytes of the elements, row-major.
+  std::vector<std::byte> bytes(std::string_view name) const;
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// A tensor of a state_dict that is to be written: floats, or integers (written as int64).
-using StateDictValue = std::variant<Tensor, IntegerTensor>;
+/// A tensor of a state_dict that is to be written: floats, integers (written as int64), or bytes of
+/// any type that torch 1.13 has.
+using StateDictValue = std::variant<Tensor, IntegerTensor, RawTensor>;
 /// What is to be written, in this order.
 using StateDict = std::vector<std::pair<std::string, StateDictValue>>;
 
 struct SavePthOptions {
   Dtype float_dtype = Dtype::F32;  ///< or F64; or F16, BF16, rounded to nearest even
+  /// Write the largest number of float_dtype for those beyond it, which otherwise are an Error.
+  bool saturate = false;
 };
 
 /// Writes a checkpoint as torch.save writes a state_dict (zip format, pickle protocol 2), which

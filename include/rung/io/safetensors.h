@@ -98,15 +98,26 @@ struct IntegerTensor {
   std::vector<std::int64_t> values = {};  ///< row-major
 };
 
-/// What a safetensors file is to contain. Names must be unique over both lists.
+/// A tensor whose bytes are written as they are.
+struct RawTensor {
+  Dtype dtype = Dtype::F32;
+  Shape shape = {};
+  std::vector<std::byte> bytes = {};  ///< row-major, little-endian
+};
+
+/// What a safetensors file is to contain. Names must be unique over all lists.
 struct SafetensorsContent {
   std::vector<std::pair<std::string, Tensor>> tensors = {};
   std::vector<std::pair<std::string, IntegerTensor>> integers = {};
+  std::vector<std::pair<std::string, RawTensor>> raw = {};
   /// By name, what is not written as F32 (tensors) and I64 (integers). Tensors may be F64, F16,
   /// BF16, F8_E5M2 or F8_E4M3, rounded to nearest even; both kinds BOOL and all integer types,
   /// which must hold the values exactly.
   std::map<std::string, Dtype> dtypes = {};
   std::map<std::string, std::string> metadata = {};
+  /// Write the largest number of a floating-point type for those beyond it, which otherwise are an
+  /// Error. Infinite ones stay.
+  bool saturate = false;
 };
 
 /// Writes the file atomically: it appears complete or not at all. The same content gives the same

@@ -7,6 +7,7 @@
 
 #include "core/format.h"
 #include "io/file.h"
+#include "io/file_kind.h"
 #include "io/names.h"
 #include "io/onnx/import/scan.h"
 
@@ -55,6 +56,7 @@ Model read_model(const std::filesystem::path& path, std::uint64_t max_bytes) {
     constexpr std::uint64_t kLimit = (std::uint64_t{1} << 31) - 1;  // protobuf's
     const std::uint64_t most = std::min(max_bytes, kLimit);
     require(file.size() <= most, "has {} bytes, more than {}", file.size(), most);
+    require_format(file, {FileFormat::onnx}, "an ONNX model");
     model.bytes = file.size();
     std::string bytes(static_cast<std::size_t>(file.size()), '\0');
     file.read(0, std::as_writable_bytes(std::span(bytes)));
