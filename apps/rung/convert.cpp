@@ -18,6 +18,7 @@
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
+#include "rung/io/file_kind.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_export.h"
 #include "rung/io/onnx_import.h"
@@ -35,25 +36,27 @@ namespace fs = std::filesystem;
 struct Options {
   std::string in, out, model, dataset, json;
   std::optional<std::int64_t> num_classes, image_size, in_channels;
-  std::string dtype = "f32";
+  std::string dtype;
+  bool saturate = false;
   NormalizeOptions normalize;
 };
 
 constexpr const char* kDetails =
-    R"(The names of the files say what they are:
+    R"(What IN is, its content says, whatever its name (*.ckpt, *.bin); what OUT is, its name says:
   *.rung            a model: graph and weights
   *.safetensors     weights with PyTorch's names
   *.pth, *.pt       the same as PyTorch's torch.save writes a state_dict; nothing is executed
   *.onnx            a model: graph and weights, opset 9 to 21 (13 is written); one with
                     QuantizeLinear and DequantizeLinear becomes a quantized model
-Weights do not say which network they belong to: --model builds it, for the images and classes that
-it was designed for (rung models shows them), for those of --dataset, or as --num-classes,
---image-size and --in-channels say. A *.rung file made with --dataset can be given to the other
-commands. What quantized models become is left to rung export.
+Weights become other weights as they are, bit for bit without --dtype. They do not say which network
+they belong to: to make a model of them --model builds it, for the images and classes that it was
+designed for (rung models shows them), for those of --dataset, or as --num-classes, --image-size and
+--in-channels say. A *.rung file made with --dataset can be given to the other commands. What
+quantized models become is left to rung export.
 
 Examples:
   rung convert resnet20.rung resnet20.pth
-  rung convert resnet18-f37072fd.pth resnet18.safetensors --model resnet18 --dtype f16
+  rung convert resnet18-f37072fd.pth resnet18.safetensors --dtype f16
   rung convert resnet20.pth resnet20.rung --model resnet20 --dataset fashion-mnist
   rung convert net.onnx net.rung --dataset cifar10
   rung convert net.onnx net.rung --dataset image-folder --mean 0.5 --std 0.5
@@ -153,9 +156,9 @@ io::ModelFile read_weights(const Options& options) {
   models::ModelOptions model = model_options(options);
   if (options.num_classes || options.in_channels) {
     file.graph = models::build(options.model, model);
-    io::load_weights(file.graph, options.in);
+    tell(io::load_weights(file.graph, options.in), options.in, Console(options.json));
   } else {
-    file.graph = build_for_weights(options.model, model, options.in);
+    file.graph = build_for_weights(options.model, model, options.in, Console(options.json));
   }
   set_task(file, options, options.model);
   return file;
@@ -177,33 +180,43 @@ io::ModelFile read_onnx(const Options& options) {
   return file;
 }
 
+void check_has_no_dtype(const Options& options, std::string_view name) {
+  if (!options.dtype.empty() && options.dtype != "f32")
+    throw UsageError(fmt::format("--dtype is for files of weights, {} has f32", name));
+}
+
+/// The type of --dtype, or nothing.
+std::optional<io::Dtype> dtype_of(const Options& options) {
+  for (const auto& [name, dtype] : kDtypes)
+    if (options.dtype == name) return dtype;
+  return std::nullopt;
+}
+
 void write_model(const io::ModelFile& file, const Options& options) {
-  if (options.dtype != "f32") throw UsageError("--dtype is for files of weights, *.rung has f32");
+  check_has_no_dtype(options, "*.rung");
   io::save_model(options.out, file.graph, {.sections = file.sections, .tensors = file.tensors});
 }
 
 void write_weights(const io::ModelFile& file, const Options& options) {
-  const auto* dtype = std::ranges::find(
-      kDtypes, options.dtype, [](const auto& row) { return std::string_view(row.first); });
-  io::save_weights(file.graph, options.out, {.float_dtype = dtype->second});
+  io::save_weights(
+      file.graph, options.out,
+      {.float_dtype = dtype_of(options).value_or(io::Dtype::F32), .saturate = options.saturate});
 }
 
 void write_onnx(const io::ModelFile& file, const Options& options) {
-  if (options.dtype != "f32") throw UsageError("--dtype is for files of weights, *.onnx has f32");
+  check_has_no_dtype(options, "*.onnx");
   io::save_onnx(file.graph, options.out);
 }
 
-/// What is read and written, by the end of a file's name.
+/// What is written, by the end of a file's name.
 struct Format {
   std::string_view extension;
-  io::ModelFile (*read)(const Options& options);
   void (*write)(const io::ModelFile& file, const Options& options);
 };
 
 constexpr std::array kFormats = {
-    Format{".rung", read_model, write_model}, Format{".safetensors", read_weights, write_weights},
-    Format{".pth", read_weights, write_weights}, Format{".pt", read_weights, write_weights},
-    Format{".onnx", read_onnx, write_onnx}};
+    Format{".rung", write_model}, Format{".safetensors", write_weights},
+    Format{".pth", write_weights}, Format{".pt", write_weights}, Format{".onnx", write_onnx}};
 
 const Format& format_of(const std::string& path) {
   const std::string extension = fs::path(path).extension().string();
@@ -214,21 +227,66 @@ const Format& format_of(const std::string& path) {
   throw UsageError(fmt::format("{}: the name must end in one of {}", path, fmt::join(known, ", ")));
 }
 
+/// Reads what the content of a file says that it is; what is unknown is taken for what its name
+/// says, so that its reader tells what is wrong.
+io::ModelFile read(const io::FileKind& kind, const Options& options) {
+  const std::string extension = fs::path(options.in).extension().string();
+  const bool is_unknown = kind.format == io::FileFormat::unknown;
+  switch (kind.format) {
+    case io::FileFormat::model:
+      return read_model(options);
+    case io::FileFormat::safetensors:
+    case io::FileFormat::pth:
+      return read_weights(options);
+    case io::FileFormat::onnx:
+      return read_onnx(options);
+    default:
+      if (is_unknown && extension == ".onnx") return read_onnx(options);
+      throw Error(fmt::format(
+          "{}: is {}; expected a model, *.rung or *.onnx, or weights, *.safetensors or *.pth",
+          options.in, kind.what));
+  }
+}
+
+void report_written(const Options& options, std::string_view what, std::int64_t numbers) {
+  const auto bytes = static_cast<std::int64_t>(fs::file_size(options.out));
+  Console(options.json)
+      .line(fmt::format("wrote {}: {} {}, {} bytes", options.out, numbers, what, bytes));
+  Report report;
+  report.set("parameters", numbers);
+  report.set("bytes", bytes);
+  report.write(options.json);
+}
+
+/// Weights become weights without a network.
+void convert_weights(const Options& options) {
+  const io::ConvertWeightsReport report = io::convert_weights(
+      options.in, options.out, {.float_dtype = dtype_of(options), .saturate = options.saturate});
+  if (!report.prefix.empty())
+    Console(options.json)
+        .line(fmt::format("all names begin with {}, which stays; with --model it goes",
+                          report.prefix));
+  report_written(options, fmt::format("numbers in {} tensors", report.tensors), report.numbers);
+}
+
 void run(const Options& options) {
-  const Format &in = format_of(options.in), &out = format_of(options.out);
+  const Format& out = format_of(options.out);
+  if (options.saturate && options.dtype != "f16" && options.dtype != "bf16")
+    throw UsageError("--saturate is for --dtype f16 or bf16");
   begin_run({.json = options.json}, {options.out});
-  const io::ModelFile file = in.read(options);
+  const io::FileKind kind = io::file_kind(options.in);
+  const bool describes_model = !options.model.empty() || !options.dataset.empty() ||
+                               options.num_classes || options.image_size || options.in_channels ||
+                               options.normalize.given();
+  if ((kind.format == io::FileFormat::safetensors || kind.format == io::FileFormat::pth) &&
+      out.write == write_weights && !describes_model)
+    return convert_weights(options);
+  const io::ModelFile file = read(kind, options);
   out.write(file, options);
   std::int64_t parameters = 0;
   for (const Parameter* parameter : file.graph.parameters())
     if (parameter->role() != Role::buffer) parameters += parameter->value().numel();
-  const auto bytes = static_cast<std::int64_t>(fs::file_size(options.out));
-  const Console console(options.json);
-  console.line(fmt::format("wrote {}: {} parameters, {} bytes", options.out, parameters, bytes));
-  Report report;
-  report.set("parameters", parameters);
-  report.set("bytes", bytes);
-  report.write(options.json);
+  report_written(options, "parameters", parameters);
 }
 
 }  // namespace
@@ -248,8 +306,11 @@ void add_convert(Program& program) {
   add_normalize_options(command, options->normalize);
   std::vector<std::string> dtypes;
   for (const auto& [name, dtype] : kDtypes) dtypes.emplace_back(name);
-  command.option("--dtype NAME", options->dtype, "of the weights: f32, f64, f16 or bf16",
+  command.option("--dtype NAME", options->dtype,
+                 "of the weights: f32, f64, f16 or bf16; default: f32, of weights as they are",
                  one_of(dtypes));
+  command.flag("--saturate", options->saturate,
+               "write the largest f16 or bf16 for numbers beyond it, which are an error otherwise");
   command.group("Output");
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });

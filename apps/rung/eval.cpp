@@ -35,7 +35,7 @@ The figures of --json: {"top1", "loss", "images_per_s"})";
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
-  io::ModelFile file = load_model(options.source, options.data);
+  io::ModelFile file = load_model(options.source, options.data, console);
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);

@@ -13,6 +13,7 @@
 #include "report.h"
 #include "rung/core/error.h"
 #include "rung/exec/executor.h"
+#include "rung/io/file_kind.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_import.h"
 #include "rung/io/pth.h"
@@ -32,11 +33,12 @@ struct Options {
 };
 
 constexpr const char* kDetails =
-    R"(Prints the graph, the quantizers with their encodings, and sizes. Of weights (*.safetensors, *.pth,
-*.pt) it prints the tensors. With --plan it prints instead what the engine makes of the graph: the
-steps of a forward and a backward pass, their kernels and memory layouts, and where results lie in
-memory. With --why it prints instead for every tensor of a quantized model whether it has a
-quantizer, and which setting of the configuration gave it or took it away.
+    R"(Prints the graph, the quantizers with their encodings, and sizes. Of weights (safetensors,
+PyTorch checkpoints) it prints the tensors. What a file is, its content says, whatever its name.
+With --plan it prints instead what the engine makes of the graph: the steps of a forward and a
+backward pass, their kernels and memory layouts, and where results lie in memory. With --why it
+prints instead for every tensor of a quantized model whether it has a quantizer, and which setting
+of the configuration gave it or took it away.
 
 Examples:
   rung inspect w4a4.rung
@@ -134,9 +136,9 @@ void run_model(io::ModelFile file, const Options& options, const Console& consol
   console.text(table.str());
 }
 
-bool is_model(const io::SafetensorsFile& file) {
-  const auto format = file.metadata().find("format");
-  return format != file.metadata().end() && format->second == "rung";
+/// Reads all numbers: a checkpoint has checksums.
+void check(const io::PthFile& file) {
+  for (const io::PthTensor& tensor : file.tensors()) (void)file.bytes(tensor.name);
 }
 
 void run(const Options& options) {
@@ -144,20 +146,30 @@ void run(const Options& options) {
   std::error_code error;
   const std::uintmax_t bytes = std::filesystem::file_size(options.file, error);
   if (error) throw Error(fmt::format("{}: cannot open: {}", options.file, error.message()));
-  if (!options.plan && !options.why) console.line(fmt::format("{}: {} bytes", options.file, bytes));
+  const io::FileKind kind = io::file_kind(options.file);
+  const bool is_known = kind.format == io::FileFormat::model ||
+                        kind.format == io::FileFormat::onnx || kind.format == io::FileFormat::pth ||
+                        kind.format == io::FileFormat::safetensors;
+  if (!is_known)
+    throw Error(fmt::format(
+        "{}: is {}; expected a model, *.rung or *.onnx, or weights, *.safetensors or *.pth",
+        options.file, kind.what));
+  if (!options.plan && !options.why)
+    console.line(fmt::format("{}: {}, {} bytes", options.file, kind.what, bytes));
   Report report;
   report.set("bytes", static_cast<std::int64_t>(bytes));
-  const std::string extension = std::filesystem::path(options.file).extension().string();
-  if (extension == ".onnx") {
+  if (kind.format == io::FileFormat::onnx) {
     io::ModelFile file;
     file.graph = io::load_onnx(options.file);
     run_model(std::move(file), options, console, report);
-  } else if (extension == ".pth" || extension == ".pt") {
-    print_tensors(io::PthFile(options.file), options, console);
-  } else if (const io::SafetensorsFile raw(options.file); is_model(raw)) {
+  } else if (kind.format == io::FileFormat::model) {
     run_model(io::load_model(options.file), options, console, report);
+  } else if (kind.format == io::FileFormat::pth) {
+    const io::PthFile file(options.file);
+    check(file);
+    print_tensors(file, options, console);
   } else {
-    print_tensors(raw, options, console);
+    print_tensors(io::SafetensorsFile(options.file), options, console);
   }
   report.write(options.json);
 }
@@ -167,7 +179,7 @@ void run(const Options& options) {
 void add_inspect(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command = program.command("inspect", "Show what is in a file", kDetails);
-  command.argument("FILE", options->file, "*.rung, *.onnx, *.safetensors, *.pth or *.pt");
+  command.argument("FILE", options->file, "a model, *.rung or *.onnx, or weights");
   command.exclusive_flags(
       {{"--plan", options->plan, "print the compiled plan"},
        {"--why", options->why, "print why each tensor has a quantizer, or none"}});

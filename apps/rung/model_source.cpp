@@ -1,13 +1,11 @@
 #include "model_source.h"
 
-#include <array>
-#include <filesystem>
-#include <string_view>
+#include <fmt/format.h>
 
 #include "model_shape.h"
 #include "normalize.h"
 #include "rung/core/error.h"
-#include "rung/io/weights.h"
+#include "rung/io/file_kind.h"
 #include "task.h"
 
 namespace rung::cli {
@@ -25,21 +23,24 @@ void add_model_source(Command& command, ModelSource& source, const std::string& 
   command.option("--model NAME", source.model, "with --weights: their model, see rung models");
 }
 
-io::ModelFile load_model(const ModelSource& source, const DataOptions& data) {
+io::ModelFile load_model(const ModelSource& source, const DataOptions& data,
+                         const Console& console) {
   const bool from_weights = !source.weights.empty() || !source.model.empty();
   if (from_weights == !source.file.empty() || source.weights.empty() != source.model.empty())
     throw UsageError("give a MODEL file, or --weights FILE and --model NAME");
   if (!from_weights) return read_model_file(source.file);
   return load_zoo_model(
-      source, datasets::info(data.dataset.empty() ? kUsualDataset : data.dataset, data.dir));
+      source, datasets::info(data.dataset.empty() ? kUsualDataset : data.dataset, data.dir),
+      console);
 }
 
 io::ModelFile read_model_file(const std::string& path) {
-  constexpr std::array<std::string_view, 3> kConvertible = {".onnx", ".pth", ".pt"};
-  const std::string extension = std::filesystem::path(path).extension().string();
-  for (const std::string_view each : kConvertible)
-    if (extension == each)
-      throw Error(path + ": is no model file, *.rung; rung convert makes one of it");
+  using io::FileFormat;
+  const io::FileKind kind = io::file_kind(path);
+  if (kind.format == FileFormat::onnx || kind.format == FileFormat::pth ||
+      kind.format == FileFormat::safetensors)
+    throw Error(fmt::format("{}: is {}, no model file, *.rung; rung convert makes one of it", path,
+                            kind.what));
   return io::load_model(path);
 }
 
@@ -55,23 +56,27 @@ models::ModelOptions options_for(const std::string& model, const datasets::Datas
 }
 
 Graph build_for_weights(const std::string& model, models::ModelOptions& options,
-                        const std::string& weights) {
+                        const std::string& weights, const Console& console) {
   Graph graph = models::build(model, options);
   const io::LoadWeightsReport report =
       io::load_weights(graph, weights, {.skip_other_shapes = true});
-  if (report.other_shapes.empty()) return graph;
+  if (report.other_shapes.empty()) {
+    tell(report, weights, console);
+    return graph;
+  }
   const ModelShape shape(model, options);
   options.num_classes = shape.classes(report.other_shapes).value_or(options.num_classes);
   options.in_channels = shape.channels(report.other_shapes).value_or(options.in_channels);
   graph = models::build(model, options);
-  io::load_weights(graph, weights);  // throws if anything else differs
+  tell(io::load_weights(graph, weights), weights, console);  // throws if anything else differs
   return graph;
 }
 
-io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset) {
+io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetInfo& dataset,
+                             const Console& console) {
   io::ModelFile file;
   models::ModelOptions options = options_for(source.model, dataset);
-  file.graph = build_for_weights(source.model, options, source.weights);
+  file.graph = build_for_weights(source.model, options, source.weights, console);
   Task task = make_task(source.model, dataset, options.image_size);
   if (options.num_classes != task.num_classes) task.class_names.clear();
   task.num_classes = options.num_classes;
@@ -79,6 +84,11 @@ io::ModelFile load_zoo_model(const ModelSource& source, const datasets::DatasetI
   task.assumed = true;
   file.sections[kTaskSection] = to_json(task);
   return file;
+}
+
+void tell(const io::LoadWeightsReport& report, const std::string& path, const Console& console) {
+  const std::string text = report.to_string();
+  if (!text.empty()) console.line(fmt::format("{}: {}", path, text));
 }
 
 }  // namespace rung::cli

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <utility>
 
 #include "class_scores.h"
@@ -18,6 +18,7 @@
 #include "rung/datasets.h"
 #include "rung/exec/executor.h"
 #include "rung/io/model_file.h"
+#include "rung/io/text_file.h"
 #include "subcommands.h"
 #include "task.h"
 
@@ -46,8 +47,8 @@ The figures of --json:
 std::vector<std::string> class_names(const Options& options, const Task& task) {
   std::vector<std::string> names = task.class_names;
   if (!options.labels.empty()) {
-    std::ifstream in(options.labels);
-    if (!in) throw Error(options.labels + ": cannot open");
+    constexpr std::uint64_t kMaxBytes = std::uint64_t{64} << 20;
+    std::istringstream in(io::read_text_file(options.labels, kMaxBytes));
     names.clear();
     for (std::string line; std::getline(in, line);) {
       if (line.ends_with('\r')) line.pop_back();
@@ -111,7 +112,8 @@ void run(const Options& options) {
       nn::Image image = datasets::read_image(path);
       prepare(image, rng);
       const Tensor input({1, image.channels, image.height, image.width}, image.pixels);
-      const std::vector<double> probabilities = scores.probabilities(executor.forward(input).data());
+      const std::vector<double> probabilities =
+          scores.probabilities(executor.forward(input).data());
       console.line(path);
       const std::vector<std::size_t> order = ranking(probabilities);
       for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(options.top));

@@ -152,7 +152,7 @@ void run(const Options& options) {
   check(options);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
-  io::ModelFile file = load_model(options.source, options.data);
+  io::ModelFile file = load_model(options.source, options.data, console);
   if (has_checkpoint(file))
     throw Error(options.source.path() +
                 ": is quantized already; give the float model it was made of");

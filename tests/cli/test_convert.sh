@@ -58,6 +58,76 @@ for command in eval "export --out converted" hash "quantize --out converted/x.ru
 done
 refuses "predict: a file of another format" "rung convert" predict good.pth photo.jpg
 
+# Weights become weights without a network, and what a file is its content says.
+works "convert weights to weights" convert good.pth plain.safetensors
+works "convert weights back" convert plain.safetensors plain.pth
+works "convert weights there again" convert plain.pth again.safetensors
+check "convert weights to weights: bit for bit" cmp -s plain.safetensors again.safetensors
+works "convert weights of half precision" convert half.safetensors half.pth
+works "convert weights of half precision back" convert half.pth half_again.safetensors
+check "convert weights to weights: types stay" cmp -s half.safetensors half_again.safetensors
+for name in weights.ckpt weights.bin weights.pth.tar weights; do
+  cp good.pth "$name"
+  works "convert $name" convert "$name" named.safetensors "${lenet[@]}"
+  check "convert $name: the same weights" cmp -s good.safetensors named.safetensors
+  works "inspect $name" inspect "$name"
+  check "inspect $name: what it is" stdout_has "a PyTorch checkpoint"
+done
+cp good.onnx network && cp good.rung model
+works "convert an ONNX file without a suffix" convert network network.rung
+works "inspect an ONNX file without a suffix" inspect network
+works "eval of a model file without a suffix" eval model --test-images 100
+works "eval of weights without a suffix" eval --weights weights --model lenet --test-images 500 \
+  --json eval_named.json
+check "eval of weights without a suffix: as of the model" \
+  test "$(number eval_named.json loss)" = "$(number eval_model.json loss)"
+
+variants=$here/../golden/pth/variants
+works "convert: names keep their prefix" convert "$variants/lightning.ckpt" lightning.safetensors
+check "convert: the prefix is told" stdout_has "all names begin with model."
+for name in python2 checkpoint_with_args expanded no_checksums averaged profiled; do
+  works "convert $name" convert "$variants/$name.pth" "$name.safetensors"
+done
+refuses "convert: quantized tensors" '"conv1.weight" is a quantized tensor' convert \
+  "$variants/quantized.pth" never.safetensors
+refuses "convert: sparse tensors" '"fc.weight" is a sparse tensor' convert "$variants/sparse.pth" \
+  never.safetensors
+refuses "inspect: a whole module" "torch.nn.modules.linear.Linear" inspect \
+  "$variants/whole_module_within.pth"
+
+printf '<!DOCTYPE html>\n<title>Sign in</title>\n' >page.pth
+printf '{"error": "not found"}' >error.safetensors
+gzip -c good.rung >packed.rung
+cp "$here/../golden/cases/not_weights.h5" "$here/../golden/cases/pth_lfs.pth" .
+while read -r file what; do
+  refuses "inspect $file" "$file: is $what" inspect "$file"
+  refuses "convert $file" "$file: is $what" convert "$file" never.safetensors
+  refuses "eval of $file" "$file: is $what" eval "$file"
+  refuses "eval of the weights $file" "$file: is $what" eval --weights "$file" --model lenet
+done <<'FILES'
+page.pth an HTML page
+error.safetensors a JSON text
+packed.rung a gzip file
+not_weights.h5 an HDF5 file
+pth_lfs.pth a git-lfs pointer
+FILES
+
+# A number that half precision does not hold: rung has none, so one is written into the file.
+size=$(od -An -t u8 -N 8 good.safetensors)
+at=$((8 + size + $(grep -ao '"fc3.bias":{[^}]*' good.safetensors | sed 's/.*data_offsets":\[//; s/,.*//')))
+{ head -c "$at" good.safetensors; printf '\x00\x24\x74\x49'; tail -c +$((at + 5)) good.safetensors; } \
+  >large.safetensors  # 1e6
+for out in large_half.safetensors large_half.pth; do
+  refuses "f16 of 1e6 in $out" '"fc3.bias" has 1000000 at position 0, F16 holds at most 65504' \
+    convert large.safetensors "$out" --dtype f16
+  check "f16 of 1e6: nothing is written" absent "$out"
+  refuses "f16 of 1e6 in $out with a network" "--saturate" convert large.safetensors "$out" \
+    --dtype f16 "${lenet[@]}"
+  works "f16 of 1e6 in $out, saturated" convert large.safetensors "$out" --dtype f16 --saturate
+  works "bf16 of 1e6 in $out" convert large.safetensors "$out" --dtype bf16
+done
+misused "saturating what is wide enough" "--saturate" convert large.safetensors x.pth --saturate
+
 misused "eval of nothing" "MODEL" eval
 misused "eval of two things" "MODEL" eval good.rung --weights good.pth --model lenet
 misused "weights without a model" "--model" eval --weights good.pth
