@@ -5,6 +5,7 @@
 
 #include "core/format.h"
 #include "io/file.h"
+#include "io/file_kind.h"
 #include "rung/datasets.h"
 
 namespace rung::datasets {
@@ -31,6 +32,7 @@ void append(Images& images, const std::filesystem::path& path, const Layout& lay
           layout.archive);
   const io::InputFile file(path);
   const std::size_t record = layout.labels + kPixels;
+  if (file.size() % record != 0) io::require_format(file, {}, "images of CIFAR");
   require(file.size() > 0 && file.size() % record == 0,
           "{}: is not a whole number of records of {} bytes: {} bytes; get it again", path.string(),
           record, file.size());

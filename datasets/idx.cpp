@@ -6,10 +6,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <span>
 
 #include "core/format.h"
+#include "io/file.h"
+#include "rung/io/file_kind.h"
 
 namespace rung::datasets {
 namespace {
@@ -22,6 +25,9 @@ class GzFile {
  public:
   GzFile(std::string path, const std::string& remedy)
       : path_(std::move(path)), file_(nullptr, gzclose_r) {
+    // gzopen would wait for the writer of a pipe, and read a device without end.
+    std::error_code unknown;
+    if (std::filesystem::exists(path_, unknown)) const io::InputFile regular(path_);
     errno = 0;
     file_.reset(gzopen(path_.c_str(), "rb"));
     if (file_ == nullptr)
@@ -51,29 +57,31 @@ class GzFile {
 };
 
 std::string existing(const std::string& stem) {
-  errno = 0;
   const std::string packed = stem + ".gz";
-  if (gzFile file = gzopen(packed.c_str(), "rb"); file != nullptr) {
-    gzclose_r(file);
-    return packed;
-  }
-  if (errno != ENOENT) return packed;  // it exists, so its own error is the one to report
-  if (gzFile file = gzopen(stem.c_str(), "rb"); file != nullptr) {
-    gzclose_r(file);
-    return stem;
-  }
-  return errno != ENOENT ? stem : packed;
+  std::error_code error;  // that of a folder that cannot be entered is for the reader to report
+  const bool has_stem = std::filesystem::exists(stem, error);
+  return has_stem && !std::filesystem::exists(packed, error) && !error ? stem : packed;
+}
+
+/// Says what a file is, if that is known: " (it is an HTML page, ...)". Of a packed one it is not.
+std::string what_else(const std::string& path) {
+  const io::FileKind kind = io::file_kind(path);
+  const bool is_packed = kind.what.starts_with("a gzip");
+  return kind.format == io::FileFormat::unknown || is_packed
+             ? ""
+             : fmt::format(" (it is {})", kind.what);
 }
 
 std::vector<std::int64_t> read_header(GzFile& file, int rank) {
   std::array<std::uint8_t, 4> magic{};
   const std::array<std::uint8_t, 4> expected{0, 0, kUnsignedByte, static_cast<std::uint8_t>(rank)};
   const std::size_t got = file.read(magic);
-  require(got == magic.size() && magic == expected,
-          "{}: not an IDX file of unsigned bytes in {} dimensions: it starts with {:02x}, expected "
-          "{:02x}",
-          file.path(), rank, fmt::join(magic.begin(), magic.begin() + got, " "),
-          fmt::join(expected, " "));
+  if (got != magic.size() || magic != expected)
+    fail(
+        "{}: not an IDX file of unsigned bytes in {} dimensions: it starts with {:02x}, expected "
+        "{:02x}{}",
+        file.path(), rank, fmt::join(magic.begin(), magic.begin() + got, " "),
+        fmt::join(expected, " "), what_else(file.path()));
   std::vector<std::int64_t> dims;
   for (int i = 0; i < rank; ++i) {
     std::array<std::uint8_t, 4> bytes{};  // big endian

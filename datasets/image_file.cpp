@@ -11,6 +11,7 @@
 #include "core/format.h"
 #include "datasets/image_integrity.h"
 #include "io/file.h"
+#include "io/file_kind.h"
 #include "rung/datasets.h"
 
 // ---- the decoder, for this file only, without the formats whose code is known to be fragile
@@ -40,7 +41,7 @@ void* limited_zeros(std::size_t size) {
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
-#define STBI_MAX_DIMENSIONS 16384
+#define STBI_MAX_DIMENSIONS (1 << 24)  // kMaxPixels limits their product
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #pragma GCC diagnostic push
@@ -110,6 +111,7 @@ Header check_header(std::span<const stbi_uc> file, const std::string& name) {
   if (stbi_info_from_memory(file.data(), size, &header.width, &header.height, &header.channels) ==
       0)
     fail("{}: the header is damaged ({})", name, stbi_failure_reason());
+  header.height = std::abs(header.height);  // of a BMP file whose rows begin at the top negative
   const std::int64_t pixels = std::int64_t{header.width} * header.height;
   require(pixels > 0, "{}: the image is empty", name);
   require(pixels <= kMaxPixels, "{}: has {}x{} pixels, more than {} are not read", name,
@@ -124,14 +126,16 @@ Header check_header(std::span<const stbi_uc> file, const std::string& name) {
   return header;
 }
 
-/// Decodes interleaved pixels of the asked number of channels.
+/// Decodes interleaved pixels of the asked number of channels. `damage` is what is wrong if that
+/// fails, if it is known.
 template <typename T, typename Load>
 std::unique_ptr<T, Freed> load(std::span<const stbi_uc> file, const std::string& name,
-                               const Load& load, int channels) {
+                               const Load& load, int channels, const char* damage) {
   int width = 0, height = 0, stored = 0;
   std::unique_ptr<T, Freed> pixels(
       load(file.data(), static_cast<int>(file.size()), &width, &height, &stored, channels));
-  if (pixels == nullptr) fail("{}: the image is damaged ({})", name, stbi_failure_reason());
+  if (pixels == nullptr)
+    fail("{}: the image is damaged ({})", name, damage != nullptr ? damage : stbi_failure_reason());
   return pixels;
 }
 
@@ -141,19 +145,28 @@ void decode_image(std::span<const std::byte> file, const std::string& name, nn::
   require(file.size() <= kMaxFile, "{}: is too large: {} bytes, at most {} are read", name,
           file.size(), kMaxFile);
   const Format format = format_of(file, name);
-  const std::string damage = format == Format::jpeg  ? jpeg_damage(file)
-                             : format == Format::png ? png_damage(file)
-                                                     : std::string();
-  require(damage.empty(), "{}: the image is damaged ({})", name, damage);
-  const std::span bytes(reinterpret_cast<const stbi_uc*>(file.data()), file.size());
+  const ImageStructure structure = format == Format::jpeg  ? jpeg_structure(file)
+                                   : format == Format::png ? png_structure(file)
+                                                           : bmp_structure(file);
+  const auto require_whole = [&] {
+    require(structure.damage.empty(), "{}: the image is damaged ({})", name, structure.damage);
+  };
+  // The number of rows that a BMP file should have is known after its header was looked at.
+  if (format != Format::bmp) require_whole();
+  const bool is_repaired = !structure.repaired.empty();
+  const std::span decoded = is_repaired ? std::span<const std::byte>(structure.repaired) : file;
+  const std::span bytes(reinterpret_cast<const stbi_uc*>(decoded.data()), decoded.size());
   const Header header = check_header(bytes, name);
+  require_whole();
+  // A PNG file is repaired if it ends too early: then pixels are missing, or nothing that matters.
+  const char* damage = format == Format::png && is_repaired ? "truncated" : nullptr;
   const bool wide = format == Format::png && header.channels == 1 &&
                     stbi_is_16_bit_from_memory(bytes.data(), static_cast<int>(bytes.size())) != 0;
   const auto count =
       static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height);
   if (wide) {
     // Pillow cuts off 16-bit grey at 255, although it keeps the upper bytes of 16-bit colors.
-    const auto pixels = load<stbi_us>(bytes, name, stbi_load_16_from_memory, 1);
+    const auto pixels = load<stbi_us>(bytes, name, stbi_load_16_from_memory, 1, damage);
     image.resize(3, header.height, header.width);
     for (std::size_t i = 0; i < count; ++i)
       for (std::size_t c = 0; c < 3; ++c)
@@ -161,7 +174,7 @@ void decode_image(std::span<const std::byte> file, const std::string& name, nn::
             static_cast<float>(std::min<int>(pixels.get()[i], 255)) / 255.0f;
     return;
   }
-  const auto pixels = load<stbi_uc>(bytes, name, stbi_load_from_memory, 3);
+  const auto pixels = load<stbi_uc>(bytes, name, stbi_load_from_memory, 3, damage);
   image.resize(3, header.height, header.width);
   for (std::size_t c = 0; c < 3; ++c)
     for (std::size_t i = 0; i < count; ++i)
@@ -174,7 +187,13 @@ void read_image_into(const std::string& path, nn::Image& image) {
           file.size(), kMaxFile);
   std::vector<std::byte> bytes(static_cast<std::size_t>(file.size()));
   file.read(0, bytes);
-  decode_image(bytes, path, image);
+  try {
+    decode_image(bytes, path, image);
+  } catch (const Error&) {
+    // Of all that is no image the reason is what it is: a page, a pointer to a file elsewhere.
+    io::require_format(file, {io::FileFormat::image}, "a JPEG, PNG or BMP image");
+    throw;
+  }
 }
 
 nn::Image read_image(const std::string& path) {

@@ -9,6 +9,7 @@
 
 #include "core/format.h"
 #include "io/file.h"
+#include "io/file_kind.h"
 
 namespace rung::datasets {
 namespace {
@@ -129,6 +130,7 @@ Element element_of(const std::string& descr, const std::string& path) {
 
 Npy read_npy(const std::string& path) {
   const io::InputFile file(path);
+  io::require_format(file, {io::FileFormat::npy}, "an array of NumPy, *.npy");
   std::array<std::uint8_t, 12> start{};
   require(file.size() >= start.size(), "{}: is not a .npy file: it has {} bytes", path,
           file.size());

@@ -127,6 +127,10 @@ TEST_CASE("damaged IDX files are refused with the reason") {
     directory.write(kImages, labels(std::string(3, '\x01')));
     CHECK(mentions(directory.error(), "it starts with 00 00 08 01, expected 00 00 08 03"));
   }
+  SUBCASE("a pointer to a file elsewhere") {
+    directory.write(kImages, "version https://git-lfs.github.com/spec/v1\noid sha256:abc\n");
+    CHECK(mentions(directory.error(), "(it is a git-lfs pointer"));
+  }
   SUBCASE("empty file") {
     directory.write(kImages, "");
     CHECK(mentions(directory.error(), "not an IDX file"));
@@ -171,7 +175,7 @@ TEST_CASE("damaged IDX files are refused with the reason") {
   }
   SUBCASE("a directory instead of a file") {
     directory.make_directory(kImages + ".gz");
-    CHECK(mentions(directory.error(), "cannot read: Is a directory"));
+    CHECK(mentions(directory.error(), "is not a regular file"));
   }
 }
 

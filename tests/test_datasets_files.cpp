@@ -150,8 +150,10 @@ TEST_CASE("headers of .npy files may be written in any way Python would read") {
 }
 
 TEST_CASE("damaged .npy files and those with other contents are refused") {
-  CHECK(npy_error("") == "is not a .npy file: it has 0 bytes");
-  CHECK(npy_error("PK\3\4 is a .npz file") == "is not a .npy file");
+  CHECK(npy_error("") == "is an empty file; expected an array of NumPy, *.npy");
+  CHECK(npy_error("PK\3\4 is a .npz file") == "is a zip file; expected an array of NumPy, *.npy");
+  CHECK(npy_error("\1\2") == "is not a .npy file: it has 2 bytes");
+  CHECK(npy_error("\1\2\3\4\5\6\7\10\11\12\13\14") == "is not a .npy file");
   CHECK(
       npy_error(npy(header("|O", "(1,)"), "\x80\x04")).starts_with("holds Python objects ('|O')"));
   CHECK(npy_error(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", ""))

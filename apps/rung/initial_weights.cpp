@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model_shape.h"
+#include "model_source.h"
 #include "rung/core/error.h"
 #include "rung/io/weights.h"
 
@@ -73,10 +74,7 @@ void load_initial_weights(Graph& graph, const std::string& model,
                           const models::ModelOptions& model_options, const InitOptions& options,
                           const Console& console) {
   if (options.file.empty()) return;
-  if (options.strict) {
-    io::load_weights(graph, options.file);
-    return;
-  }
+  if (options.strict) return tell(io::load_weights(graph, options.file), options.file, console);
   const ModelShape shape(model, model_options);
   const Drawn drawn(graph, options, shape);
   const io::LoadWeightsReport report =
@@ -96,6 +94,7 @@ void load_initial_weights(Graph& graph, const std::string& model,
       std::ranges::all_of(report.other_shapes,
                           [&](const auto& other) { return may_differ(other.name); });
   if (!fits) io::load_weights(graph, options.file);  // throws, with all that does not fit
+  tell(report, options.file, console);
   drawn.put_back();
   std::vector<std::string> anew = drawn.names();
   if (options.head.empty())

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "core/format.h"
+#include "nn/resize.h"
 #include "rung/nn/transforms.h"
 
 namespace rung::nn {
@@ -13,7 +14,7 @@ Transform imagenet_eval(const ImagenetOptions& options) {
   const std::int64_t edge = options.resize == 0 ? imagenet_resize(options.size) : options.resize;
   require(edge >= options.size, "imagenet_eval: cannot crop {} out of images resized to {}",
           options.size, edge);
-  return compose({resize(edge), center_crop(options.size),
+  return compose({resize_and_crop(edge, options.size),
                   normalize(options.statistics.mean, options.statistics.std)});
 }
 

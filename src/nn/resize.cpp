@@ -1,3 +1,5 @@
+#include "nn/resize.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -17,29 +19,41 @@ float to_byte(float x) {
   return std::nearbyint(std::clamp(x, 0.0f, 1.0f) * 255.0f) / 255.0f;  // k / 255, as ToTensor
 }
 
-/// Rounds as Pillow's resize does, half up. Where an image is halved, every eighth sum is exactly
-/// between two bytes, or a float's error below it.
-float to_resized_byte(float x) {
-  constexpr float kHalf = 0.5f + 1.0f / 8192;
-  return std::floor(std::clamp(x, 0.0f, 1.0f) * 255.0f + kHalf) / 255.0f;
+void require_not_empty(const Image& image) {
+  require(image.height > 0 && image.width > 0, "resize: the image is empty ({}x{})", image.height,
+          image.width);
 }
 
 void resize_to(Image& image, const ImageSize& size, PixelValues values) {
-  require(image.height > 0 && image.width > 0, "resize: the image is empty ({}x{})", image.height,
-          image.width);
-  require(std::max(size.height, size.width) <= kMaxExtent &&
-              std::max(image.height, image.width) <= kMaxExtent &&
-              size.height * size.width <= kMaxPixels,
+  require_not_empty(image);
+  require(size.height <= kMaxPixels / size.width,
           "resize: an image of {}x{} would become {}x{}, which is too large", image.height,
           image.width, size.height, size.width);
   if (image.height == size.height && image.width == size.width) return;
-  if (values == PixelValues::exact) return resample(image, size);
-  // Pillow resizes rows, then columns, and has bytes in between.
-  for (const ImageSize& step : {ImageSize{image.height, size.width}, size}) {
-    if (image.height == step.height && image.width == step.width) continue;
-    resample(image, step);
-    for (float& x : image.pixels) x = to_resized_byte(x);
-  }
+  resample(image, size, {.top = 0, .left = 0, .height = size.height, .width = size.width}, values);
+}
+
+/// The size after resizing so that the shorter edge is this long.
+ImageSize with_shorter_edge(const Image& image, std::int64_t shorter_edge) {
+  const auto longer = [&](std::int64_t edge, std::int64_t other) {
+    return static_cast<std::int64_t>(static_cast<double>(shorter_edge * edge) /
+                                     static_cast<double>(std::max<std::int64_t>(other, 1)));
+  };
+  return image.height < image.width ? ImageSize{shorter_edge, longer(image.width, image.height)}
+                                    : ImageSize{longer(image.height, image.width), shorter_edge};
+}
+
+/// The middle of an image. Half to even for a crop; but padding puts the odd row or column behind
+/// (or below).
+Window center(const ImageSize& image, const ImageSize& size) {
+  const auto start = [](std::int64_t extent, std::int64_t wanted) {
+    return extent >= wanted ? rounded(static_cast<double>(extent - wanted) / 2.0)
+                            : -((wanted - extent) / 2);
+  };
+  return {.top = start(image.height, size.height),
+          .left = start(image.width, size.width),
+          .height = size.height,
+          .width = size.width};
 }
 
 void require_size(std::string_view who, const ImageSize& size) {
@@ -79,15 +93,22 @@ Window random_window(const Image& image, const RandomResizedCropOptions& o, Rng&
 Transform resize(std::int64_t shorter_edge, const ResizeOptions& options) {
   require_size("resize", {shorter_edge, shorter_edge});
   return [shorter_edge, values = options.values](Image& image, Rng&) {
-    const auto longer = [&](std::int64_t edge, std::int64_t other) {
-      return static_cast<std::int64_t>(static_cast<double>(shorter_edge * edge) /
-                                       static_cast<double>(std::max<std::int64_t>(other, 1)));
-    };
-    const bool wide = image.height < image.width;
-    resize_to(image,
-              wide ? ImageSize{shorter_edge, longer(image.width, image.height)}
-                   : ImageSize{longer(image.height, image.width), shorter_edge},
-              values);
+    require_not_empty(image);
+    resize_to(image, with_shorter_edge(image, shorter_edge), values);
+  };
+}
+
+Transform resize_and_crop(std::int64_t shorter_edge, std::int64_t size) {
+  require_size("resize", {shorter_edge, shorter_edge});
+  require_size("center_crop", {size, size});
+  return [shorter_edge, size](Image& image, Rng&) {
+    require_not_empty(image);
+    const ImageSize resized = with_shorter_edge(image, shorter_edge);
+    const Window window = center(resized, {size, size});
+    if (resized.height == image.height && resized.width == image.width)
+      crop(image, window);
+    else
+      resample(image, resized, window, PixelValues::bytes);
   };
 }
 
@@ -100,17 +121,7 @@ Transform center_crop(std::int64_t size) { return center_crop(ImageSize{size, si
 
 Transform center_crop(const ImageSize& size) {
   require_size("center_crop", size);
-  return [size](Image& image, Rng&) {
-    // Half to even for a crop; but padding puts the odd row or column behind (or below).
-    const auto start = [](std::int64_t extent, std::int64_t wanted) {
-      return extent >= wanted ? rounded(static_cast<double>(extent - wanted) / 2.0)
-                              : -((wanted - extent) / 2);
-    };
-    crop(image, {.top = start(image.height, size.height),
-                 .left = start(image.width, size.width),
-                 .height = size.height,
-                 .width = size.width});
-  };
+  return [size](Image& image, Rng&) { crop(image, center({image.height, image.width}, size)); };
 }
 
 Transform random_resized_crop(std::int64_t size, const RandomResizedCropOptions& options) {

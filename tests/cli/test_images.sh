@@ -37,10 +37,25 @@ check "predict: the given names" stdout_has "temple"
 printf 'temple\n' >one_label.txt
 refuses "predict with too few labels" "one_label.txt" predict photos.rung \
   "$photos"/val/china/06.jpeg --labels one_label.txt
+refuses "predict: labels without end" "/dev/zero: is not a regular file" predict photos.rung \
+  "$photos"/val/china/06.jpeg --labels /dev/zero
+mkfifo pipe
+last="predict --labels pipe"
+timeout 20 "$rung" predict photos.rung "$photos"/val/china/06.jpeg --labels pipe >stdout 2>stderr
+code=$?
+check "predict: labels of a pipe: exit code 1" exits 1
+check "predict: labels of a pipe: says so" stderr_has "pipe: is not a regular file"
+odd=$here/../golden/images/odd
+works "predict: a picture of 2000 x 1" predict photos.rung "$odd/2000x1.png" "$odd/wide20000.png" \
+  "$odd/cmyk_noadobe.jpg" "$odd/noiend.png" "$odd/zeropad.jpg"
+for file in empty_scan.jpg trunc.bmp; do
+  run predict photos.rung "$odd/$file"
+  check "predict: $file is damaged" stderr_has "$file: the image is damaged"
+done
 printf 'no image' >broken.jpg
 run predict photos.rung broken.jpg "$photos"/val/china/06.jpeg --json predict_broken.json
 check "predict: a broken picture: exit code 1" exits 1
-check "predict: a broken picture is named" stderr_has "broken.jpg: is not a JPEG"
+check "predict: a broken picture is named" stderr_has "broken.jpg: is a text file; expected a JPEG, PNG or BMP image"
 check "predict: the other picture goes on" stdout_has "china"
 check "predict: a broken picture: figures are JSON" is_json predict_broken.json
 run train --model lenet --epochs 1 --train-images 64 --test-images 100 --out grey.rung
@@ -61,6 +76,10 @@ check "skipping: counts in the figures" test "$(number skipped.json skipped)" -e
 works "training can skip, too" train "${small_model[@]}" --data damaged --epochs 2 --skip-corrupt \
   --out skipping.rung
 check "training: each skipped image counts once" stdout_has "skipped 2 images"
+
+cp "$odd/empty_scan.jpg" "$odd/trunc.bmp" damaged/val/flower/
+works "damaged images of all kinds are skipped" eval photos.rung --data damaged --skip-corrupt
+check "skipping: all are counted" stdout_has "skipped 3 images"
 
 refuses "a folder without a name" "--data DIR" eval photos.rung
 cp -r "$photos" more

@@ -49,7 +49,7 @@ struct ResizeOptions {
 };
 
 /// Resizes with antialiased bilinear interpolation, keeping the ratio: the shorter edge becomes
-/// this long, the other one is rounded down. Results are within 1 / 255 of torchvision's. The
+/// this long, the other one is rounded down. Bytes are torchvision's, to the bit. The
 /// transform throws Error if the result would be enormous. torchvision.transforms.Resize(int).
 RUNG_API Transform resize(std::int64_t shorter_edge, const ResizeOptions& options = {});
 /// The same for both edges. torchvision.transforms.Resize((h, w)).
@@ -129,7 +129,7 @@ struct ImagenetOptions {
 
 /// Returns round(size * 256 / 224): how torchvision's models are evaluated.
 RUNG_API std::int64_t imagenet_resize(std::int64_t size);
-/// resize, center_crop, normalize.
+/// resize, center_crop, normalize. Only what the crop keeps is computed.
 RUNG_API Transform imagenet_eval(const ImagenetOptions& options = {});
 /// random_resized_crop, random_horizontal_flip, normalize.
 RUNG_API Transform imagenet_train(const ImagenetOptions& options = {});
