@@ -87,6 +87,7 @@ class ImageFolder final : public nn::Dataset {
   std::int64_t num_classes() const override { return static_cast<std::int64_t>(classes_.size()); }
   std::vector<std::string> class_names() const override { return classes_; }
   std::string name(std::int64_t index) const override { return sample(index).path(); }
+  std::int64_t label(std::int64_t index) const override { return sample(index).label; }
   std::int64_t get(std::int64_t index, nn::Image& image) const override {
     read_image_into(sample(index).path(), image);
     return sample(index).label;

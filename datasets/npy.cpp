@@ -65,6 +65,10 @@ class NpyDataset final : public nn::Dataset {
     return fmt::format("{}: image {}", path_, index);
   }
 
+  std::int64_t label(std::int64_t index) const override {
+    require(index >= 0 && index < size(), "npy: image {} is outside of [0, {})", index, size());
+    return labels_[static_cast<std::size_t>(index)];
+  }
   std::int64_t get(std::int64_t index, nn::Image& image) const override {
     require(index >= 0 && index < size(), "npy: image {} is outside of [0, {})", index, size());
     image.resize(images_.dims[1], images_.dims[2], images_.dims[3]);

@@ -51,12 +51,16 @@ void check_folder(const fs::path& folder) {
 }
 
 Json to_json(const EpochFigures& figures) {
-  return {figures.loss,    figures.top1_train, figures.top1_test,
+  const Json top1_val = figures.top1_val ? Json(*figures.top1_val) : Json(nullptr);
+  return {figures.loss,    figures.top1_train, top1_val,
           figures.seconds, figures.lr,         figures.images_per_s};
 }
 
 EpochFigures figures_of(const Json& json) {
-  return {json.at(0), json.at(1), json.at(2), json.at(3), json.at(4), json.at(5)};
+  EpochFigures figures{.loss = json.at(0), .top1_train = json.at(1)};
+  if (!json.at(2).is_null()) figures.top1_val = json.at(2).get<double>();
+  figures.seconds = json.at(3), figures.lr = json.at(4), figures.images_per_s = json.at(5);
+  return figures;
 }
 
 }  // namespace
@@ -70,7 +74,15 @@ void add_checkpoint_options(Command& command, CheckpointOptions& options) {
   command.option("--resume FILE", options.resume,
                  "go on from a checkpoint; auto: from the newest, if there is one");
   command.flag("--keep-best", options.keep_best,
-               "also keep the model of the epoch with the best test, as OUT.best");
+               "also keep the model of the epoch that was best on the validation images, as "
+               "OUT.best");
+}
+
+std::optional<std::size_t> best_epoch(const std::vector<EpochFigures>& epochs) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < epochs.size(); ++i)
+    if (epochs[i].top1_val && (!best || *epochs[i].top1_val > *epochs[*best].top1_val)) best = i;
+  return best;
 }
 
 Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& out,
@@ -163,11 +175,9 @@ void Checkpoints::after_step(const std::function<const Session&()>& session, std
 }
 
 void Checkpoints::after_epoch(const Session& session, std::int64_t step, const SaveModel& save) {
-  const auto top1 = [](const EpochFigures& figures) { return figures.top1_test; };
-  const EpochFigures& last = session.epochs.back();
-  const bool is_best = std::ranges::max(session.epochs, {}, top1).top1_test == last.top1_test;
+  const bool is_best = best_epoch(session.epochs) == session.epochs.size() - 1;
   if (options_.keep_best && is_best) save(best_.string(), {});
-  written_ = -1;  // what was written before the test does not have its figures
+  written_ = -1;  // what was written before the validation does not have its figures
   if (options_.every == kEpoch) write(session, step, save);
   after_step([&]() -> const Session& { return session; }, step, save);
 }

@@ -20,14 +20,20 @@ struct CheckpointOptions {
   std::string every = "epoch";
   std::int64_t keep = 2;
   std::string resume = {};  ///< a file, "auto", or empty
-  bool keep_best = false;
+  bool keep_best = false;  ///< by the validation images
 };
 void add_checkpoint_options(Command& command, CheckpointOptions& options);
 
 /// Figures of one finished epoch.
 struct EpochFigures {
-  double loss = 0, top1_train = 0, top1_test = 0, seconds = 0, lr = 0, images_per_s = 0;
+  double loss = 0, top1_train = 0;
+  std::optional<double> top1_val = {};  ///< if there are validation images
+  double seconds = 0, lr = 0, images_per_s = 0;
 };
+
+/// Returns the epoch, from 0, with the best validation, the first of several; nothing if there is
+/// none.
+std::optional<std::size_t> best_epoch(const std::vector<EpochFigures>& epochs);
 
 /// What a checkpoint of the command line knows beside the model.
 struct Session {
@@ -62,10 +68,13 @@ class Checkpoints {
   /// The session is only asked for when it is needed.
   void after_step(const std::function<const Session&()>& session, std::int64_t step,
                   const SaveModel& save);
-  /// The same at the end of an epoch, whose number is the last of session.epochs. Keeps the best.
+  /// The same at the end of an epoch, whose number is the last of session.epochs. Keeps the best, if
+  /// that is asked for.
   void after_epoch(const Session& session, std::int64_t step, const SaveModel& save);
   /// Returns the path of the newest one that this run has written or gone on from, or nothing.
   std::string newest() const;
+  /// Returns the file of the best model; empty if it is not kept.
+  std::string best() const { return options_.keep_best ? best_.string() : std::string(); }
   /// Removes the checkpoints: their run is complete.
   void finish();
 

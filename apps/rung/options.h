@@ -10,6 +10,7 @@
 #include "normalize.h"
 #include "rung/exec/executor.h"
 #include "rung/ops/conv_choices.h"
+#include "validation.h"
 
 namespace rung::cli {
 
@@ -45,6 +46,7 @@ struct DataOptions {
   std::int64_t test_images = 0;   ///< 0: all
   bool skip_corrupt = false;      ///< leave out images that cannot be read
   NormalizeOptions normalize = {};
+  ValidationOptions validation = {};  ///< of train and qat
 };
 /// Adds --data, --test-images, --skip-corrupt and those of normalizing.
 void add_data_options(Command& command, DataOptions& options);

@@ -51,11 +51,12 @@ best result, a few do most of the work. Ranges are trained as well if the model 
 a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
 fixed ranges bear can make them collapse, which is warned of, once for each quantizer. Batch norms of a model made with --fold-bn-in-sim are
 trained, too; their statistics can be kept for the last epochs, which are calmer then. Accuracies
-are in percent. Checkpoints, --resume and signals: as of rung train.
+are in percent. Validation images, checkpoints, --resume and signals: as of rung train.
 
 Example: two epochs
   rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
-The figures of --json: as of rung train, "top1_before", "warnings")";
+The figures of --json: as of rung train, "top1_before" (of the validation images if there are any),
+"warnings")";
 
 /// Returns the groups of a sim's parameters; batch norm statistics are left out by the optimizer.
 std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Options& options,
@@ -84,10 +85,29 @@ Configuration configuration_of(const Options& options, const Data& data,
   configuration["--freeze-bn-after"] =
       options.freeze_bn_after ? std::to_string(*options.freeze_bn_after) : "never";
   configuration["--conv-algorithm"] = options.conv.algorithm;
+  if (options.checkpoint.keep_best) configuration["--keep-best"] = "true";
   return configuration;
 }
 
-void run(const Options& options) {
+std::vector<std::string> warnings_of(RangeWatch& watch) {
+  std::vector<std::string> warnings;
+  for (const CollapsedRange& each : watch.check())
+    warnings.push_back(fmt::format("quantizer {}: {}; try a lower --lr-encodings or --lr",
+                                   each.quantizer, each.reason));
+  return warnings;
+}
+
+/// Returns how often the model is right before it is trained: on the validation images if there are
+/// any, since the test images are for the end.
+double top1_before(Checkpoints& checkpoints, Executor& executor, nn::DataLoader& loader) {
+  std::optional<double> before = checkpoints.session().top1_before;
+  if (!before) before = percent(test_model(executor, loader, "before").top1);
+  checkpoints.set_top1_before(*before);
+  return *before;
+}
+
+void run(Options options) {
+  settle(options.data, options.checkpoint);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   io::ModelFile file = read_model_file(options.model);
@@ -95,7 +115,8 @@ void run(const Options& options) {
     throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
   Task task = task_of(file, options.model);
   apply(options.data.normalize, task);
-  const Data data(task, options.data, options.run);
+  Data data(task, options.data, options.run);
+  data.divide();
   data.check_fits(file.graph);
   data.report_parts(console);
   console.line(describe_preparation(data.task(), options.data.normalize, options.model));
@@ -113,13 +134,12 @@ void run(const Options& options) {
   const double lr =
       options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
   const auto optimizer = make_optimizer(options.recipe, groups_of(sim, options, lr));
-  nn::DataLoader train = data.train(augmentation_of(options.recipe));
+  nn::DataLoader train = data.train(sim.graph(), augmentation_of(options.recipe), console);
+  std::optional<nn::DataLoader> validation = data.validation();
   nn::DataLoader test = data.test();
 
-  const double before = checkpoints.session().top1_before
-                            ? *checkpoints.session().top1_before
-                            : percent(test_model(sim.executor(), test, "before").top1);
-  checkpoints.set_top1_before(before);
+  const double before =
+      top1_before(checkpoints, sim.executor(), validation ? *validation : test);
   console.line(fmt::format(
       "{} on {}: {} training images, {} epochs, lr {:.3g}, ranges {}; top1 before {:.2f} %",
       task.model, data.task().dataset, train.dataset().size(), options.recipe.epochs, lr,
@@ -138,23 +158,25 @@ void run(const Options& options) {
     save_checkpoint(sim, path, std::move(extras));
   };
   RangeWatch watch(sim.graph(), start.graph());
-  const auto look = [&] {
-    std::vector<std::string> warnings;
-    for (const CollapsedRange& each : watch.check())
-      warnings.push_back(fmt::format("quantizer {}: {}; try a lower --lr-encodings or --lr",
-                                     each.quantizer, each.reason));
-    return warnings;
+  const auto look = [&] { return warnings_of(watch); };
+  const auto test_saved = [&](const std::string& path, nn::DataLoader& loader) {
+    QuantizationSimModel saved = load_checkpoint(io::load_model(path), path);
+    apply(options.conv, task.conv_choices, saved.executor());
+    return test_model(saved.executor(), loader, "test");
   };
   run_training({.executor = sim.executor(),
                 .train = train,
+                .validation = validation ? &*validation : nullptr,
                 .test = test,
                 .optimizer = *optimizer,
                 .recipe = options.recipe,
                 .data = data,
+                .patience = options.data.validation.patience,
                 .out = options.out,
                 .json = options.run.json,
                 .checkpoints = checkpoints,
                 .save = save,
+                .test_saved = test_saved,
                 .before_epoch = freeze_bn,
                 .look = look},
                console, report);
@@ -187,6 +209,7 @@ void add_qat(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
+  add_validation_options(command, options->data.validation);
   add_checkpoint_options(command, options->checkpoint);
   add_conv_options(command, options->conv);
   add_autotune(command, options->conv);

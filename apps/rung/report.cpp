@@ -86,4 +86,14 @@ void Report::write(const std::string& path) const {
     io::write_text_file(path, text);
 }
 
+void Report::write_so_far(const std::string& path) const {
+  std::error_code ignored;
+  if (path.empty() || path == "-" || (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)))
+    return;
+  try {
+    write(path);
+  } catch (const Error&) {
+  }
+}
+
 }  // namespace rung::cli

@@ -31,6 +31,9 @@ class Report {
   /// Writes to `path`, complete or not at all, or to standard output for "-"; nothing if it is
   /// empty. Throws Error if that fails.
   void write(const std::string& path) const;
+  /// The same for figures that are not complete yet: only to files, and never fails, since the
+  /// complete ones may have more luck.
+  void write_so_far(const std::string& path) const;
 
  private:
   struct Impl;

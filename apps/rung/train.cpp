@@ -38,6 +38,11 @@ torchvision's models are trained; for a test they are resized and their middle i
 that --out names also says what the model was made for, so that no later command has to
 be told again; it appears when training has ended. Accuracies are in percent.
 
+The test images are looked at once, at the end. What is chosen on the way, the best epoch
+(--keep-best) or when to stop (--patience), is chosen by validation images: a part of the training
+images that is held out (--val-split; the same --seed holds out the same ones), images of a folder
+(--val-data), or those in val of a folder with train, val and test.
+
 Until then checkpoints are written, to OUT.checkpoints. A run that was killed at any moment goes on
 with the same command and --resume auto, and ends in the same bytes as if it had not been (with the
 same number of threads). SIGINT and SIGTERM finish the step, write a checkpoint and end with exit
@@ -52,9 +57,11 @@ Example: the weights of another task, with a new head for the classes of this on
        --lr 0.01 --out photos.rung
 Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
   rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
-The figures of --json:
-  {"epochs": [{"loss", "top1_train", "top1_test", "seconds", "lr", "images_per_s"}, ...],
-   "top1", "skipped" with --skip-corrupt}    top1_train: while training, on augmented images; seconds: with the test)";
+The figures of --json, which are written after each epoch:
+  {"epochs": [{"loss", "top1_train", "top1_val", "seconds", "lr", "images_per_s"}, ...],
+   "best": {"epoch", "top1_val", "top1"}, "top1", "skipped"}
+  top1_train: while training, on augmented images; top1_val and seconds: with validation images;
+  best: with --keep-best; top1: of the test images; skipped: with --skip-corrupt)";
 
 constexpr std::int64_t kUsualSize = 224;  // of models for ImageNet
 
@@ -88,10 +95,12 @@ Configuration configuration_of(const Options& options, const Data& data) {
   configuration["--image-size"] = fmt::format("{}", data.task().image_size);
   configuration["--lr"] = fmt::format("{}", options.lr);
   configuration["--conv-algorithm"] = options.conv.algorithm;
+  if (options.checkpoint.keep_best) configuration["--keep-best"] = "true";
   return configuration;
 }
 
-void run(const Options& options) {
+void run(Options options) {
+  settle(options.data, options.checkpoint);
   check_init_options(options.init);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
@@ -104,7 +113,8 @@ void run(const Options& options) {
   task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);
 
   const InterruptGuard guard;
-  const Data data(task, options.data, options.run);
+  Data data(task, options.data, options.run);
+  data.divide();
   Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data),
                           console);
   std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
@@ -113,11 +123,14 @@ void run(const Options& options) {
   data.check_fits(graph);
   data.report_parts(console);
   console.line(describe_preparation(data.task(), options.data.normalize, ""));
-  nn::DataLoader train = data.train(augmentation_of(options.recipe));
+  nn::DataLoader train = data.train(graph, augmentation_of(options.recipe), console);
+  std::optional<nn::DataLoader> validation = data.validation();
   nn::DataLoader test = data.test();
-  console.line(fmt::format("{} on {}: {} training and {} test images, {} epochs, seed {}",
-                           options.model, task.dataset, train.dataset().size(),
-                           test.dataset().size(), options.recipe.epochs, options.run.seed));
+  console.line(fmt::format(
+      "{} on {}: {} training{} and {} test images, {} epochs, seed {}", options.model, task.dataset,
+      train.dataset().size(),
+      validation ? fmt::format(", {} validation", validation->dataset().size()) : std::string(),
+      test.dataset().size(), options.recipe.epochs, options.run.seed));
 
   Executor executor(graph, {.seed = options.run.seed});
   const auto choices = apply(options.conv, task.conv_choices, executor);
@@ -129,16 +142,25 @@ void run(const Options& options) {
     extras.sections[kTaskSection] = to_json(task);
     io::save_model(path, graph, extras);
   };
+  const auto test_saved = [&](const std::string& path, nn::DataLoader& loader) {
+    io::ModelFile file = io::load_model(path);
+    Executor saved(file.graph, {.seed = options.run.seed});
+    apply(options.conv, task.conv_choices, saved);
+    return test_model(saved, loader, "test");
+  };
   run_training({.executor = executor,
                 .train = train,
+                .validation = validation ? &*validation : nullptr,
                 .test = test,
                 .optimizer = *optimizer,
                 .recipe = options.recipe,
                 .data = data,
+                .patience = options.data.validation.patience,
                 .out = options.out,
                 .json = options.run.json,
                 .checkpoints = checkpoints,
-                .save = save},
+                .save = save,
+                .test_saved = test_saved},
                console, report);
 }
 
@@ -164,6 +186,7 @@ void add_train(Program& program) {
   command.option("--train-images N", options->data.train_images,
                  "use the first N training images, 0 = all", at_least(0));
   add_data_options(command, options->data);
+  add_validation_options(command, options->data.validation);
   add_checkpoint_options(command, options->checkpoint);
   add_conv_options(command, options->conv);
   add_autotune(command, options->conv);

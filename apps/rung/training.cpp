@@ -94,6 +94,11 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& recipe,
   return std::make_unique<nn::Sgd>(sgd);
 }
 
+void settle(DataOptions& data, CheckpointOptions& checkpoint) {
+  checkpoint.keep_best = checkpoint.keep_best || data.validation.patience;
+  data.validation.needed = checkpoint.keep_best;
+}
+
 namespace {
 
 nn::CheckNumerics check_numerics(const std::string& name) {
@@ -104,27 +109,39 @@ nn::CheckNumerics check_numerics(const std::string& name) {
 /// One run over all epochs: what is done, and the way on from there.
 class Epochs {
  public:
-  Epochs(const Training& training, const Console& console)
+  Epochs(const Training& training, const Console& console, Report& report)
       : training_(training),
         console_(console),
+        report_(report),
         schedule_(make_schedule(training.recipe)),
         scores_(training.executor.graph()),
         session_(training.checkpoints.session()) {
     if (training.checkpoints.resumed_path().empty()) return;
     nn::load_training_state(session_.state, training.executor, training.train, training.optimizer);
+    for (const EpochFigures& figures : session_.epochs) add_to_report(figures);
   }
 
   void run() {
     const std::int64_t epochs = training_.recipe.epochs;
-    // An epoch of which all batches are done was interrupted in its test.
+    // An epoch of which all batches are done was interrupted in its validation.
     const nn::Metrics part = session_.state.epoch;
-    const bool only_test = part.images > 0 && session_.state.data.batch == 0;
-    std::int64_t epoch = session_.state.data.epoch - (only_test ? 1 : 0);
-    for (bool first = true; epoch < epochs; ++epoch, first = false) {
+    const bool only_validation = part.images > 0 && session_.state.data.batch == 0;
+    std::int64_t epoch = session_.state.data.epoch - (only_validation ? 1 : 0);
+    for (bool first = true; epoch < epochs && !is_patience_over(); ++epoch, first = false) {
       if (training_.before_epoch) training_.before_epoch(epoch);
       const nn::Metrics before = first ? part : nn::Metrics{};
-      finish_epoch(epoch, before, first && only_test ? part : train(epoch, before));
+      finish_epoch(epoch, before, first && only_validation ? part : train(epoch, before));
     }
+  }
+
+  /// Tests the model once, at the end; a signal leaves a checkpoint from which only that is done.
+  nn::Metrics test() {
+    return saved([this] { return test_model(training_.executor, training_.test, "test"); },
+                 session_.state.epoch);
+  }
+  nn::Metrics test_best() {
+    const std::string path = training_.checkpoints.best();
+    return saved([&] { return training_.test_saved(path, training_.test); }, session_.state.epoch);
   }
 
   const std::vector<EpochFigures>& figures() const { return session_.epochs; }
@@ -188,12 +205,23 @@ class Epochs {
                                 .on_progress = after_step});
   }
 
-  /// A signal during the test: the epoch's training is saved, its test is done again.
-  nn::Metrics test_epoch(const nn::Metrics& train) {
+  bool is_patience_over() const {
+    const std::optional<std::size_t> best = best_epoch(session_.epochs);
+    if (!training_.patience || !best) return false;
+    const auto waited = static_cast<std::int64_t>(session_.epochs.size() - 1 - *best);
+    if (waited < *training_.patience) return false;
+    console_.line(fmt::format("stopped after {} epochs that were not better on the validation images "
+                              "than epoch {}",
+                              waited, *best + 1));
+    return true;
+  }
+
+  /// A signal meanwhile: the epoch's training is saved, this is done again.
+  nn::Metrics saved(const std::function<nn::Metrics()>& measure, const nn::Metrics& epoch) {
     try {
-      return test_model(training_.executor, training_.test, "test");
+      return measure();
     } catch (const Interrupted&) {
-      note_state(train);
+      note_state(epoch);
       const auto session = [this]() -> const Session& { return session_; };
       training_.checkpoints.after_step(session, step(), training_.save);
       throw;
@@ -201,63 +229,98 @@ class Epochs {
   }
 
   void finish_epoch(std::int64_t epoch, const nn::Metrics& before, const nn::Metrics& train) {
-    const nn::Metrics test = test_epoch(train);
     const std::int64_t epochs = training_.recipe.epochs;
-    const EpochFigures figures{
+    EpochFigures figures{
         .loss = train.loss,
         .top1_train = percent(train.top1),
-        .top1_test = percent(test.top1),
-        .seconds = train.seconds + test.seconds,
+        .seconds = train.seconds,
         .lr = schedule_(training_.optimizer.initial_lr(), static_cast<double>(epoch)),
         .images_per_s = train.seconds > 0
                             ? static_cast<double>(train.images - before.images) / train.seconds
                             : 0};
+    std::string validation;
+    if (training_.validation != nullptr) {
+      const auto validate = [this] {
+        return test_model(training_.executor, *training_.validation, "validation");
+      };
+      const nn::Metrics metrics = saved(validate, train);
+      figures.top1_val = percent(metrics.top1);
+      figures.seconds += metrics.seconds;
+      validation = fmt::format("  validation {:5.2f} %", *figures.top1_val);
+    }
     console_.line(fmt::format(
-        "epoch {:>{}}/{}  loss {:.4f}  train {:5.2f} %  test {:5.2f} %  lr {:.3g}  {:.1f} s  "
-        "{:.0f} images/s",
+        "epoch {:>{}}/{}  loss {:.4f}  train {:5.2f} %{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
         epoch + 1, std::to_string(epochs).size(), epochs, figures.loss, figures.top1_train,
-        figures.top1_test, figures.lr, figures.seconds, figures.images_per_s));
+        validation, figures.lr, figures.seconds, figures.images_per_s));
     session_.epochs.push_back(figures);
+    add_to_report(figures);
+    report_.write_so_far(training_.json);
     note_state({});
     training_.checkpoints.after_epoch(session_, step(), training_.save);
   }
 
+  void add_to_report(const EpochFigures& each) {
+    Report figures;
+    figures.set("loss", each.loss);
+    figures.set("top1_train", each.top1_train);
+    if (each.top1_val) figures.set("top1_val", *each.top1_val);
+    figures.set("seconds", each.seconds);
+    figures.set("lr", each.lr);
+    figures.set("images_per_s", each.images_per_s);
+    report_.append("epochs", figures);
+  }
+
   const Training& training_;
   const Console& console_;
+  Report& report_;
   const nn::LrSchedule schedule_;
   const ClassScores scores_;
   Session session_;
   std::vector<std::string> warnings_;
 };
 
+/// Says which model was best and tests it, unless it is the last one.
+void report_best(const Training& training, Epochs& epochs, double last_top1,
+                 const Console& console, Report& report) {
+  const std::optional<std::size_t> best = best_epoch(epochs.figures());
+  if (!best || training.checkpoints.best().empty()) return;
+  const std::string path = training.checkpoints.best();
+  const double top1_val = *epochs.figures()[*best].top1_val;
+  const bool is_last = *best == epochs.figures().size() - 1;
+  const double top1 = is_last ? last_top1 : percent(epochs.test_best().top1);
+  console.line(fmt::format("best: epoch {}, validation {:.2f} %, test {:.2f} %, in {}", *best + 1,
+                           top1_val, top1, path));
+  Report figures;
+  figures.set("epoch", static_cast<std::int64_t>(*best + 1));
+  figures.set("top1_val", top1_val);
+  figures.set("top1", top1);
+  report.set("best", figures);
+}
+
 void run_epochs(const Training& training, const Console& console, Report& report) {
-  Epochs epochs(training, console);
+  Epochs epochs(training, console, report);
   try {
     epochs.run();
+    const nn::Metrics test = epochs.test();
+    const double top1 = percent(test.top1);
+    console.line(fmt::format("test: {} images, top1 {:.2f} %, loss {:.4f}", test.images, top1,
+                             test.loss));
+    report_best(training, epochs, top1, console, report);
+    if (training.look) report.set("warnings", epochs.warnings());
+    report.set("top1", top1);
   } catch (const Error& error) {
     const std::string newest = training.checkpoints.newest();
     if (newest.empty()) throw;
     throw Error(fmt::format("{}; the newest checkpoint is {}", error.what(), newest));
   }
-  if (training.look) report.set("warnings", epochs.warnings());
-  for (const EpochFigures& each : epochs.figures()) {
-    Report figures;
-    figures.set("loss", each.loss);
-    figures.set("top1_train", each.top1_train);
-    figures.set("top1_test", each.top1_test);
-    figures.set("seconds", each.seconds);
-    figures.set("lr", each.lr);
-    figures.set("images_per_s", each.images_per_s);
-    report.append("epochs", figures);
-  }
-  report.set("top1", epochs.figures().empty() ? 0.0 : epochs.figures().back().top1_test);
 }
 
 }  // namespace
 
 void run_training(const Training& training, const Console& console, Report& report) {
   run_epochs(training, console, report);
-  training.data.report_skipped({&training.train, &training.test}, console, report);
+  training.data.report_skipped({&training.train, training.validation, &training.test}, console,
+                               report);
   training.save(training.out, {});
   report.write(training.json);
   training.checkpoints.finish();

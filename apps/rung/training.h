@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,29 +56,38 @@ struct OptimizerGroup {
 std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& recipe,
                                               const std::vector<OptimizerGroup>& groups);
 
+/// Makes options that follow from each other agree: patience keeps the best model, and that needs
+/// validation images.
+void settle(DataOptions& data, CheckpointOptions& checkpoint);
+
 /// What a run of training works on; the parts must outlive it.
 struct Training {
   Executor& executor;
   nn::DataLoader& train;
+  nn::DataLoader* validation;  ///< nullptr: there are no such images
   nn::DataLoader& test;
   nn::Optimizer& optimizer;
   const Recipe& recipe;
   const Data& data;
+  std::optional<std::int64_t> patience;
   std::string out;   ///< the file to write
-  std::string json;  ///< where the figures go
+  std::string json;  ///< the file of the figures, see Report::write()
   Checkpoints& checkpoints;
-  SaveModel save;                                             ///< the model as it is now
+  SaveModel save;  ///< the model as it is now
+  /// Tests a model that was saved.
+  std::function<nn::Metrics(const std::string& path, nn::DataLoader& test)> test_saved;
   std::function<void(std::int64_t epoch)> before_epoch = {};  ///< gets 0, 1, ...
   /// Looks at the model every kLookAfter steps and at the end of an epoch; returns what to warn of.
   std::function<std::vector<std::string>()> look = {};
 };
 inline constexpr std::int64_t kLookAfter = 50;
 
-/// Trains all epochs, each followed by a test, from where the checkpoints say. Prints a line per
-/// epoch; sets "epochs", "top1" and, if there is someone who looks, "warnings". Throws Interrupted,
-/// with everything saved, after a signal, and Error that also names the newest checkpoint. Then
-/// writes the model and the figures, and only then removes the checkpoints; says what was skipped
-/// and written.
+/// Trains all epochs, each followed by a look at the validation images if there are any, from where
+/// the checkpoints say, and stops early if patience ends. The test images are looked at once, at the
+/// end. Prints a line per epoch; sets "epochs", which the figures' file has after each, "best" if
+/// that is kept, "top1" and, if there is someone who looks, "warnings". Throws Interrupted, with
+/// everything saved, after a signal, and Error that also names the newest checkpoint. Then writes the
+/// model and the figures, removes the checkpoints, and says what was skipped and written.
 void run_training(const Training& training, const Console& console, Report& report);
 
 /// Runs a model over a loader, behind a progress bar.

@@ -22,6 +22,9 @@ class Subset final : public Dataset {
   std::int64_t get(std::int64_t index, Image& image) const override {
     return dataset_->get(original(index), image);
   }
+  std::int64_t label(std::int64_t index) const override {
+    return dataset_->label(original(index));
+  }
   std::string name(std::int64_t index) const override { return dataset_->name(original(index)); }
   std::vector<std::string> class_names() const override { return dataset_->class_names(); }
 
@@ -36,6 +39,11 @@ class Subset final : public Dataset {
 };
 
 }  // namespace
+
+std::int64_t Dataset::label(std::int64_t index) const {
+  Image image;
+  return get(index, image);
+}
 
 std::string Dataset::name(std::int64_t index) const { return fmt::format("image {}", index); }
 
@@ -66,6 +74,12 @@ std::int64_t InMemoryDataset::get(std::int64_t index, Image& image) const {
   const std::uint8_t* source = pixels_.data() + static_cast<std::size_t>(index) * per_image;
   float* pixels = image.pixels.data();
   for (std::size_t i = 0; i < per_image; ++i) pixels[i] = static_cast<float>(source[i]) / 255.0f;
+  return labels_[static_cast<std::size_t>(index)];
+}
+
+std::int64_t InMemoryDataset::label(std::int64_t index) const {
+  require(index >= 0 && index < size(), "InMemoryDataset: image {} is outside of [0, {})", index,
+          size());
   return labels_[static_cast<std::size_t>(index)];
 }
 

@@ -8,7 +8,7 @@ works "train" train --model resnet8 --dataset fashion-mnist --epochs 2 --batch-s
 check "train: a line per epoch" test "$(grep -c '^epoch' stdout)" -eq 2
 check "train: figures are JSON" is_json train.json
 check "train: it learned something" between "$(number train.json top1)" 30 100
-for key in loss top1_train top1_test seconds; do
+for key in loss top1_train seconds lr; do
   check "train: two epochs have $key" test "$(grep -c "\"$key\"" train.json)" -eq 2
 done
 check "train: the file is a safetensors file" grep -qaF '"__metadata__"' model.rung

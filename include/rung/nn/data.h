@@ -28,6 +28,8 @@ class RUNG_API Dataset {
   /// several threads at once; what it throws surfaces where the batch is consumed, except for
   /// Errors where DataLoaderOptions::on_error says otherwise.
   virtual std::int64_t get(std::int64_t index, Image& image) const = 0;
+  /// Returns the label of image `index` without the image, where that is less work than get().
+  virtual std::int64_t label(std::int64_t index) const;
   /// Returns what messages call image `index`: its file, if it has one.
   virtual std::string name(std::int64_t index) const;
   /// Returns the names of the classes by label, or nothing where they have none.
@@ -45,6 +47,7 @@ class RUNG_API InMemoryDataset final : public Dataset {
   Shape image_shape() const override { return image_shape_; }
   std::int64_t num_classes() const override { return num_classes_; }
   std::int64_t get(std::int64_t index, Image& image) const override;
+  std::int64_t label(std::int64_t index) const override;
 
  private:
   Shape image_shape_;
