@@ -91,7 +91,7 @@ TEST_SUITE("io onnx operators") {
       CHECK(distance(other.forward(each.inputs, Mode::eval), each.outputs) < 2e-5);
       ++count;
     }
-    CHECK(count >= 12);
+    CHECK(count >= 32);
   }
 
   TEST_CASE("networks of single operators are quantized, trained and written") {
@@ -103,11 +103,12 @@ TEST_SUITE("io onnx operators") {
       QuantizationSimModel sim(
           graph, {.quant_scheme = QuantScheme::training_range_learning_with_tf_init});
       sim.compute_encodings([&](Executor& executor) { executor.forward(each.inputs, Mode::eval); });
-      // Rounding moves a sum by little, but makes numbers equal that were not.
-      const bool is_continuous = path.stem() != "equal_mask";
+      // Rounding moves a sum by little, but makes numbers equal that were not; and a mask of -1e9
+      // takes the whole grid.
+      const bool is_smooth = path.stem() != "equal_mask" && path.stem() != "attention_mask";
       const double moved =
           distance(sim.executor().forward(each.inputs, Mode::eval), each.outputs);
-      CHECK(moved < (is_continuous ? 0.1 : 2.0));
+      CHECK(moved < (is_smooth ? 0.1 : 2.0));
 
       const std::vector<Tensor> outputs = sim.executor().forward(each.inputs, Mode::train);
       std::vector<Tensor> gradients;

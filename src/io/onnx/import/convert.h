@@ -50,9 +50,8 @@ void convert_transpose(Importer& importer, const NodeReader& node);
 void convert_unary(Importer& importer, const NodeReader& node);
 void convert_unsqueeze(Importer& importer, const NodeReader& node);
 void convert_upsample(Importer& importer, const NodeReader& node);
+void convert_volume_conv(Importer& importer, const NodeReader& node);
+void convert_volume_pool(Importer& importer, const NodeReader& node);
 void convert_where(Importer& importer, const NodeReader& node);
-
-/// Throws Error if parts of this axis are parts of a batch whose size is open.
-void check_parts(const Importer& importer, const Value& x, std::int64_t axis);
 
 }  // namespace rung::io::onnx_import

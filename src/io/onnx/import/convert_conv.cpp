@@ -48,6 +48,8 @@ std::vector<Value*> inputs_of(Importer& importer, const NodeReader& node, const 
 }  // namespace
 
 void convert_conv(Importer& importer, const NodeReader& node) {
+  if (importer.value(node.input(0)).shape().rank() == 5)
+    return convert_volume_conv(importer, node);
   Value* x = &importer.value(node.input(0));
   const Windows windows = windows_of(importer, node, x->shape());
   x = &with_two_axes(importer, node, *x);

@@ -24,8 +24,9 @@ Value& batch_input(Importer& importer) {
 /// Adds x repeated to a shape, parts of which may follow the batch size.
 void add_expanded(Importer& importer, const NodeReader& node, Value& x, const Constant& wanted) {
   require(wanted.is_integer() && wanted.shape.rank() == 1, "needs a shape of integers");
+  const Shape larger = importer.larger_batch(x) != nullptr ? *importer.larger_batch(x) : x.shape();
   const auto rank = std::ssize(wanted.integers);
-  require(rank <= std::ssize(Ints(kMaxRank)), "makes {} axes", rank);
+  require(rank <= static_cast<std::int64_t>(kMaxRank), "makes {} axes", rank);
   Ints shape;
   bool follows = false;
   for (std::int64_t i = 0; i < rank; ++i) {
@@ -34,13 +35,12 @@ void add_expanded(Importer& importer, const NodeReader& node, Value& x, const Co
     const std::int64_t extent = wanted.integers[at] + per_batch * importer.batch();
     const std::int64_t axis = i - rank + x.shape().rank();
     require(extent > 0 && extent <= kMaxExtent, "asks for an extent of {}", extent);
-    if (extent == 1 || (axis >= 0 && x.shape()[axis] == extent && extent != 1)) {
-      // An axis that follows the batch itself is kept, whatever the batch.
-      const bool keeps = axis >= 0 && x.shape()[axis] == extent;
-      if (keeps || per_batch == 0) {
-        shape.push_back(1);
-        continue;
-      }
+    // An axis of x that follows the batch itself is kept, whatever the batch. A file for one batch
+    // size has a number where the batch is meant.
+    const bool fits = axis >= 0 && x.shape()[axis] == extent;
+    if (fits && (larger[axis] == extent + per_batch || !importer.batch_is_open())) {
+      shape.push_back(1);
+      continue;
     }
     require(per_batch == 0 || (per_batch == 1 && wanted.integers[at] == 0),
             "asks for an extent of {} + {} times the batch size", wanted.integers[at], per_batch);
@@ -93,19 +93,12 @@ void convert_tile(Importer& importer, const NodeReader& node) {
   }
 }
 
-void check_parts(const Importer& importer, const Value& x, std::int64_t axis) {
-  const Shape* larger = importer.larger_batch(x);
-  require(!importer.batch_is_open() || larger == nullptr || (*larger)[axis] == x.shape()[axis],
-          "takes a part of the batch, which is not imported");
-}
-
 void convert_gather(Importer& importer, const NodeReader& node) {
   require(importer.is_constant(node.input(1)),
           "takes parts by numbers that the network computes, {}: constants are imported",
           shown_name(node.input(1)));
   Value& x = importer.value(node.input(0));
   const std::int64_t axis = front_axis(node.integer("axis", 0), x.shape().rank());
-  check_parts(importer, x, axis);
   const ConstantPtr indices = importer.constant(node.input(1));
   const auto dims = indices->shape.dims();
   importer.add(node,

@@ -24,6 +24,12 @@ void cut(Ints& pads, std::int64_t extent, const SlicedAxis& part) {
   pads[axis + pads.size() / 2] = part.start + part.count - extent;
 }
 
+/// Throws Error if parts of this axis are parts of a batch whose size is open.
+void check_parts(const Importer& importer, const Value& x, std::int64_t axis) {
+  require(!importer.batch_is_open() || !is_batch(importer, x, axis),
+          "takes a part of the batch, which is not imported");
+}
+
 /// Takes elements by their numbers: a part of a batch is the same whatever follows it.
 std::unique_ptr<Op> gather_op(const SlicedAxis& part) {
   Ints indices;

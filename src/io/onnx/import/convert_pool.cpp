@@ -13,6 +13,8 @@ using Ints = std::vector<std::int64_t>;
 void convert_pool(Importer& importer, const NodeReader& node) {
   require(!node.has_output(1), "writes the places of the maxima, which is not imported");
   require(node.integer("storage_order", 0) == 0, "has a storage_order other than 0");
+  if (importer.value(node.input(0)).shape().rank() == 5)
+    return convert_volume_pool(importer, node);
   Value* x = &importer.value(node.input(0));
   const Windows windows = read_windows(node, x->shape(), {});
   x = &with_two_axes(importer, node, *x);
@@ -44,6 +46,12 @@ void convert_global_average_pool(Importer& importer, const NodeReader& node) {
 void convert_global_max_pool(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const Shape& shape = x.shape();
+  if (shape.rank() > 4) {
+    Ints axes;
+    for (std::int64_t i = 2; i < shape.rank(); ++i) axes.push_back(i);
+    importer.add(node, make_op("ReduceMax", {{"axes", axes}, {"keepdims", true}}), {&x});
+    return;
+  }
   require(shape.rank() == 3 || shape.rank() == 4, "works on [N, C, L] or [N, C, H, W] here, got {}",
           shape);
   Windows windows;

@@ -19,9 +19,8 @@ void check_list(const char* name, const Ints& list, std::size_t size, std::int64
 
 }  // namespace
 
-Windows read_windows(const NodeReader& node, const Shape& data, const Ints& kernel) {
-  require(data.rank() == 3 || data.rank() == 4, "works on [N, C, L] or [N, C, H, W] here, got {}",
-          data);
+WindowLists read_window_lists(const NodeReader& node, const Shape& data, const Ints& kernel) {
+  require(data.rank() >= 3, "works on [N, C, ...], got {}", data);
   const auto axes = static_cast<std::size_t>(data.rank() - 2);
   const Ints ones(axes, 1);
   const Ints extents = node.integers("kernel_shape", kernel);
@@ -49,6 +48,14 @@ Windows read_windows(const NodeReader& node, const Shape& data, const Ints& kern
   } else {
     require(automatic == "NOTSET", "has the auto_pad {}", shown_name(automatic));
   }
+  return {extents, strides, dilations, pads};
+}
+
+Windows read_windows(const NodeReader& node, const Shape& data, const Ints& kernel) {
+  require(data.rank() == 3 || data.rank() == 4, "works on [N, C, L] or [N, C, H, W] here, got {}",
+          data);
+  const auto axes = static_cast<std::size_t>(data.rank() - 2);
+  const auto [extents, strides, dilations, pads] = read_window_lists(node, data, kernel);
   Windows windows;
   windows.has_1d = axes == 1;
   for (std::size_t i = 0; i < axes; ++i) {

@@ -19,6 +19,15 @@ struct Windows {
   bool is_symmetric() const { return pads[0] == pads[2] && pads[1] == pads[3]; }
 };
 
+/// The same, as ONNX has it: an entry per axis, of pads one per axis and side.
+struct WindowLists {
+  std::vector<std::int64_t> kernel, strides, dilations, pads;
+};
+
+/// Reads them for any number of spatial axes.
+WindowLists read_window_lists(const NodeReader& node, const Shape& data,
+                              const std::vector<std::int64_t>& kernel);
+
 /// Reads kernel_shape (or takes `kernel`, the extents of a weight), strides, dilations, pads and
 /// auto_pad, for data of this shape. Throws Error for three or more spatial axes.
 Windows read_windows(const NodeReader& node, const Shape& data,
