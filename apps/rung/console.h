@@ -16,7 +16,7 @@ class Console {
   explicit Console(const std::string& json_path) : to_stderr_(json_path == "-") {}
   /// Prints a line; throws Error if it cannot be written (a full disk).
   void line(std::string_view text) const;
-  /// Prints text that brings its own line ends.
+  /// Prints text that brings its own line ends. In both, control characters are escaped.
   void text(std::string_view text) const;
 
  private:

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include <memory>
 
 #include "rung/core/error.h"
+#include "rung/core/text.h"
 #include "wording.h"
 
 namespace rung::cli {
@@ -54,6 +56,17 @@ void append_to_log(std::string_view text) {
   warn(fmt::format("{}: cannot write: {}: the log ends here", out.log_path, reason));
 }
 
+/// Escapes control characters but line ends and tabs: names in files can be anything.
+std::string printable_lines(std::string_view lines) {
+  std::string text;
+  for (std::size_t end = 0; !lines.empty(); lines.remove_prefix(end)) {
+    end = std::min(lines.find_first_of("\n\t"), lines.size());
+    text += printable(lines.substr(0, end));
+    if (end < lines.size()) text += lines[end++];
+  }
+  return text;
+}
+
 }  // namespace
 
 void secure_standard_files() {
@@ -79,7 +92,8 @@ void open_output(const OutputOptions& options, std::string_view command_line) {
 
 bool is_quiet() { return output().quiet; }
 
-void print(std::string_view text, Sink sink) {
+void print(std::string_view lines, Sink sink) {
+  const std::string text = printable_lines(lines);
   append_to_log(text);
   if (is_quiet()) return;
   const bool written = write(sink == Sink::standard_error ? stderr : stdout, text);
@@ -88,11 +102,15 @@ void print(std::string_view text, Sink sink) {
 }
 
 void print_error(std::string_view line) {
-  (void)write(stderr, fmt::format("{}\n", line));
-  append_to_log(line);
+  constexpr std::size_t kLongest = 2000;  // warnings name what is in files, too
+  const std::string text = printable_lines(shortened(line, kLongest));
+  (void)write(stderr, fmt::format("{}\n", text));
+  append_to_log(text);
 }
 
-void warn(std::string_view text) { print_error(fmt::format("rung: warning: {}", in_options(std::string(text)))); }
+void warn(std::string_view text) {
+  print_error(fmt::format("rung: warning: {}", in_options(std::string(text))));
+}
 
 void print_to_terminal(std::string_view text) { (void)write(stderr, text); }
 

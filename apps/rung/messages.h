@@ -4,7 +4,8 @@
 #include <string_view>
 
 // Everything that the program says goes through here: results to standard output, warnings and
-// errors to stderr, all of it to the log as well.
+// errors to stderr, all of it to the log as well. Control characters are escaped: names in files
+// can be anything.
 
 namespace rung::cli {
 

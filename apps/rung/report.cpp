@@ -69,9 +69,9 @@ void Report::append(std::string_view key, const Report& element) {
 
 void Report::write(const std::string& path) const {
   if (path.empty()) return;
-  // File names need not be UTF-8, JSON must be.
+  // File names need not be UTF-8, JSON must be; as ASCII it tells a terminal nothing either.
   const std::string text =
-      impl_->json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+      impl_->json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   if (path == "-") {
     if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
       throw Error(

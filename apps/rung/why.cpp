@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "rung/core/text.h"
+
 namespace rung::cli {
 namespace {
 
@@ -39,8 +41,8 @@ void print_why(const QuantizationSimModel& sim, const Console& console, Report& 
   std::size_t name_width = 0, state_width = 0;
   for (const PlacementReason& reason : reasons) {
     const bool is_edge = reason.place == QuantizerPlace::edge;
-    names.push_back(is_edge ? fmt::format("{} at {}", reason.tensor, reason.quantizer)
-                            : reason.tensor);
+    names.push_back(printable(is_edge ? fmt::format("{} at {}", reason.tensor, reason.quantizer)
+                                      : reason.tensor));
     name_width = std::max(name_width, names.back().size());
     state_width = std::max(state_width, reason.state().size());
   }

@@ -2,6 +2,7 @@
 
 #include "core/format.h"
 #include "exec/plan.h"
+#include "rung/core/text.h"
 
 namespace rung {
 namespace {
@@ -68,7 +69,7 @@ std::string Plan::to_string() const {
       else
         result += " (kept)";
     }
-    text += fmt::format("  {:<44} {:<26} {}\n", step.name, kernel_name(step), result);
+    text += fmt::format("  {:<44} {:<26} {}\n", printable(step.name), kernel_name(step), result);
   };
   text += "forward\n";
   for (const Step& step : forward_) line(step);

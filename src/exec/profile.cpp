@@ -4,6 +4,7 @@
 
 #include "core/format.h"
 #include "exec/plan.h"
+#include "rung/core/text.h"
 
 namespace rung {
 
@@ -44,7 +45,7 @@ std::string Plan::memory_report(std::size_t count) const {
     const int turn = static_cast<int>(forward_.size());
     if (position >= steps) return std::string("the end");
     const Step& step = position < turn ? forward_[position] : backward_[position - turn];
-    return fmt::format("{} ({})", step.name, kernel_name(step));
+    return fmt::format("{} ({})", printable(step.name), kernel_name(step));
   };
   std::vector<std::int64_t> live(static_cast<std::size_t>(steps) + 1, 0);
   std::vector<const Buffer*> largest;
@@ -66,7 +67,7 @@ std::string Plan::memory_report(std::size_t count) const {
                   mib(arena_floats_), name_of(static_cast<int>(peak - live.begin())));
   for (const Buffer* buffer : largest)
     text += fmt::format("  {:8.1f} MiB  {:<40} {} .. {}\n", mib(buffer->count),
-                        fmt::format("{} {}", buffer->name, buffer->shape.to_string()),
+                        fmt::format("{} {}", printable(buffer->name), buffer->shape.to_string()),
                         name_of(buffer->first), name_of(buffer->last));
   return text;
 }

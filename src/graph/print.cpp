@@ -2,10 +2,13 @@
 #include <vector>
 
 #include "core/format.h"
+#include "rung/core/text.h"
 #include "rung/graph/graph.h"
 
 namespace rung {
 namespace {
+
+constexpr std::size_t kMostText = 2000;  // of a node's inputs, and of its attributes
 
 // Collects "name=value" of every attribute.
 class Printer final : public AttributeVisitor {
@@ -33,19 +36,21 @@ class Printer final : public AttributeVisitor {
 std::string Graph::to_string() const {
   std::string text;
   for (const Value* input : inputs_)
-    text += fmt::format("input   {} {}\n", input->name(), input->shape());
+    text += fmt::format("input   {} {}\n", printable(input->name()), input->shape());
   std::int64_t count = 0;
   for (const auto& node : nodes_) {
     Printer printer;
     node->op_->visit(printer);
     std::vector<std::string> reads;
-    for (const Value* input : node->inputs_) reads.push_back(input->name());
-    text += fmt::format("{:<36} {:<20} {:<18} <- {}{}\n", node->name_, node->type(),
-                        node->output().shape().to_string(), fmt::join(reads, ", "),
-                        printer.text().empty() ? "" : "  {" + printer.text() + "}");
+    for (const Value* input : node->inputs_) reads.push_back(printable(input->name()));
+    const std::string attributes = printable(printer.text());
+    text += fmt::format("{:<36} {:<20} {:<18} <- {}{}\n", printable(node->name_), node->type(),
+                        node->output().shape().to_string(),
+                        shortened(fmt::format("{}", fmt::join(reads, ", ")), kMostText),
+                        attributes.empty() ? "" : "  {" + shortened(attributes, kMostText) + "}");
   }
   for (const Value* output : outputs_)
-    text += fmt::format("output  {} {}\n", output->name(), output->shape());
+    text += fmt::format("output  {} {}\n", printable(output->name()), output->shape());
   for (const Parameter* parameter : parameters())
     if (parameter->role() != Role::buffer && parameter->role() != Role::encoding)
       count += parameter->shape().numel();

@@ -5,8 +5,8 @@
 
 namespace rung::io {
 
-/// Returns a name from a file as it may stand in a one-line message: in quotes, control characters
-/// and bytes outside ASCII replaced, at most 80 characters.
+/// Returns a name from a file as it may stand in a one-line message: in quotes, printable, and
+/// shortened where it is very long.
 std::string shown_name(std::string_view name);
 
 }  // namespace rung::io

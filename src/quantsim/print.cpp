@@ -6,6 +6,7 @@
 
 #include "core/format.h"
 #include "quantsim/impl.h"
+#include "rung/core/text.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {
@@ -56,7 +57,7 @@ Row row_of(const QuantizerHandle& quantizer) {
                       : quantizer.learned()      ? "learned"
                                                  : "fixed";
   if (quantizer.frozen()) state += ", frozen";
-  return {quantizer.name(),
+  return {printable(quantizer.name()),
           std::string(kPlaces[static_cast<std::size_t>(quantizer.place())]),
           kind_of(settings),
           std::to_string(quantizer.bitwidth()),
