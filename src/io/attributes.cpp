@@ -4,22 +4,27 @@
 #include <limits>
 #include <set>
 
+#include "core/format.h"
+#include "io/limits.h"
 #include "io/names.h"
 
 namespace rung::io {
 namespace {
 
-// Sizes and paddings beyond this are damage, and shape arithmetic on them would overflow.
-constexpr std::int64_t kMaxInteger = std::int64_t{1} << 31;
 constexpr std::size_t kMaxText = 1 << 16;
-constexpr std::size_t kMaxList = 1 << 16;
 
 class Writer final : public AttributeVisitor {
  public:
-  void operator()(std::string_view name, std::int64_t& value) override { put(name, value); }
+  void operator()(std::string_view name, std::int64_t& value) override {
+    check(name, value);
+    put(name, value);
+  }
   void operator()(std::string_view name, bool& value) override { put(name, value); }
   void operator()(std::string_view name, std::string& value) override { put(name, value); }
   void operator()(std::string_view name, std::vector<std::int64_t>& value) override {
+    for (const std::int64_t each : value) check(name, each);
+    require(value.size() <= kMaxList, "attribute {} has {} numbers, model files hold at most {}",
+            name, value.size(), kMaxList);
     put(name, value);
   }
   void operator()(std::string_view name, float& value) override { put_number(name, value); }
@@ -27,6 +32,10 @@ class Writer final : public AttributeVisitor {
   Json take() { return std::move(object_); }
 
  private:
+  static void check(std::string_view name, std::int64_t value) {
+    require(value >= -kMaxAttribute && value <= kMaxAttribute,
+            "attribute {} is {}, beyond 2^31: model files do not hold it", name, value);
+  }
   void put(std::string_view name, Json value) { object_[std::string(name)] = std::move(value); }
   void put_number(std::string_view name, double value) {
     if (std::isfinite(value))
@@ -42,7 +51,7 @@ class Reader final : public AttributeVisitor {
  public:
   Reader(const JsonPlace& place, Missing missing) : place_(place.object()), missing_(missing) {}
   void operator()(std::string_view name, std::int64_t& value) override {
-    if (has(name)) value = next(name).integer(-kMaxInteger, kMaxInteger);
+    if (has(name)) value = next(name).integer(-kMaxAttribute, kMaxAttribute);
   }
   void operator()(std::string_view name, bool& value) override {
     if (has(name)) value = next(name).boolean();
@@ -55,7 +64,7 @@ class Reader final : public AttributeVisitor {
     const JsonPlace list = next(name).array(kMaxList);
     value.clear();
     for (std::size_t i = 0; i < list.size(); ++i)
-      value.push_back(list[i].integer(-kMaxInteger, kMaxInteger));
+      value.push_back(list[i].integer(-kMaxAttribute, kMaxAttribute));
   }
   void operator()(std::string_view name, float& value) override {
     if (!has(name)) return;

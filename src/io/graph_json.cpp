@@ -5,6 +5,7 @@
 
 #include "core/format.h"
 #include "io/attributes.h"
+#include "io/limits.h"
 #include "io/names.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
@@ -12,11 +13,6 @@
 namespace rung::io {
 namespace {
 
-constexpr std::size_t kMaxNodes = 100'000, kMaxParameters = 100'000;
-constexpr std::size_t kMaxEnds = 1024;  // inputs and outputs of a node or the graph
-constexpr std::size_t kMaxName = 1024;
-constexpr std::size_t kMaxRank = 8;
-constexpr std::int64_t kMaxExtent = INT32_MAX;  // so that products in shape rules fit into int64
 constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
 
 bool is_name(std::string_view text) {
@@ -31,7 +27,22 @@ std::string checked(const std::string& name, std::string_view source) {
   return name;
 }
 
+/// Throws Error if so many are more than can be read back.
+void check_count(std::size_t count, std::size_t most, std::string_view what,
+                 std::string_view source) {
+  require(count <= most, "{}: has {} {}, model files hold at most {}", source, count, what, most);
+}
+
+Json dims_of(const Shape& shape, std::string_view name, std::string_view source) {
+  require(shape.dims().size() <= kMaxRank &&
+              std::ranges::all_of(shape.dims(), [](auto d) { return d <= kMaxExtent; }),
+          "{}: {} has the shape {}, which is too large for a model file", source, shown_name(name),
+          shape);
+  return shape.dims();
+}
+
 Json names_of(std::span<Value* const> values, std::string_view source) {
+  check_count(values.size(), kMaxEnds, "inputs or outputs of one node", source);
   Json names = Json::array();
   for (const Value* value : values) names.push_back(checked(value->name(), source));
   return names;
@@ -109,17 +120,23 @@ void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
 }  // namespace
 
 Json graph_to_json(const Graph& graph, std::string_view source) {
+  check_count(graph.inputs().size(), kMaxEnds, "inputs", source);
+  check_count(graph.parameters().size(), kMaxParameters, "parameters", source);
+  check_count(graph.nodes().size(), kMaxNodes, "nodes", source);
   Json json = {{"inputs", Json::array()},
                {"parameters", Json::array()},
                {"nodes", Json::array()},
                {"outputs", names_of(graph.outputs(), source)}};
   for (const Value* input : graph.inputs())
     json["inputs"].push_back(
-        {{"name", checked(input->name(), source)}, {"shape", input->shape().dims()}});
-  for (const Parameter* parameter : graph.parameters())
+        {{"name", checked(input->name(), source)},
+         {"shape", dims_of(input->shape(), input->name(), source)}});
+  for (const Parameter* parameter : graph.parameters()) {
+    (void)dims_of(parameter->shape(), parameter->name(), source);
     json["parameters"].push_back({{"name", checked(parameter->name(), source)},
                                   {"role", to_string(parameter->role())},
                                   {"requires_grad", parameter->requires_grad()}});
+  }
   for (Node* node : graph.nodes()) {
     if (const auto* quantizer = node->as<QuantizeDequantize>()) quantizer->check_savable();
     json["nodes"].push_back({{"name", checked(node->name(), source)},
