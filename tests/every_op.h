@@ -66,6 +66,7 @@ inline rung::Graph every_op(int opset = 21) {
   Var y = nn::conv2d(x, {.out_channels = 6, .kernel = 3, .padding = 1}, "conv");
   y = nn::batch_norm2d(y, {.epsilon = 1e-3f}, "bn");
   y = nn::leaky_relu(y, {.alpha = 0.1f}, "leaky_relu");
+  y = nn::prelu(y, {.channels = 6}, "prelu");
   y = nn::conv_transpose2d(
       y,
       {.out_channels = 4, .kernel = 3, .stride = 2, .padding = 1, .output_padding = 1, .groups = 2},

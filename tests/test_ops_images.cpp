@@ -115,7 +115,8 @@ TEST_SUITE("ops images") {
     CHECK_THROWS_WITH_AS(
         nn::conv_transpose2d(x, {.out_channels = 4, .kernel = 3, .stride = 2, .output_padding = 2},
                              "bad1"),
-        "[ConvTranspose bad1] output_padding must be at least 0 and below the stride 2x2, got 2x2",
+        "[ConvTranspose bad1] output_padding must be at least 0 and below the stride 2x2, or not "
+        "more than the padding at bottom and right, got 2x2",
         Error);
     CHECK_THROWS_AS(nn::conv_transpose2d(x, {.out_channels = 4, .kernel = 3, .groups = 3}, "bad2"),
                     Error);

@@ -190,6 +190,8 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   impl_->threads = team.threads();
   const memory::dims stride(spec.stride.begin(), spec.stride.end());
   const memory::dims padding(spec.padding.begin(), spec.padding.end());
+  const memory::dims padding_end = {spec.padding[0] + spec.padding_more[0],
+                                    spec.padding[1] + spec.padding_more[1]};
   const memory::dims dilation = {spec.dilation[0] - 1, spec.dilation[1] - 1};  // oneDNN: 0 = dense
   const std::int64_t outputs = spec.dst[1], inputs = spec.src[1];
   const bool grouped = spec.groups > 1;
@@ -215,7 +217,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   const auto kind =
       training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
   const auto forward = make_descriptor<dnnl::convolution_forward>(
-      attr_forward, kind, algorithm, src, any, bias, dst, stride, dilation, padding, padding);
+      attr_forward, kind, algorithm, src, any, bias, dst, stride, dilation, padding, padding_end);
   Impl& m = *impl_;
   m.note(forward);
   if (spec.forward) m.forward = dnnl::convolution_forward(forward);
@@ -229,7 +231,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
 
   if (spec.backward_data) {
     const auto descriptor = make_descriptor_hinted<dnnl::convolution_backward_data>(
-        attr, forward, algorithm, src, any, dst, stride, dilation, padding, padding);
+        attr, forward, algorithm, src, any, dst, stride, dilation, padding, padding_end);
     m.note(descriptor);
     m.backward_data = dnnl::convolution_backward_data(descriptor);
     m.scratch_data = unbound(m.scratchpad(descriptor.scratchpad_desc()));
@@ -239,7 +241,7 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   }
   if (spec.backward_weights) {
     const auto descriptor = make_descriptor_hinted<dnnl::convolution_backward_weights>(
-        attr, forward, algorithm, src, any, bias, dst, stride, dilation, padding, padding);
+        attr, forward, algorithm, src, any, bias, dst, stride, dilation, padding, padding_end);
     m.note(descriptor);
     m.backward_weights = dnnl::convolution_backward_weights(descriptor);
     m.scratch_weights = unbound(m.scratchpad(descriptor.scratchpad_desc()));

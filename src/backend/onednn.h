@@ -22,6 +22,7 @@ std::string isa_name();  ///< the instructions that it uses, e.g. "avx512_core_b
 struct ConvolutionSpec {
   std::array<std::int64_t, 4> src{}, dst{};
   std::array<std::int64_t, 2> kernel{}, stride{}, padding{}, dilation{};  ///< dilation 1 = dense
+  std::array<std::int64_t, 2> padding_more{};  ///< bottom and right, beyond padding
   std::int64_t groups = 1;
   bool bias = false, relu = false;
   bool add = false;  ///< another tensor, before relu

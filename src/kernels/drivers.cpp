@@ -116,7 +116,8 @@ void sum_channels(const float* x, const Shape& shape, Format format, float* sums
   const auto lanes = static_cast<std::int64_t>(format);
   const std::int64_t blocks = (shape[1] + lanes - 1) / lanes, row = blocks * lanes;
   std::vector<float> parts(static_cast<std::size_t>(2 * shape[0] * row));
-  batch_norm_statistics(x, {shape[0], blocks, shape[2] * shape[3], lanes}, parts.data(),
+  const std::int64_t planes = shape[0] * shape[1], area = planes == 0 ? 0 : shape.numel() / planes;
+  batch_norm_statistics(x, {shape[0], blocks, area, lanes}, parts.data(),
                         parts.data() + shape[0] * row);
   for (std::int64_t c = 0; c < shape[1]; ++c) {
     double sum = 0;

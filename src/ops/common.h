@@ -2,8 +2,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
-#include <vector>
 
 #include "core/format.h"
 #include "rung/core/shape.h"
@@ -37,20 +35,6 @@ inline std::int64_t product(const Shape& shape, std::int64_t begin, std::int64_t
   std::int64_t result = 1;
   for (std::int64_t axis = begin; axis < end; ++axis) result *= shape[axis];
   return result;
-}
-
-/// Shows a pair as the list of integers that ONNX has, repeated for the end side of pads.
-inline void visit_pair(AttributeVisitor& visitor, std::string_view name, std::int64_t& h,
-                       std::int64_t& w, std::size_t repeat = 1) {
-  std::vector<std::int64_t> list;
-  for (std::size_t i = 0; i < repeat; ++i) list.insert(list.end(), {h, w});
-  const std::size_t size = list.size();
-  visitor(name, list);
-  require(list.size() == size, "{} must have {} entries, got {}", name, size, list.size());
-  require(list[0] == list[size - 2] && list[1] == list[size - 1],
-          "{} must be the same on both sides", name);
-  h = list[0];
-  w = list[1];
 }
 
 }  // namespace rung

@@ -11,6 +11,7 @@
 #include "ops/conv_algorithm.h"
 #include "ops/epilogue.h"
 #include "ops/exact.h"
+#include "ops/image_axes.h"
 #include "ops/image_gradient.h"
 #include "rung/ops/ops.h"
 
@@ -31,11 +32,13 @@ class ConvKernel final : public Kernel {
   ConvKernel(const Conv& op, const KernelContext& context) : epilogue_(context) {
     const Shape &x = context.inputs[0], &w = context.inputs[1], &y = context.outputs[0];
     backend::ConvolutionSpec spec;
-    spec.src = {x[0], x[1], x[2], x[3]};
-    spec.dst = {y[0], y[1], y[2], y[3]};
-    spec.kernel = {w[2], w[3]};
+    const auto [outputs, channels, kernel_h, kernel_w] = image_extents(w);
+    spec.src = image_extents(x);
+    spec.dst = image_extents(y);
+    spec.kernel = {kernel_h, kernel_w};
     spec.stride = {op.stride_h, op.stride_w};
     spec.padding = {op.padding_h, op.padding_w};
+    spec.padding_more = {op.padding_more_h, op.padding_more_w};
     spec.dilation = {op.dilation_h, op.dilation_w};
     spec.groups = op.groups;
     if (context.fused_add) residual_ = epilogue_.own_inputs() - 1;
@@ -86,7 +89,7 @@ class ConvKernel final : public Kernel {
       if (!context.wants[1]) scratch_backward += weights_floats_;
       if (spec.bias && !context.wants[2]) scratch_backward += bias_floats_;
     }
-    flops_forward = 2.0 * static_cast<double>(y.numel() * w[1] * w[2] * w[3]);
+    flops_forward = 2.0 * static_cast<double>(y.numel() * channels * kernel_h * kernel_w);
     flops_backward = flops_forward * (wants_data_ + wants_weights_);
     if (context.mode == Mode::train && !epilogue_.empty()) {
       masked_floats_ = kernels::padded_count(y, spec.dst_format);
@@ -177,9 +180,10 @@ class ConvKernel final : public Kernel {
   static std::uint8_t* mask(float* workspace) { return reinterpret_cast<std::uint8_t*>(workspace); }
 
   static bool winograd_fits(const Conv& op, const Shape& weight) {
-    return weight[2] == 3 && weight[3] == 3 && op.stride_h == 1 && op.stride_w == 1 &&
-           op.dilation_h == 1 && op.dilation_w == 1 && op.padding_h == op.padding_w &&
-           op.padding_h <= 1 && op.groups == 1;
+    return op.axes == 2 && weight[2] == 3 && weight[3] == 3 && op.stride_h == 1 &&
+           op.stride_w == 1 && op.dilation_h == 1 && op.dilation_w == 1 &&
+           op.padding_h == op.padding_w && op.padding_h <= 1 && op.padding_more_h == 0 &&
+           op.padding_more_w == 0 && op.groups == 1;
   }
 
   // Takes the passes that Winograd's convolution does from the direct one.
@@ -206,9 +210,13 @@ class ConvKernel final : public Kernel {
 }  // namespace
 
 void Conv::visit(AttributeVisitor& v) {
-  visit_pair(v, "strides", stride_h, stride_w);
-  visit_pair(v, "pads", padding_h, padding_w, 2);
-  visit_pair(v, "dilations", dilation_h, dilation_w);
+  AxesVisitor lists(v, axes);
+  lists("strides", stride_h, stride_w);
+  std::int64_t bottom = padding_h + padding_more_h, right = padding_w + padding_more_w;
+  lists.pads(padding_h, padding_w, bottom, right);
+  padding_more_h = bottom - padding_h;
+  padding_more_w = right - padding_w;
+  lists("dilations", dilation_h, dilation_w);
   v("group", groups);
 }
 
@@ -216,28 +224,30 @@ std::vector<Shape> Conv::infer(std::span<const Shape> in) const {
   require(in.size() == 2 || in.size() == 3, "takes x, weight and optionally bias, got {} inputs",
           in.size());
   const Shape &x = in[0], &w = in[1];
-  require(x.rank() == 4, "x must be [N, C, H, W], got {}", x);
-  require(stride_h > 0 && stride_w > 0 && dilation_h > 0 && dilation_w > 0 && padding_h >= 0 &&
-              padding_w >= 0,
-          "stride and dilation must be at least 1 and padding at least 0");
+  require(x.rank() == axes + 2, "x must be {}, got {}", axes == 1 ? "[N, C, L]" : "[N, C, H, W]",
+          x);
+  require_axes(*this);
   require(groups > 0 && x[1] % groups == 0, "groups must divide the {} input channels, got {}",
           x[1], groups);
-  require(w.rank() == 4 && w[1] == x[1] / groups && w[0] > 0 && w[0] % groups == 0 && w[2] > 0 &&
-              w[3] > 0,
-          "weight must be [O, I/groups, KH, KW] with I/groups = {} and O a multiple of {}, got {}",
-          x[1] / groups, groups, w);
+  require(w.rank() == axes + 2 && w[1] == x[1] / groups && w[0] > 0 && w[0] % groups == 0 &&
+              w[2] > 0 && w[axes + 1] > 0,
+          "weight must be [O, I/groups, {}] with I/groups = {} and O a multiple of {}, got {}",
+          axes == 1 ? "K" : "KH, KW", x[1] / groups, groups, w);
   require(in.size() == 2 || in[2] == Shape{w[0]}, "bias must be [{}], got {}", w[0],
           in.size() == 3 ? in[2] : Shape{});
   const auto extent = [](std::int64_t size, std::int64_t kernel, std::int64_t stride,
-                         std::int64_t padding, std::int64_t dilation) {
+                         std::int64_t paddings, std::int64_t dilation) {
     const std::int64_t reach = dilation * (kernel - 1) + 1;
-    require(size + 2 * padding >= reach,
-            "the kernel reaches over {} pixels, the padded image has {}", reach,
-            size + 2 * padding);
-    return (size + 2 * padding - reach) / stride + 1;
+    require(size + paddings >= reach, "the kernel reaches over {} pixels, the padded image has {}",
+            reach, size + paddings);
+    return (size + paddings - reach) / stride + 1;
   };
-  return {Shape{x[0], w[0], extent(x[2], w[2], stride_h, padding_h, dilation_h),
-                extent(x[3], w[3], stride_w, padding_w, dilation_w)}};
+  const auto [images, channels, height, width] = image_extents(x);
+  const auto [outputs, unused, kernel_h, kernel_w] = image_extents(w);
+  return {image_shape(
+      axes, images, outputs,
+      extent(height, kernel_h, stride_h, 2 * padding_h + padding_more_h, dilation_h),
+      extent(width, kernel_w, stride_w, 2 * padding_w + padding_more_w, dilation_w))};
 }
 
 std::unique_ptr<Kernel> Conv::compile(const KernelContext& context) const {

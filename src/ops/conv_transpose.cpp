@@ -5,6 +5,7 @@
 #include "backend/onednn.h"
 #include "kernels/batch_norm.h"
 #include "ops/common.h"
+#include "ops/image_axes.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -15,7 +16,7 @@ void add_bias(const View& y, const float* bias) {
   const Shape& shape = *y.shape;
   const auto lanes = static_cast<std::int64_t>(y.format);
   const std::int64_t channels = shape[1], blocks = (channels + lanes - 1) / lanes;
-  const std::int64_t area = shape[2] * shape[3];
+  const std::int64_t area = product(shape, 2, shape.rank());
   parallel_for(shape[0] * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t plane = begin; plane < end; ++plane) {
       const std::int64_t first = plane % blocks * lanes;
@@ -36,11 +37,17 @@ class ConvTransposeKernel final : public Kernel {
       : has_bias_(context.inputs.size() > 2) {
     const Shape &x = context.inputs[0], &w = context.inputs[1], &y = context.outputs[0];
     backend::ConvolutionSpec spec;
-    spec.src = {y[0], y[1], y[2], y[3]};
-    spec.dst = {x[0], x[1], x[2], x[3]};
-    spec.kernel = {w[2], w[3]};
+    const auto [unused, channels, kernel_h, kernel_w] = image_extents(w);
+    spec.src = image_extents(y);
+    spec.dst = image_extents(x);
+    spec.kernel = {kernel_h, kernel_w};
     spec.stride = {op.stride_h, op.stride_w};
     spec.padding = {op.padding_h, op.padding_w};
+    spec.padding_more = {op.padding_more_h, op.padding_more_w};
+    // Of the convolution that is turned round these pixels are padding that is not there. Up to the
+    // stride they make no difference: it leaves out what does not fill a step.
+    if (op.output_padding_h >= op.stride_h) spec.padding_more[0] -= op.output_padding_h;
+    if (op.output_padding_w >= op.stride_w) spec.padding_more[1] -= op.output_padding_w;
     spec.dilation = {op.dilation_h, op.dilation_w};
     spec.groups = op.groups;
     // Few output channels (an image) would be computed as a whole block.
@@ -58,7 +65,7 @@ class ConvTransposeKernel final : public Kernel {
     if (gradients_) scratch_backward = gradients_->scratch_floats();
     needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (context.wants[0] ? 0b10u : 0u),
              .output_bits = 0};
-    flops_forward = 2.0 * static_cast<double>(x.numel() * w[1] * w[2] * w[3]);
+    flops_forward = 2.0 * static_cast<double>(x.numel() * channels * kernel_h * kernel_w);
     flops_backward = flops_forward * (context.wants[0] + context.wants[1]);
   }
   std::string name() const override { return "transposed:" + forward_->implementation(); }
@@ -101,13 +108,21 @@ class ConvTransposeKernel final : public Kernel {
   std::unique_ptr<backend::Convolution> forward_, gradients_;  // gradients_: if any is wanted
 };
 
+bool fits_output_padding(std::int64_t pixels, std::int64_t stride, std::int64_t padding) {
+  return pixels >= 0 && (pixels < stride || pixels <= padding);
+}
+
 }  // namespace
 
 void ConvTranspose::visit(AttributeVisitor& v) {
-  visit_pair(v, "strides", stride_h, stride_w);
-  visit_pair(v, "pads", padding_h, padding_w, 2);
-  visit_pair(v, "dilations", dilation_h, dilation_w);
-  visit_pair(v, "output_padding", output_padding_h, output_padding_w);
+  AxesVisitor lists(v, axes);
+  lists("strides", stride_h, stride_w);
+  std::int64_t bottom = padding_h + padding_more_h, right = padding_w + padding_more_w;
+  lists.pads(padding_h, padding_w, bottom, right);
+  padding_more_h = bottom - padding_h;
+  padding_more_w = right - padding_w;
+  lists("dilations", dilation_h, dilation_w);
+  lists("output_padding", output_padding_h, output_padding_w);
   v("group", groups);
 }
 
@@ -115,30 +130,36 @@ std::vector<Shape> ConvTranspose::infer(std::span<const Shape> in) const {
   require(in.size() == 2 || in.size() == 3, "takes x, weight and optionally bias, got {} inputs",
           in.size());
   const Shape &x = in[0], &w = in[1];
-  require(x.rank() == 4 && x[2] > 0 && x[3] > 0, "x must be [N, I, H, W] with pixels, got {}", x);
-  require(stride_h > 0 && stride_w > 0 && dilation_h > 0 && dilation_w > 0 && padding_h >= 0 &&
-              padding_w >= 0,
-          "stride and dilation must be at least 1 and padding at least 0");
-  require(output_padding_h >= 0 && output_padding_h < stride_h && output_padding_w >= 0 &&
-              output_padding_w < stride_w,
-          "output_padding must be at least 0 and below the stride {}x{}, got {}x{}", stride_h,
-          stride_w, output_padding_h, output_padding_w);
+  require(x.rank() == axes + 2 && x[2] > 0 && x[axes + 1] > 0, "x must be {} with pixels, got {}",
+          axes == 1 ? "[N, I, L]" : "[N, I, H, W]", x);
+  require_axes(*this);
+  require(fits_output_padding(output_padding_h, stride_h, padding_h + padding_more_h) &&
+              fits_output_padding(output_padding_w, stride_w, padding_w + padding_more_w),
+          "output_padding must be at least 0 and below the stride {}x{}, or not more than the "
+          "padding at bottom and right, got {}x{}",
+          stride_h, stride_w, output_padding_h, output_padding_w);
   require(groups > 0 && x[1] % groups == 0, "groups must divide the {} input channels, got {}",
           x[1], groups);
-  require(w.rank() == 4 && w[0] == x[1] && w[1] > 0 && w[2] > 0 && w[3] > 0,
-          "weight must be [I, O/groups, KH, KW] with I = {}, got {}", x[1], w);
+  require(w.rank() == axes + 2 && w[0] == x[1] && w[1] > 0 && w[2] > 0 && w[axes + 1] > 0,
+          "weight must be [I, O/groups, {}] with I = {}, got {}", axes == 1 ? "K" : "KH, KW", x[1],
+          w);
   const std::int64_t outputs = w[1] * groups;
   require(in.size() == 2 || in[2] == Shape{outputs}, "bias must be [{}], got {}", outputs,
           in.size() == 3 ? in[2] : Shape{});
   const auto extent = [](std::int64_t size, std::int64_t kernel, std::int64_t stride,
-                         std::int64_t padding, std::int64_t dilation, std::int64_t more) {
+                         std::int64_t paddings, std::int64_t dilation, std::int64_t more) {
     const std::int64_t whole = (size - 1) * stride + dilation * (kernel - 1) + 1 + more;
-    require(whole > 2 * padding, "the padding {} takes away all of the {} pixels", padding, whole);
-    return whole - 2 * padding;
+    require(whole > paddings, "the paddings, {} together, take away all of the {} pixels", paddings,
+            whole);
+    return whole - paddings;
   };
-  return {Shape{x[0], outputs,
-                extent(x[2], w[2], stride_h, padding_h, dilation_h, output_padding_h),
-                extent(x[3], w[3], stride_w, padding_w, dilation_w, output_padding_w)}};
+  const auto [images, channels, height, width] = image_extents(x);
+  const auto [unused, per_group, kernel_h, kernel_w] = image_extents(w);
+  return {image_shape(axes, images, outputs,
+                      extent(height, kernel_h, stride_h, 2 * padding_h + padding_more_h, dilation_h,
+                             output_padding_h),
+                      extent(width, kernel_w, stride_w, 2 * padding_w + padding_more_w, dilation_w,
+                             output_padding_w))};
 }
 
 std::unique_ptr<Kernel> ConvTranspose::compile(const KernelContext& context) const {

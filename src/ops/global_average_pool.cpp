@@ -17,7 +17,7 @@ class GlobalAveragePoolKernel final : public Kernel {
       : block_(static_cast<int>(context.formats[0])),
         images_(context.inputs[0][0]),
         channels_(context.inputs[0][1]),
-        pixels_(context.inputs[0][2] * context.inputs[0][3]) {
+        pixels_(product(context.inputs[0], 2, context.inputs[0].rank())) {
     input_formats = {context.formats[0]};
     output_formats = {Format::plain};
   }
@@ -65,9 +65,13 @@ class GlobalAveragePoolKernel final : public Kernel {
 
 std::vector<Shape> GlobalAveragePool::infer(std::span<const Shape> inputs) const {
   require_input_count(inputs, 1);
-  require_images(inputs[0]);
-  require(inputs[0][2] > 0 && inputs[0][3] > 0, "input {} has no pixels", inputs[0]);
-  return {{inputs[0][0], inputs[0][1], 1, 1}};
+  const Shape& x = inputs[0];
+  require(x.rank() >= 3, "input must be [N, C, ...] with pixels, got {}", x);
+  require(product(x, 2, x.rank()) > 0, "input {} has no pixels", x);
+  std::vector<std::int64_t> result(static_cast<std::size_t>(x.rank()), 1);
+  result[0] = x[0];
+  result[1] = x[1];
+  return {Shape(result)};
 }
 
 std::unique_ptr<Kernel> GlobalAveragePool::compile(const KernelContext& context) const {

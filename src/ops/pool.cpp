@@ -3,6 +3,7 @@
 #include "core/format.h"
 #include "kernels/pool.h"
 #include "ops/common.h"
+#include "ops/image_axes.h"
 #include "rung/core/parallel.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
@@ -11,7 +12,7 @@ namespace rung {
 namespace {
 
 kernels::PoolGeometry geometry(const PoolWindow& window, const KernelContext& context) {
-  const Shape &x = context.inputs[0], &y = context.outputs[0];
+  const auto x = image_extents(context.inputs[0]), y = image_extents(context.outputs[0]);
   return {.h = x[2],
           .w = x[3],
           .oh = y[2],
@@ -105,20 +106,19 @@ class AveragePoolKernel final : public PlaneKernel {
 }  // namespace
 
 void PoolWindow::visit(AttributeVisitor& visitor) {
-  visit_pair(visitor, "kernel_shape", kernel_h, kernel_w);
-  visit_pair(visitor, "strides", stride_h, stride_w);
-  std::vector<std::int64_t> pads = {padding_top, padding_left, padding_bottom, padding_right};
-  visitor("pads", pads);
-  require(pads.size() == 4, "pads must have 4 entries, got {}", pads.size());
-  padding_top = pads[0];
-  padding_left = pads[1];
-  padding_bottom = pads[2];
-  padding_right = pads[3];
+  AxesVisitor lists(visitor, axes);
+  lists("kernel_shape", kernel_h, kernel_w);
+  lists("strides", stride_h, stride_w);
+  lists.pads(padding_top, padding_left, padding_bottom, padding_right);
   visitor("ceil_mode", ceil_mode);
 }
 
 Shape PoolWindow::output(const Shape& input) const {
-  require_images(input);
+  require(input.rank() == axes + 2, "input must be {}, got {}",
+          axes == 1 ? "[N, C, L]" : "[N, C, H, W]", input);
+  require(axes == 2 || (axes == 1 && kernel_h == 1 && stride_h == 1 && dilation_h == 1 &&
+                        padding_top == 0 && padding_bottom == 0),
+          "has {} axes, and a window of another number", axes);
   require(kernel_h >= 1 && kernel_w >= 1 && stride_h >= 1 && stride_w >= 1 && dilation_h >= 1 &&
               dilation_w >= 1,
           "kernel, stride and dilation must be at least 1, got {}x{}, {}x{} and {}x{}", kernel_h,
@@ -140,14 +140,15 @@ Shape PoolWindow::output(const Shape& input) const {
     const std::int64_t last = (room + stride - 1) / stride;
     return last * stride >= size + before ? last : last + 1;
   };
-  return {input[0], input[1],
-          extent(input[2], kernel_h, stride_h, dilation_h, padding_top, padding_bottom),
-          extent(input[3], kernel_w, stride_w, dilation_w, padding_left, padding_right)};
+  const auto [images, channels, height, width] = image_extents(input);
+  return image_shape(axes, images, channels,
+                     extent(height, kernel_h, stride_h, dilation_h, padding_top, padding_bottom),
+                     extent(width, kernel_w, stride_w, dilation_w, padding_left, padding_right));
 }
 
 void MaxPool::visit(AttributeVisitor& visitor) {
   window.visit(visitor);
-  visit_pair(visitor, "dilations", window.dilation_h, window.dilation_w);
+  AxesVisitor(visitor, window.axes)("dilations", window.dilation_h, window.dilation_w);
 }
 
 std::vector<Shape> MaxPool::infer(std::span<const Shape> inputs) const {

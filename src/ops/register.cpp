@@ -32,6 +32,7 @@ std::unique_ptr<Op> make_log_softmax();
 std::unique_ptr<Op> make_lstm();
 std::unique_ptr<Op> make_matmul();
 std::unique_ptr<Op> make_mul();
+std::unique_ptr<Op> make_prelu();
 std::unique_ptr<Op> make_reshape();
 std::unique_ptr<Op> make_rnn();
 std::unique_ptr<Op> make_sigmoid();
@@ -82,6 +83,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>(
     {"MatMul", make_matmul},
     {"MaxPool", make<MaxPool>},
     {"Mul", make_mul},
+    {"PRelu", make_prelu},
     {"Pad", make<Pad>},
     {"QuantizeDequantize", make<QuantizeDequantize>},
     {"RNN", make_rnn},

@@ -32,6 +32,14 @@ struct EluOptions {
 /// 2015).
 RUNG_API Var elu(Var x, const EluOptions& options, std::string_view name);
 
+struct PReluOptions {
+  std::int64_t channels = 1;  ///< as many slopes; 1: one for all channels
+  float slope = 0.25f;        ///< that they begin with
+};
+/// Adds `name`.weight [channels] and y = x where x > 0, weight[c] * x elsewhere. ONNX: PRelu;
+/// torch.nn.PReLU (He et al. 2015).
+RUNG_API Var prelu(Var x, const PReluOptions& options, std::string_view name);
+
 struct LogSoftmaxOptions {
   std::int64_t axis = -1;
 };

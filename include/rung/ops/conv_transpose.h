@@ -14,13 +14,18 @@ namespace rung {
 
 /// Computes what the gradient of a Conv of the same attributes does: each pixel of x [N, I, H, W]
 /// adds a multiple of weight [I, O / groups, KH, KW] to the result, `stride` pixels apart; plus
-/// bias [O], if given. OH = (H - 1) stride - 2 padding + dilation (KH - 1) + 1 + output_padding.
-/// Inputs: x, weight, bias?. ONNX: ConvTranspose; torch.nn.functional.conv_transpose2d.
+/// bias [O], if given. OH = (H - 1) stride - paddings + dilation (KH - 1) + 1 + output_padding.
+/// With one axis x is [N, I, L], the weight [I, O / groups, K], and what is said about W is L's.
+/// Inputs: x, weight, bias?. ONNX: ConvTranspose; torch.nn.functional.conv_transpose2d and 1d.
 struct RUNG_API ConvTranspose final : Op {
+  std::int64_t axes = 2;  ///< of the image: 1 or 2
   std::int64_t stride_h = 1, stride_w = 1;
-  std::int64_t padding_h = 0, padding_w = 0;    ///< pixels that both sides of the result lose
+  std::int64_t padding_h = 0, padding_w = 0;  ///< pixels that both sides of the result lose
+  /// Pixels that bottom and right lose beyond those (fewer, if negative).
+  std::int64_t padding_more_h = 0, padding_more_w = 0;
   std::int64_t dilation_h = 1, dilation_w = 1;  ///< 1 = dense
-  /// Pixels that bottom and right of the result gain; smaller than the stride.
+  /// Pixels that bottom and right of the result gain, before they lose some; smaller than the
+  /// stride, or not more than they lose.
   std::int64_t output_padding_h = 0, output_padding_w = 0;
   std::int64_t groups = 1;
 

@@ -13,11 +13,15 @@
 
 namespace rung {
 
-/// Convolves x [N, C, H, W] with weight [O, C / groups, KH, KW] and adds bias [O], if given.
-/// Inputs: x, weight, bias?. ONNX: Conv; torch.nn.functional.conv2d.
+/// Convolves x [N, C, H, W] with weight [O, C / groups, KH, KW] and adds bias [O], if given. With
+/// one axis x is [N, C, L], the weight [O, C / groups, K], and what is said about W is L's.
+/// Inputs: x, weight, bias?. ONNX: Conv; torch.nn.functional.conv2d and conv1d.
 struct RUNG_API Conv final : Op {
+  std::int64_t axes = 2;  ///< of the image: 1 or 2
   std::int64_t stride_h = 1, stride_w = 1;
-  std::int64_t padding_h = 0, padding_w = 0;    ///< zeros on both sides
+  std::int64_t padding_h = 0, padding_w = 0;  ///< zeros on both sides
+  /// Zeros that bottom and right have beyond those (fewer, if negative).
+  std::int64_t padding_more_h = 0, padding_more_w = 0;
   std::int64_t dilation_h = 1, dilation_w = 1;  ///< 1 = dense, as in PyTorch
   std::int64_t groups = 1;
 

@@ -13,6 +13,7 @@ namespace rung {
 
 /// The window that MaxPool and AveragePool slide over the pixels of each channel.
 struct RUNG_API PoolWindow {
+  std::int64_t axes = 2;  ///< of the image; 1: x is [N, C, L], and what is said about W is L's
   std::int64_t kernel_h = 1, kernel_w = 1;
   std::int64_t stride_h = 1, stride_w = 1;
   /// Pixels around the image; fewer than the window reaches over.
@@ -25,13 +26,14 @@ struct RUNG_API PoolWindow {
   /// Shows the attributes kernel_shape, strides, pads and ceil_mode of ONNX.
   void visit(AttributeVisitor& visitor);
   /// Returns [N, C, OH, OW] with OH = (H + paddings - dilation (kernel - 1) - 1) / stride + 1,
-  /// rounded down, or up in ceil_mode; throws Error if `input` is not [N, C, H, W] or the window
-  /// does not fit.
+  /// rounded down, or up in ceil_mode ([N, C, OL] of [N, C, L]); throws Error if `input` has not
+  /// that many axes or the window does not fit.
   Shape output(const Shape& input) const;
 };
 
-/// Takes the largest value of each window of x [N, C, H, W]; padding never wins. The gradient goes
-/// to the first of equal values, and NaN wins, as in PyTorch. ONNX: MaxPool; torch.nn.MaxPool2d.
+/// Takes the largest value of each window of x [N, C, H, W] or [N, C, L]; padding never wins. The
+/// gradient goes to the first of equal values, and NaN wins, as in PyTorch. ONNX: MaxPool;
+/// torch.nn.MaxPool2d and 1d.
 struct RUNG_API MaxPool final : Op {
   PoolWindow window;
 
@@ -43,7 +45,8 @@ struct RUNG_API MaxPool final : Op {
   std::unique_ptr<Op> clone() const override { return std::make_unique<MaxPool>(*this); }
 };
 
-/// Averages each window of x [N, C, H, W]. ONNX: AveragePool; torch.nn.AvgPool2d.
+/// Averages each window of x [N, C, H, W] or [N, C, L]. ONNX: AveragePool; torch.nn.AvgPool2d and
+/// 1d.
 struct RUNG_API AveragePool final : Op {
   PoolWindow window;
   /// Divide by the whole window even where it covers padding; what sticks out of the padding never
@@ -58,8 +61,8 @@ struct RUNG_API AveragePool final : Op {
   std::unique_ptr<Op> clone() const override { return std::make_unique<AveragePool>(*this); }
 };
 
-/// Averages all pixels of each channel: [N, C, H, W] -> [N, C, 1, 1]. ONNX: GlobalAveragePool;
-/// torch.nn.AdaptiveAvgPool2d(1).
+/// Averages all pixels of each channel: [N, C, H, W] -> [N, C, 1, 1], and so for one axis or more.
+/// ONNX: GlobalAveragePool; torch.nn.AdaptiveAvgPool2d(1).
 struct RUNG_API GlobalAveragePool final : Op {
   std::string_view type() const override { return "GlobalAveragePool"; }
   void visit(AttributeVisitor&) override {}
