@@ -8,6 +8,7 @@
 #include "ptq_helpers.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/pattern.h"
+#include "rung/ops/conv_transpose.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ptq/ptq.h"
@@ -21,7 +22,7 @@ void check_fold(Graph& graph, const Shape& input, std::size_t folded, std::size_
   randomize(graph, Rng(1));
   const Tensor x = random_input(input, Rng(2));
   const Tensor before = Executor(graph).forward(x);
-  CHECK(ptq::fold_all_batch_norms(graph).size() == folded);
+  CHECK(ptq::fold_all_batch_norms(graph).folded.size() == folded);
   graph.check();
   CHECK(count(graph, "BatchNormalization") == left);
   check_equal(before, Executor(graph).forward(x), 1e-5);
@@ -118,7 +119,7 @@ TEST_SUITE("ptq: folding batch norms") {
     check_fold(graph, {2, 3, 5, 5}, 1, 0);
     CHECK(graph.find_value("first.bias") != nullptr);
     Graph again = between_layers();
-    CHECK(text(ptq::fold_all_batch_norms(again)) == Strings{"first bn"});
+    CHECK(text(ptq::fold_all_batch_norms(again).folded) == Strings{"first bn"});
   }
 
   TEST_CASE("batch norms in a row are all folded, from either side") {
@@ -170,13 +171,59 @@ TEST_SUITE("ptq: folding batch norms") {
     Graph output;
     x = nn::conv2d(output.input("x", {2, 3, 4, 4}), {.out_channels = 3, .kernel = 1}, "conv");
     output.set_outputs({nn::batch_norm2d(x, {}, "bn"), x});
-    CHECK(ptq::fold_all_batch_norms(output).empty());
+    CHECK(ptq::fold_all_batch_norms(output).folded.empty());
 
     Graph taken;
     x = taken.input("conv.bias", {2, 3, 4, 4});
     x = nn::conv2d(x, {.out_channels = 3, .kernel = 1, .bias = false}, "conv");
     taken.set_outputs({nn::batch_norm2d(x, {}, "bn")});
-    CHECK(ptq::fold_all_batch_norms(taken).empty());
+    CHECK(ptq::fold_all_batch_norms(taken).folded.empty());
+  }
+
+  TEST_CASE("a batch norm behind a transposed convolution is folded, with groups, too") {
+    for (const std::int64_t groups : {1, 2}) {
+      Graph graph;
+      Var x = graph.input("x", {2, 4, 5, 5});
+      x = nn::conv_transpose2d(
+          x, {.out_channels = 6, .kernel = 3, .stride = 2, .groups = groups, .bias = false}, "up");
+      graph.set_outputs({nn::batch_norm2d(x, {}, "bn")});
+      check_fold(graph, {2, 4, 5, 5}, 1, 0);
+      CHECK(graph.node("up").inputs()[2]->name() == "up.bias");
+    }
+    Graph front;  // but not one in front of it: its shift would differ from pixel to pixel
+    Var x = nn::batch_norm2d(front.input("x", {2, 4, 5, 5}), {}, "bn");
+    x = nn::conv_transpose2d(x, {.out_channels = 6, .kernel = 3}, "up");
+    front.set_outputs({x});
+    check_fold(front, {2, 4, 5, 5}, 0, 1);
+  }
+
+  TEST_CASE("shared parameters are only read; a batch norm that stays gets copies of its own") {
+    Graph graph;
+    Var x = nn::conv2d(graph.input("x", {2, 3, 6, 6}), {.out_channels = 4, .kernel = 1}, "conv");
+    x = nn::relu(nn::batch_norm2d(x, {}, "bn1"), "relu");
+    graph.set_outputs({nn::batch_norm2d(x, {}, "bn2")});
+    for (const std::size_t i : {1u, 2u})
+      graph.replace_input({&graph.node("bn2"), i}, *graph.node("bn1").inputs()[i]);
+    randomize(graph, Rng(1));
+    const Tensor in = random_input({2, 3, 6, 6}, Rng(2));
+    const Tensor before = Executor(graph).forward(in);
+    const ptq::FoldResult result = ptq::fold_all_batch_norms(graph);
+    CHECK(text(result.folded) == Strings{"conv bn1"});
+    REQUIRE(result.skipped.size() == 1);
+    CHECK(result.skipped[0].batch_norm == "bn2");
+    CHECK(result.skipped[0].reason.find("it follows [Relu relu]") != std::string::npos);
+    check_equal(before, Executor(graph).forward(in), 1e-5);
+    // Two that stay: each becomes a scale and a shift of its own.
+    Graph both;
+    x = both.input("x", {2, 3, 6, 6});
+    x = nn::relu(nn::batch_norm2d(x, {}, "bn1"), "relu");
+    both.set_outputs({nn::batch_norm2d(x, {}, "bn2")});
+    for (const std::size_t i : {1u, 2u})
+      both.replace_input({&both.node("bn2"), i}, *both.node("bn1").inputs()[i]);
+    randomize(both, Rng(1));
+    const Tensor expected = Executor(both).forward(in);
+    CHECK(ptq::fold_all_batch_norms(both).skipped.size() == 2);
+    check_equal(expected, Executor(both).forward(in), 1e-5);
   }
 
   TEST_CASE("the batch norms that are folded are those that placement expects to be") {
@@ -189,7 +236,7 @@ TEST_SUITE("ptq: folding batch norms") {
     const golden::Tensors data = golden::tensors("network/data.safetensors");
     const Tensor x = golden::tensor(data.at("x0"));
     const Tensor before = Executor(graph).forward(x);
-    CHECK(text(ptq::fold_all_batch_norms(graph)) == names);
+    CHECK(text(ptq::fold_all_batch_norms(graph).folded) == names);
     check_equal(before, Executor(graph).forward(x), 2e-6);
   }
 
@@ -201,7 +248,7 @@ TEST_SUITE("ptq: folding batch norms") {
     const Tensor in = random_input({2, 4, 6, 6}, Rng(6));
     const Graph original = graph.clone();
     const Tensor before = Executor(graph).forward(in);
-    CHECK(ptq::fold_all_batch_norms(graph).empty());
+    CHECK(ptq::fold_all_batch_norms(graph).folded.empty());
     const auto at = [](const Graph& g, const char* name, std::size_t c) {
       return double{g.parameter(name).value().data()[c]};
     };
@@ -282,7 +329,7 @@ TEST_SUITE("ptq: folding given batch norms") {
   TEST_CASE("all pairs that fold_all_batch_norms returned give the same weights, bit for bit") {
     Graph all = golden::network("network/trained.safetensors");
     Graph given = all.clone();
-    const std::vector<ptq::FoldedPair> pairs = ptq::fold_all_batch_norms(all);
+    const std::vector<ptq::FoldedPair> pairs = ptq::fold_all_batch_norms(all).folded;
     ptq::fold_given_batch_norms(given, pairs);
     CHECK(fingerprint(given) == fingerprint(all));
 
@@ -292,7 +339,7 @@ TEST_SUITE("ptq: folding given batch norms") {
     row.set_outputs({nn::batch_norm2d(nn::batch_norm2d(x, {}, "bn1"), {}, "bn2")});
     randomize(row, Rng(9));
     Graph same = row.clone();
-    ptq::fold_given_batch_norms(same, ptq::fold_all_batch_norms(row));
+    ptq::fold_given_batch_norms(same, ptq::fold_all_batch_norms(row).folded);
     CHECK(count(row, "BatchNormalization") == 0);
     CHECK(fingerprint(same) == fingerprint(row));
   }

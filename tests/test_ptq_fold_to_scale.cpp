@@ -86,7 +86,7 @@ void flip_some(Graph& graph) {
       for (const std::size_t c : {1, 4}) parameter->edit().data()[c] *= -1;
 }
 
-std::string reason(const ptq::FoldToScaleResult& result, const std::string& norm) {
+std::string reason(const ptq::FoldResult& result, const std::string& norm) {
   for (const ptq::SkippedBatchNorm& skipped : result.skipped)
     if (skipped.batch_norm == norm) return skipped.reason;
   return "not skipped";
@@ -137,7 +137,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
       const Tensor unquantized = without_activation_quantizers(sim, x);
       const std::map<std::string, Codes> codes = all_codes(sim);
 
-      const ptq::FoldToScaleResult result = ptq::fold_all_batch_norms_to_scale(sim);
+      const ptq::FoldResult result = ptq::fold_all_batch_norms_to_scale(sim);
       sim.graph().check();
       CHECK(result.skipped.empty());
       CHECK(result.folded.size() == 9);
@@ -279,7 +279,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
     Small small;
     QuantizationSimModel tensor = small.sim(Symmetry::symmetric, "default");
     const std::string before = fingerprint(tensor.graph());
-    const ptq::FoldToScaleResult result = ptq::fold_all_batch_norms_to_scale(tensor);
+    const ptq::FoldResult result = ptq::fold_all_batch_norms_to_scale(tensor);
     CHECK(result.folded.empty());
     REQUIRE(result.skipped.size() == 1);
     CHECK(result.skipped[0].layer == "conv");
@@ -379,7 +379,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
                    "the output of conv is quantized"));
     QuantizerHandle(graph, between).disable();
     const Range range = sim.quantizer("bn").ranges().at(0);
-    const ptq::FoldToScaleResult result = ptq::fold_all_batch_norms_to_scale(sim);
+    const ptq::FoldResult result = ptq::fold_all_batch_norms_to_scale(sim);
     CHECK(reason(result, "bn") == "not skipped");
     graph.check();
     CHECK(sim.quantizer("conv").enabled());
@@ -399,7 +399,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
     sim.compute_encodings([&](Executor& executor) {
       executor.forward(random_input({2, 3, 6, 6}, Rng(2)));
     });
-    const ptq::FoldToScaleResult result = ptq::fold_all_batch_norms_to_scale(sim);
+    const ptq::FoldResult result = ptq::fold_all_batch_norms_to_scale(sim);
     CHECK(result.folded.empty());
     REQUIRE(result.skipped.size() == 3);
     CHECK(contains(reason(result, "bn0"), "no layer computes"));

@@ -72,7 +72,7 @@ QuantizationSimModel in_simulation(const std::string& config = "default",
 QuantizationSimModel folded_before(const std::string& config = "default",
                                    QuantScheme scheme = QuantScheme::post_training_tf) {
   Graph graph = block_net();
-  CHECK(ptq::fold_all_batch_norms(graph, {.convert_standalone = false}).size() == 3);
+  CHECK(ptq::fold_all_batch_norms(graph, {.convert_standalone = false}).folded.size() == 3);
   return QuantizationSimModel(graph, options(config, scheme, BatchNormMode::keep));
 }
 

@@ -72,13 +72,19 @@ accuracy is not computed then.
 The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]}; accuracies
 that were not computed are null)";
 
-/// Returns the model as it is to be quantized.
-Graph prepare(Graph graph, const Options& options) {
+/// Makes the model what is to be quantized; returns a line for each batch norm that stays although
+/// it was to be folded.
+std::vector<std::string> prepare(Graph& graph, const Options& options) {
+  std::vector<ptq::SkippedBatchNorm> skipped;
   if (options.keep_bn)
     freeze_bn_stats(graph);
-  else if (!options.fold_bn_in_sim)
-    ptq::fold_all_batch_norms(graph);
-  return graph;
+  else
+    skipped = options.fold_bn_in_sim ? ptq::batch_norms_not_simulated(graph)
+                                     : ptq::fold_all_batch_norms(graph).skipped;
+  std::vector<std::string> lines;
+  for (const ptq::SkippedBatchNorm& each : skipped)
+    lines.push_back(fmt::format("batch norm {} is not folded: {}", each.batch_norm, each.reason));
+  return lines;
 }
 
 QuantSimOptions sim_options(const Options& options) {
@@ -170,8 +176,11 @@ void run(const Options& options) {
   nn::DataLoader calibration = data.calibration(options.calibration_images);
 
   // Before anything runs, so that what the options ask for fails at once if it is not possible.
-  QuantizationSimModel sim(prepare(file.graph.clone(), options), sim_options(options));
-  const std::vector<std::string> warnings = sim.warnings();
+  Graph prepared = file.graph.clone();
+  std::vector<std::string> warnings = prepare(prepared, options);
+  QuantizationSimModel sim(std::move(prepared), sim_options(options));
+  const std::vector<std::string> others = sim.warnings();
+  warnings.insert(warnings.end(), others.begin(), others.end());
   for (const std::string& warning : warnings) warn(warning);
   set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);

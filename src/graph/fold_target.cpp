@@ -6,7 +6,9 @@
 
 namespace rung {
 
-bool is_foldable_layer(const Node& node) { return node.type() == "Conv" || node.type() == "Gemm"; }
+bool is_foldable_layer(const Node& node) {
+  return node.type() == "Conv" || node.type() == "ConvTranspose" || node.type() == "Gemm";
+}
 
 std::string chain_obstacle(const Graph& graph, const Value& value) {
   if (graph.is_output(value)) return fmt::format("{} is an output of the graph", value.name());
@@ -28,6 +30,13 @@ std::string parameter_obstacle(const Node& node, std::size_t first) {
         return fmt::format("{} is also a parameter of {}", input.name(), use.node->name());
     return fmt::format("{} reads {} twice", node.name(), input.name());
   }
+  return {};
+}
+
+std::string norm_obstacle(const Node& norm) {
+  for (const Value* input : norm.inputs().subspan(1))
+    if (input->parameter() == nullptr)
+      return fmt::format("{}, an input of {}, is not a parameter", input->name(), norm.name());
   return {};
 }
 
@@ -59,7 +68,7 @@ FoldTarget layer_in_front(const Graph& graph, const Node& norm, const NodeSet& s
 FoldTarget backward_fold_target(const Graph& graph, const Node& norm, const NodeSet& skipped) {
   FoldTarget target = layer_in_front(graph, norm, skipped);
   if (target.possible()) target.obstacle = parameter_obstacle(*target.layer);
-  if (target.possible()) target.obstacle = parameter_obstacle(norm);
+  if (target.possible()) target.obstacle = norm_obstacle(norm);
   if (target.possible()) target.obstacle = bias_obstacle(graph, *target.layer);
   return target;
 }

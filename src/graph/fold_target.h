@@ -8,7 +8,7 @@
 
 namespace rung {
 
-/// The Conv or Gemm next to a batch norm, and what keeps the two from being folded.
+/// The layer next to a batch norm, and what keeps the two from being folded.
 struct FoldTarget {
   Node* layer = nullptr;  ///< nullptr if the neighbour is no layer
   std::string obstacle;   ///< a clause: "it follows [Relu relu1], not a Conv or Gemm"
@@ -17,7 +17,8 @@ struct FoldTarget {
 
 using NodeSet = std::set<const Node*>;
 
-/// True if the op has weights [O, ...] that a scale per output channel can be multiplied into.
+/// True if the op has weights that a scale per output channel can be multiplied into: Conv and Gemm
+/// ([O, ...]) and ConvTranspose ([I, O / groups, ...]).
 bool is_foldable_layer(const Node& node);
 
 /// Returns what keeps `value` from being an inner value of a chain: it is a graph output, or not
@@ -26,6 +27,10 @@ std::string chain_obstacle(const Graph& graph, const Value& value);
 
 /// Returns which input from `first` on is no parameter that this node alone reads; empty if none.
 std::string parameter_obstacle(const Node& node, std::size_t first = 1);
+
+/// Returns which input of a batch norm but the first is no parameter; empty if all are. That others
+/// read them as well does not matter: folding only reads them.
+std::string norm_obstacle(const Node& norm);
 
 /// Returns the name of the bias that folding would create for a layer without one.
 std::string new_bias_name(const Node& layer);

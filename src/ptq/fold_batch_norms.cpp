@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <ranges>
@@ -11,6 +12,7 @@
 #include "core/format.h"
 #include "ops/fold_arithmetic.h"
 #include "ptq/fold.h"
+#include "rung/ops/conv_transpose.h"
 #include "rung/ops/ops.h"
 #include "rung/ptq/batch_norm.h"
 
@@ -64,8 +66,25 @@ void fold_forward(Graph& graph, Node& layer, Node& norm) {
   graph.bypass_node(norm);
 }
 
+/// Gives a batch norm copies of those of its parameters that others read.
+void untie(Graph& graph, Node& norm) {
+  constexpr std::array kSuffixes = {"weight", "bias", "running_mean", "running_var"};
+  for (std::size_t i = 1; i < norm.inputs().size(); ++i) {
+    const Value& old = *norm.inputs()[i];
+    if (old.uses().size() == 1) continue;
+    std::string name = fmt::format("{}.{}", norm.name(), kSuffixes.at(i - 1));
+    while (graph.find_value(name) != nullptr) name += ".own";
+    const Parameter& source = *old.parameter();
+    Value& copy = graph.add_parameter(name, source.value().clone(), source.role());
+    if (source.role() != Role::buffer)
+      copy.parameter()->set_requires_grad(source.requires_grad());
+    graph.replace_input({&norm, i}, copy);
+  }
+}
+
 /// Writes scale and shift into weight and bias, and makes the statistics trivial.
 void make_statistics_trivial(Graph& graph, Node& norm) {
+  untie(graph, norm);
   const std::vector<float> factor = gamma_over_sigma(norm);
   const auto values = [&](std::size_t i) { return norm.inputs()[i]->parameter()->edit().data(); };
   const std::span<float> gamma = values(1), beta = values(2), mean = values(3);
@@ -81,7 +100,8 @@ void make_statistics_trivial(Graph& graph, Node& norm) {
 std::string layer_behind_obstacle(const Node& layer) {
   const Conv* conv = layer.as<Conv>();
   if (conv == nullptr) return {};
-  if (conv->padding_h != 0 || conv->padding_w != 0)
+  if (conv->padding_h != 0 || conv->padding_w != 0 || conv->padding_more_h != 0 ||
+      conv->padding_more_w != 0)
     return fmt::format("{} pads with zeros, which the batch norm would not leave zeros",
                        layer.name());
   if (conv->groups != 1) return fmt::format("{} has {} groups", layer.name(), conv->groups);
@@ -98,7 +118,8 @@ FoldTarget layer_behind(const Graph& graph, const Node& norm, const NodeSet& ski
       node = use.node;
       continue;
     }
-    if (!is_foldable_layer(*use.node) || use.index != 0)
+    // Behind it a ConvTranspose would turn the shift into one that differs from pixel to pixel.
+    if (!is_foldable_layer(*use.node) || use.node->as<ConvTranspose>() != nullptr || use.index != 0)
       return {nullptr, fmt::format("[{} {}] follows it, not a Conv or Gemm", use.node->type(),
                                    use.node->name())};
     return {use.node, layer_behind_obstacle(*use.node)};
@@ -127,7 +148,7 @@ std::vector<Node*> batch_norms(const Graph& graph) {
 FoldTarget forward_fold_target(const Graph& graph, const Node& norm, const NodeSet& skipped) {
   FoldTarget target = layer_behind(graph, norm, skipped);
   if (target.possible()) target.obstacle = parameter_obstacle(*target.layer);
-  if (target.possible()) target.obstacle = parameter_obstacle(norm);
+  if (target.possible()) target.obstacle = norm_obstacle(norm);
   if (target.possible()) target.obstacle = bias_obstacle(graph, *target.layer);
   return target;
 }
@@ -158,6 +179,29 @@ Parameter& weight_of(const Node& layer) {
   return *weight->parameter();
 }
 
+/// Multiplies the weights that lead to each output channel by the channel's factor.
+void scale_outputs(const Node& layer, std::span<float> weight, const std::vector<float>& factor) {
+  const auto scale = [](std::span<float> row, float by) {
+    for (float& w : row) w *= by;
+  };
+  const auto* transposed = layer.as<ConvTranspose>();
+  if (transposed == nullptr) {  // [O, ...]
+    const std::size_t row = weight.size() / factor.size();
+    for (std::size_t o = 0; o < factor.size(); ++o) scale(weight.subspan(o * row, row), factor[o]);
+    return;
+  }
+  // [I, O / groups, ...]: the inputs of a group lead to the outputs of the same group.
+  const Shape& shape = weight_of(layer).shape();
+  const auto inputs = static_cast<std::size_t>(shape[0]);
+  const auto outputs = static_cast<std::size_t>(shape[1]);
+  const std::size_t inputs_per_group = inputs / static_cast<std::size_t>(transposed->groups);
+  const std::size_t taps = weight.size() / (inputs * outputs);
+  for (std::size_t i = 0; i < inputs; ++i)
+    for (std::size_t o = 0; o < outputs; ++o)
+      scale(weight.subspan((i * outputs + o) * taps, taps),
+            factor[i / inputs_per_group * outputs + o]);
+}
+
 /// Layer, then batch norm: W*[o] = W[o] g / s; b* = beta + (b - mean) g / s.
 void fold_backward(Graph& graph, Node& layer, Node& norm) {
   const std::vector<float> factor = gamma_over_sigma(norm);
@@ -165,11 +209,9 @@ void fold_backward(Graph& graph, Node& layer, Node& norm) {
   const std::span<float> weight = weight_of(layer).edit().data();
   const std::span<float> bias =
       editable_bias(graph, layer, static_cast<std::int64_t>(factor.size()));
-  const std::size_t row = weight.size() / factor.size();
-  for (std::size_t o = 0; o < factor.size(); ++o) {
-    for (float& w : weight.subspan(o * row, row)) w *= factor[o];
+  scale_outputs(layer, weight, factor);
+  for (std::size_t o = 0; o < factor.size(); ++o)
     bias[o] = fold_bias(bias[o], n.beta[o], n.mean[o], factor[o]);
-  }
   graph.bypass_node(norm);
 }
 
@@ -184,28 +226,47 @@ bool has_trivial_statistics(const Node& norm) {
   return all(3, 0.0f) && all(4, 1.0f);
 }
 
-std::vector<FoldedPair> fold_all_batch_norms(Graph& graph, const FoldBatchNormsOptions& options) {
+FoldResult fold_all_batch_norms(Graph& graph, const FoldBatchNormsOptions& options) {
   // Everything that can be wrong is found before the first weight changes.
   for (const Node* norm : batch_norms(graph))
-    if (parameter_obstacle(*norm).empty()) gamma_over_sigma(*norm);
+    if (norm_obstacle(*norm).empty()) gamma_over_sigma(*norm);
 
-  std::vector<FoldedPair> folded;
+  FoldResult result;
   for (Node* norm : batch_norms(graph)) {  // a norm behind a folded one meets the layer in turn
     const FoldTarget target = backward_fold_target(graph, *norm);
     if (!target.possible()) continue;
-    folded.push_back({target.layer->name(), norm->name()});
+    result.folded.push_back({target.layer->name(), norm->name()});
     fold_backward(graph, *target.layer, *norm);
   }
   for (Node* norm : batch_norms(graph) | std::views::reverse) {  // the same from behind
     const FoldTarget target = forward_fold_target(graph, *norm);
     if (!target.possible()) continue;
-    folded.push_back({target.layer->name(), norm->name()});
+    result.folded.push_back({target.layer->name(), norm->name()});
     fold_forward(graph, *target.layer, *norm);
   }
-  if (options.convert_standalone)
-    for (Node* norm : batch_norms(graph))
-      if (parameter_obstacle(*norm).empty()) make_statistics_trivial(graph, *norm);
-  return folded;
+  for (Node* norm : batch_norms(graph)) {
+    const FoldTarget backward = backward_fold_target(graph, *norm);
+    const std::string obstacles = fold_obstacles(backward, forward_fold_target(graph, *norm));
+    const std::string layer = backward.layer != nullptr ? backward.layer->name() : "";
+    result.skipped.push_back({norm->name(), layer, obstacles});
+    if (options.convert_standalone && norm_obstacle(*norm).empty())
+      make_statistics_trivial(graph, *norm);
+  }
+  return result;
+}
+
+std::vector<SkippedBatchNorm> batch_norms_not_simulated(const Graph& graph) {
+  std::vector<SkippedBatchNorm> skipped;
+  for (const Node* norm : batch_norms(graph)) {
+    FoldTarget target = backward_fold_target(graph, *norm);
+    if (target.possible() && target.layer->as<ConvTranspose>() != nullptr)
+      target.obstacle = fmt::format("{} is a ConvTranspose, whose folding is not simulated",
+                                    target.layer->name());
+    if (target.possible()) continue;
+    const std::string layer = target.layer != nullptr ? target.layer->name() : "";
+    skipped.push_back({norm->name(), layer, target.obstacle});
+  }
+  return skipped;
 }
 
 void fold_given_batch_norms(Graph& graph, const std::vector<FoldedPair>& pairs) {

@@ -27,6 +27,9 @@ const QuantizeDequantize* quantizer_of(const Node* node) {
 std::string weight_obstacle(const Node& layer, const std::vector<float>& factor) {
   const Value& weight = *layer.inputs()[1];
   if (weight.parameter() != nullptr) return parameter_obstacle(layer);  // not quantized: no scale
+  if (layer.type() == "ConvTranspose")
+    return fmt::format("{} is a ConvTranspose: scales along its output channels are not moved",
+                       layer.name());
   const Node* node = weight.producer();
   const QuantizeDequantize* op = quantizer_of(node);
   if (op == nullptr) return fmt::format("{} is not a parameter", weight.name());
@@ -109,19 +112,19 @@ FoldTarget scale_fold_target(const Graph& graph, const Node& norm) {
   FoldTarget target = layer_in_front(graph, norm, activation_quantizers(graph));
   if (target.layer == nullptr) target.obstacle += forward_remark(norm);
   if (target.possible()) target.obstacle = between_obstacle(*target.layer, norm);
-  if (target.possible()) target.obstacle = parameter_obstacle(norm);
+  if (target.possible()) target.obstacle = norm_obstacle(norm);
   if (target.possible()) target.obstacle = weight_obstacle(*target.layer, gamma_over_sigma(norm));
   if (target.possible()) target.obstacle = existing_bias_obstacle(*target.layer);
   if (target.possible()) target.obstacle = bias_obstacle(graph, *target.layer);
   return target;
 }
 
-FoldToScaleResult fold_all_batch_norms_to_scale(QuantizationSimModel& sim) {
+FoldResult fold_all_batch_norms_to_scale(QuantizationSimModel& sim) {
   Graph& graph = sim.graph();
   for (const Node* norm : batch_norms(graph))  // nothing has changed if a statistic is wrong
-    if (parameter_obstacle(*norm).empty()) gamma_over_sigma(*norm);
+    if (norm_obstacle(*norm).empty()) gamma_over_sigma(*norm);
 
-  FoldToScaleResult result;
+  FoldResult result;
   for (Node* norm : batch_norms(graph)) {
     const FoldTarget target = scale_fold_target(graph, *norm);
     const std::string layer = target.layer != nullptr ? target.layer->name() : "";

@@ -19,47 +19,51 @@
 
 namespace rung::ptq {
 
-/// Names a batch norm that was folded, or is to be, and the Conv or Gemm whose weights take it in.
+/// Names a batch norm that was folded, or is to be, and the layer whose weights take it in.
 struct FoldedPair {
   std::string layer;
   std::string batch_norm;
+};
+
+/// Names a batch norm that stays, and why.
+struct SkippedBatchNorm {
+  std::string batch_norm;
+  std::string layer;  ///< in front of it; empty if there is none that could take it in
+  std::string reason;
+};
+
+/// What folding did: every batch norm is in one of the two.
+struct FoldResult {
+  std::vector<FoldedPair> folded;         ///< in the order they were folded
+  std::vector<SkippedBatchNorm> skipped;  ///< in network order
 };
 
 struct FoldBatchNormsOptions {
   /// Give the batch norms that stay trivial statistics: mean 0, variance 1, epsilon 0, weight
   /// gamma / sigma and bias beta - mean gamma / sigma. Hardware runs them as scale and shift, so
   /// that is what their quantizers must see. They are `frozen` then: batch statistics would undo
-  /// the scale.
+  /// the scale. Parameters that others read become copies.
   bool convert_standalone = true;
 };
 
-/// Folds every batch norm into a neighbouring Conv or Gemm and removes it, so that outputs in
-/// Mode::eval stay the same up to rounding. Backward where possible (layer, then batch norm; W[o]
-/// *= gamma / sigma), else forward (batch norm, then a layer without padding and groups: zeros of
-/// the padding are not what the batch norm would have made of them). Creates the bias
-/// `<layer>.bias` where there was none. Batch norms without such a neighbour stay: at forks, beside
-/// other ops, with parameters that others read; validate_model() says why. Returns the pairs, in
-/// the order they were folded; throws Error, with the graph unchanged, if a statistic is negative
-/// or not finite. AIMET: fold_all_batch_norms.
-RUNG_API std::vector<FoldedPair> fold_all_batch_norms(Graph& graph,
-                                                      const FoldBatchNormsOptions& options = {});
+/// Folds every batch norm into a neighbouring Conv, ConvTranspose or Gemm and removes it, so that
+/// outputs in Mode::eval stay the same up to rounding. Backward where possible (layer, then batch
+/// norm; W[o] *= gamma / sigma), else forward (batch norm, then a Conv or Gemm without padding and
+/// groups: zeros of the padding are not what the batch norm would have made of them). Creates the
+/// bias `<layer>.bias` where there was none. Parameters that several batch norms share are only
+/// read. Batch norms without such a neighbour stay: at forks, beside other ops, in front of or
+/// behind layers whose weights others read; the result says why. Throws Error, with the graph
+/// unchanged, if a statistic is negative or not finite. AIMET: fold_all_batch_norms.
+RUNG_API FoldResult fold_all_batch_norms(Graph& graph, const FoldBatchNormsOptions& options = {});
+
+/// Lists the batch norms that BatchNormMode::fold_in_simulation leaves as they are, and why; `graph`
+/// is the float model.
+RUNG_API std::vector<SkippedBatchNorm> batch_norms_not_simulated(const Graph& graph);
 
 /// Folds these batch norms, in this order, backward if the layer stands in front and forward if it
 /// stands behind; all others stay as they are. Throws Error, with the graph unchanged, for a pair
 /// that is not adjacent or cannot be folded, saying why. AIMET: fold_given_batch_norms.
 RUNG_API void fold_given_batch_norms(Graph& graph, const std::vector<FoldedPair>& pairs);
-
-/// Names a batch norm that stays, and why.
-struct SkippedBatchNorm {
-  std::string batch_norm;
-  std::string layer;  ///< in front of it; empty if that is no Conv or Gemm
-  std::string reason;
-};
-
-struct FoldToScaleResult {
-  std::vector<FoldedPair> folded;
-  std::vector<SkippedBatchNorm> skipped;
-};
 
 /// Folds the batch norms of a trained sim into the layers in front of them and moves their weight
 /// quantizers along, so that weight codes and outputs in Mode::eval stay as trained: with c = gamma
@@ -76,7 +80,7 @@ struct FoldToScaleResult {
 /// kMinimumScale, the weights vanish and their codes mean nothing. Optimizers made before hold
 /// parameters that are gone: make a new one to train on. Throws Error, with nothing changed, if a
 /// statistic is negative or not finite. AIMET: fold_all_batch_norms_to_scale.
-RUNG_API FoldToScaleResult fold_all_batch_norms_to_scale(QuantizationSimModel& sim);
+RUNG_API FoldResult fold_all_batch_norms_to_scale(QuantizationSimModel& sim);
 
 struct ReestimateOptions {
   std::int64_t num_batches = 100;  ///< at most; fewer if the epoch ends before

@@ -48,7 +48,9 @@ void insert(Graph& graph, Value& value, std::unique_ptr<Op> op, const std::vecto
 }  // namespace
 
 std::vector<FoldablePair> prepare_folding(Graph& graph) {
-  const std::vector<FoldablePair> pairs = find_foldable_batch_norms(graph);
+  std::vector<FoldablePair> pairs = find_foldable_batch_norms(graph);
+  // FoldedWeight scales the first axis: these stay batch norms, as BatchNormMode::keep has them.
+  std::erase_if(pairs, [](const auto& pair) { return pair.layer->type() == "ConvTranspose"; });
   for (const FoldablePair& pair : pairs) {
     Node& layer = *pair.layer;
     if (layer.inputs().size() > 2) continue;
