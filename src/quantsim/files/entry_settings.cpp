@@ -76,10 +76,22 @@ Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry sy
     fail("has min {} and max {}, but scale {} and offset {}", entry.min[channel],
          entry.max[channel], entry.scale[channel], entry.offset[channel]);
   const auto scale = static_cast<float>(entry.scale[channel]);
-  require(std::isfinite(scale) && scale >= kMinimumScale,
-          "has the scale {}, expected a float32 number of at least {}", entry.scale[channel],
-          kMinimumScale);
-  return stored_range(scale, offset - grid.qmin, bitwidth, symmetry);
+  require(std::isfinite(scale) && entry.scale[channel] > 0,
+          "has the scale {}, expected a positive float32 number", entry.scale[channel]);
+  // Smaller steps, of channels that hold next to nothing, become the smallest that there is.
+  return stored_range(std::max(scale, kMinimumScale), offset - grid.qmin, bitwidth, symmetry);
+}
+
+/// True for the weight of a Gemm. Ours have it as [O, I]; where another file has transB = 0 it is
+/// [I, O], and the scales of its outputs lie along axis 1.
+bool is_gemm_weight(const QuantizerHandle& quantizer) {
+  const Value& source = quantizer.source();
+  if (source.parameter() == nullptr || source.shape().rank() != 2) return false;
+  return std::ranges::all_of(source.uses(), [](const Use& use) {
+    return std::ranges::all_of(use.node->output().uses(), [](const Use& reader) {
+      return reader.node->type() == "Gemm" && reader.index == 1;
+    });
+  });
 }
 
 /// Throws Error unless the entry has as many scales as the quantizer, lying as its do.
@@ -94,6 +106,7 @@ void check_granularity(const io::TensorEncoding& entry, std::size_t count,
   const std::int64_t axis =
       *entry.axis < 0 ? *entry.axis + quantizer.source().shape().rank() : *entry.axis;
   const std::int64_t own = cut.blocks ? cut.blocks->axis : *cut.axis;
+  if (!cut.blocks && axis == 1 - own && is_gemm_weight(quantizer)) return;
   require(axis == own, "has its scales along axis {}, the quantizer along axis {}", axis, own);
 }
 

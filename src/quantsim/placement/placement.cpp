@@ -236,6 +236,16 @@ Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
   return placement;
 }
 
+/// Returns the axis of the output channels: 0, but 1 of a ConvTranspose, and the last one of the
+/// matrix that a MatMul multiplies by, [..., I, O].
+std::int64_t channel_axis(const Value& parameter) {
+  const std::int64_t rank = parameter.shape().rank();
+  if (parameter.uses().empty() || rank < 2) return 0;
+  const Use& use = parameter.uses()[0];
+  if (use.node->type() == "ConvTranspose") return 1;
+  return use.node->type() == "MatMul" && use.index == 1 ? rank - 1 : 0;
+}
+
 std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
                                          const QuantSimConfig& config,
                                          const QuantSimOptions& options) {
@@ -249,10 +259,7 @@ std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
                         : config.unsigned_symmetric ? Symmetry::unsigned_symmetric
                                                     : Symmetry::symmetric;
   if (site.per_channel.value && tensor.parameter() != nullptr && tensor.shape().rank() > 0) {
-    // Output channels lie on axis 0, those of ConvTranspose on axis 1.
-    const bool transposed = !tensor.uses().empty() && tensor.shape().rank() > 1 &&
-                            tensor.uses()[0].node->type() == "ConvTranspose";
-    settings.axis = transposed ? 1 : 0;
+    settings.axis = channel_axis(tensor);
     settings.channels = tensor.shape()[*settings.axis];
   }
   if (is_lsq(options.quant_scheme)) return std::make_unique<LsqQuantizer>(settings);
