@@ -177,6 +177,10 @@ void Command::option(std::string_view name, std::optional<double>& value, const 
                      const Check& check) {
   add(app_, *text_, value, {name, help, group_, check})->take_last();
 }
+void Command::option(std::string_view name, std::vector<std::string>& values,
+                     const std::string& help) {
+  add(app_, *text_, values, {name, help, group_, {}})->expected(1)->take_all();
+}
 void Command::option(std::string_view name, std::vector<double>& value, const std::string& help) {
   add(app_, *text_, value, {name, help, group_, {}})->delimiter(',');
 }

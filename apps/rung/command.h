@@ -65,6 +65,8 @@ class Command {
               const Check& check = {});
   void option(std::string_view name, std::optional<double>& value, const std::string& help,
               const Check& check = {});
+  /// May be given several times, a value each time.
+  void option(std::string_view name, std::vector<std::string>& values, const std::string& help);
   /// A comma-separated list.
   void option(std::string_view name, std::vector<double>& value, const std::string& help);
   void flag(std::string_view name, bool& value, const std::string& help);

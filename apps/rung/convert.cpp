@@ -15,13 +15,13 @@
 #include "console.h"
 #include "model_source.h"
 #include "normalize.h"
+#include "onnx_source.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
 #include "rung/io/file_kind.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_export.h"
-#include "rung/io/onnx_import.h"
 #include "rung/io/weights.h"
 #include "rung/models.h"
 #include "rung/quantsim/quantsim.h"
@@ -39,6 +39,7 @@ struct Options {
   std::string dtype;
   bool saturate = false;
   NormalizeOptions normalize;
+  OnnxSource onnx;
 };
 
 constexpr const char* kDetails =
@@ -167,7 +168,7 @@ io::ModelFile read_weights(const Options& options) {
 io::ModelFile read_onnx(const Options& options) {
   check_needs_no_model(options);
   io::ModelFile file;
-  file.graph = io::load_onnx(options.in);
+  file.graph = load_onnx(options.in, options.onnx);
   set_task(file, options, fs::path(options.in).stem().string());
   const std::vector<QuantizerHandle> quantizers = find_quantizers(file.graph);
   if (quantizers.empty()) return file;
@@ -275,6 +276,8 @@ void run(const Options& options) {
     throw UsageError("--saturate is for --dtype f16 or bf16");
   begin_run({.json = options.json}, {options.out});
   const io::FileKind kind = io::file_kind(options.in);
+  if (kind.format != io::FileFormat::onnx && kind.format != io::FileFormat::unknown)
+    check_no_onnx_options(options.in, options.onnx);
   const bool describes_model = !options.model.empty() || !options.dataset.empty() ||
                                options.num_classes || options.image_size || options.in_channels ||
                                options.normalize.given();
@@ -304,6 +307,7 @@ void add_convert(Program& program) {
                  between(1, 65536));
   command.option("--in-channels N", options->in_channels, "of its images", between(1, 65536));
   add_normalize_options(command, options->normalize);
+  add_onnx_options(command, options->onnx);
   std::vector<std::string> dtypes;
   for (const auto& [name, dtype] : kDtypes) dtypes.emplace_back(name);
   command.option("--dtype NAME", options->dtype,

@@ -9,13 +9,14 @@
 #include <utility>
 
 #include "console.h"
+#include "onnx_source.h"
 #include "options.h"
 #include "report.h"
 #include "rung/core/error.h"
+#include "rung/core/text.h"
 #include "rung/exec/executor.h"
 #include "rung/io/file_kind.h"
 #include "rung/io/model_file.h"
-#include "rung/io/onnx_import.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/quantsim/quantsim.h"
@@ -30,6 +31,7 @@ struct Options {
   std::string file, mode = "both", json;
   bool plan = false, why = false;
   std::int64_t batch = 128;
+  OnnxSource onnx;
 };
 
 constexpr const char* kDetails =
@@ -63,7 +65,7 @@ void print_tensors(const File& file, const Options& options, const Console& cons
   if (options.why) throw Error(options.file + ": holds plain weights, no quantizers to explain");
   std::int64_t numbers = 0;
   for (const auto& tensor : file.tensors()) {
-    console.line(fmt::format("{:<44} {:<8} {}", tensor.name, io::to_string(tensor.dtype),
+    console.line(fmt::format("{:<44} {:<8} {}", printable(tensor.name), io::to_string(tensor.dtype),
                              tensor.shape.to_string()));
     numbers += tensor.shape.numel();
   }
@@ -158,9 +160,10 @@ void run(const Options& options) {
     console.line(fmt::format("{}: {}, {} bytes", options.file, kind.what, bytes));
   Report report;
   report.set("bytes", static_cast<std::int64_t>(bytes));
+  if (kind.format != io::FileFormat::onnx) check_no_onnx_options(options.file, options.onnx);
   if (kind.format == io::FileFormat::onnx) {
     io::ModelFile file;
-    file.graph = io::load_onnx(options.file);
+    file.graph = load_onnx(options.file, options.onnx);
     run_model(std::move(file), options, console, report);
   } else if (kind.format == io::FileFormat::model) {
     run_model(io::load_model(options.file), options, console, report);
@@ -186,6 +189,7 @@ void add_inspect(Program& program) {
   command.option("--batch-size,--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));
+  add_onnx_options(command, options->onnx);
   command.group("Output");
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });

@@ -31,13 +31,15 @@ struct OnnxImportOptions {
 ///
 /// What depends on constants and shapes only is computed once, with the batch size left open.
 /// QuantizeLinear with DequantizeLinear becomes a QuantizeDequantize node, named <source>.qdq, with
-/// the file's scale and zero point; a weight stored as integers becomes a parameter and such a
+/// the file's scale and zero point, and the smaller grid that a Clip of its codes leaves; ops that
+/// only move codes move what they mean. A weight stored as integers becomes a parameter and such a
 /// node; an int32 bias becomes a parameter. Everything is computed in float32, whatever float type
-/// the file has.
+/// the file has. Nodes may be in any order. Tensors may lie in other files beside the model, or
+/// below its folder.
 ///
-/// Throws Error beginning with the path: the file cannot be read, is damaged, has another opset,
-/// external data, or ops that are not imported (one message lists them all); an op's inputs or
-/// attributes go beyond what is supported.
+/// Throws Error beginning with the path: the file cannot be read, is damaged, has another opset, or
+/// ops that are not imported (one message lists them all); an op's inputs or attributes go beyond
+/// what is supported.
 RUNG_API Graph load_onnx(const std::filesystem::path& path, const OnnxImportOptions& options = {});
 
 /// Lists the ONNX operators that load_onnx imports or computes from constants, sorted.

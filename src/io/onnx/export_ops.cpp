@@ -111,6 +111,21 @@ void write_pad(Export& to) {
   to.write();
 }
 
+/// ONNX repeats the slopes as NumPy does: behind those of the channels come axes of extent 1, as
+/// PyTorch writes it.
+void write_prelu(Export& to) {
+  const Shape &x = to.node.inputs()[0]->shape(), &slope = to.node.inputs()[1]->shape();
+  if (slope.rank() == 1 && slope.numel() > 1 && x.rank() > 2) {
+    const std::string name = to.name_of("slope"), axes = to.name_of("axes");
+    Integers added;
+    for (std::int64_t axis = 1; axis < x.rank() - 1; ++axis) added.push_back(axis);
+    to.writer.integers(axes, added);
+    to.writer.node("Unsqueeze", name, {to.inputs[1], axes}, {name});
+    to.inputs[1] = name;
+  }
+  to.write();
+}
+
 /// The axes became an input in opset 18.
 void write_reduce_mean(Export& to) {
   const auto axes = to.attributes.take<Integers>("axes");
@@ -226,6 +241,7 @@ constexpr std::array kOps = std::to_array<std::pair<std::string_view, Write>>({
     {"MatMul", nullptr},
     {"MaxPool", nullptr},
     {"Mul", nullptr},
+    {"PRelu", write_prelu},
     {"Pad", write_pad},
     {"RNN", write_recurrent},
     {"ReduceMean", write_reduce_mean},

@@ -135,6 +135,11 @@ void decode_fields(const Proto& proto, Constant& constant) {
   }
 }
 
+void check_type(const Proto& proto) {
+  require(is_float(proto.data_type()) || is_integer(proto.data_type()),
+          "has elements of {}, which are not read", type_name(proto.data_type()));
+}
+
 }  // namespace
 
 bool is_float(std::int32_t type) {
@@ -201,12 +206,19 @@ std::int64_t element_count(const ::onnx::TensorProto& proto) {
                                  proto.uint64_data_size()});
 }
 
+std::uint64_t stored_bytes(const ::onnx::TensorProto& proto) {
+  check_type(proto);
+  const auto count =
+      static_cast<std::size_t>(checked_shape({proto.dims().begin(), proto.dims().end()}).numel());
+  return is_4_bit(proto.data_type()) ? (count + 1) / 2
+                                     : count * element_size(*dtype_of(proto.data_type()));
+}
+
 Constant decode(const ::onnx::TensorProto& proto) {
   require(proto.data_location() != Proto::EXTERNAL && proto.external_data_size() == 0,
-          "lies in another file (external data), which is not read: save the model as one file");
+          "lies in another file (external data)");
   require(!proto.has_segment(), "is cut into segments, which are not read");
-  require(is_float(proto.data_type()) || is_integer(proto.data_type()),
-          "has elements of {}, which are not read", type_name(proto.data_type()));
+  check_type(proto);
   Constant constant;
   constant.type = proto.data_type();
   constant.shape = checked_shape({proto.dims().begin(), proto.dims().end()});
@@ -220,6 +232,7 @@ Constant decode(const ::onnx::TensorProto& proto) {
 Constant take(const Constant& source, Shape shape, const std::vector<std::int64_t>& positions) {
   Constant result;
   result.type = source.type;
+  result.limits = source.limits;
   result.shape = std::move(shape);
   for (const std::int64_t position : positions) {
     const auto at = static_cast<std::size_t>(position);

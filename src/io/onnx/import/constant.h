@@ -2,17 +2,18 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "io/limits.h"
 #include "rung/core/tensor.h"
 
 namespace rung::io::onnx_import {
 
-constexpr std::size_t kMaxRank = 8;
-constexpr std::int64_t kMaxExtent = INT32_MAX;
 // Newer than the library's list of types.
 constexpr std::int32_t kUint4 = 21, kInt4 = 22;
 
@@ -31,6 +32,8 @@ struct Constant {
   std::vector<float> floats;            ///< of float types
   std::vector<std::int64_t> integers;   ///< of all others
   std::vector<std::int64_t> per_batch;  ///< empty if no element depends on the batch size
+  /// The lowest and the highest code that a Clip has left; none without.
+  std::optional<std::array<std::int64_t, 2>> limits = {};
 
   bool is_integer() const { return onnx_import::is_integer(type); }
   /// Returns the elements as a tensor; throws Error if they depend on the batch size.
@@ -43,6 +46,9 @@ struct Constant {
   static Constant of_integers(std::vector<std::int64_t> values);  ///< int64 [n]
 };
 
+/// Returns how many bytes the elements of a tensor of this type and shape take in a file; throws
+/// Error if either is not read.
+std::uint64_t stored_bytes(const ::onnx::TensorProto& proto);
 /// Decodes a tensor; throws Error if its type is not read, it lies in another file, or its data are
 /// not as many as its shape says.
 Constant decode(const ::onnx::TensorProto& proto);

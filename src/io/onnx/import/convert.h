@@ -6,6 +6,19 @@
 
 namespace rung::io::onnx_import {
 
+/// True if both mean the same of their codes.
+bool are_equal(Importer& importer, const Quantized& a, const Quantized& b);
+/// Returns what codes mean, adding a QuantizeDequantize node for them if there is none yet; its
+/// name is `tensor`, the result's, if that is one of a quantizer. `is_alone`: nothing else reads
+/// the codes.
+Value& dequantized(Importer& importer, Quantized& codes, const std::string& tensor, bool is_alone);
+/// Makes the node's output the codes that a Clip of `tensor` from `low` to `high` leaves.
+void clip_codes(Importer& importer, const NodeReader& node, const std::string& tensor,
+                std::int64_t low, std::int64_t high);
+
+/// Returns a matrix with rows and columns exchanged.
+Tensor transposed(const Tensor& tensor);
+
 void convert_arithmetic(Importer& importer, const NodeReader& node);
 void convert_batch_normalization(Importer& importer, const NodeReader& node);
 void convert_binary(Importer& importer, const NodeReader& node);
@@ -31,6 +44,7 @@ void convert_instance_normalization(Importer& importer, const NodeReader& node);
 void convert_layer_normalization(Importer& importer, const NodeReader& node);
 void convert_lp_normalization(Importer& importer, const NodeReader& node);
 void convert_matmul(Importer& importer, const NodeReader& node);
+void convert_min_max(Importer& importer, const NodeReader& node);
 void convert_pad(Importer& importer, const NodeReader& node);
 void convert_pool(Importer& importer, const NodeReader& node);
 void convert_prelu(Importer& importer, const NodeReader& node);

@@ -1,6 +1,6 @@
 // Conv and ConvTranspose.
 
-#include <algorithm>
+#include <utility>
 
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
@@ -18,17 +18,6 @@ Shape tensor_shape(Importer& importer, const std::string& tensor) {
                                       : importer.value(tensor).shape();
 }
 
-/// Returns the weight; that of a layer on [N, C, L] data gets an axis of extent 1.
-Value& weight_of(Importer& importer, const NodeReader& node, const Windows& windows) {
-  const std::string& name = node.input(1);
-  if (!windows.has_1d) return importer.parameter(name, Role::weight);
-  if (!importer.is_constant(name)) return with_two_axes(importer, node, importer.value(name));
-  return importer.parameter(name, Role::weight, "2d", [](const Tensor& weight) {
-    const Shape& shape = weight.shape();
-    return weight.reshape(Shape{shape[0], shape[1], 1, shape[2]});
-  });
-}
-
 /// Reads the windows after checking the weight.
 Windows windows_of(Importer& importer, const NodeReader& node, const Shape& data) {
   const Shape weight = tensor_shape(importer, node.input(1));
@@ -38,11 +27,69 @@ Windows windows_of(Importer& importer, const NodeReader& node, const Shape& data
   return read_windows(node, data, kernel);
 }
 
-std::vector<Value*> inputs_of(Importer& importer, const NodeReader& node, const Windows& windows,
-                              Value& x) {
-  std::vector<Value*> inputs = {&x, &weight_of(importer, node, windows)};
+std::vector<Value*> inputs_of(Importer& importer, const NodeReader& node, Value& x) {
+  std::vector<Value*> inputs = {&x, &importer.parameter(node.input(1), Role::weight)};
   if (node.has_input(2)) inputs.push_back(&importer.parameter(node.input(2), Role::bias));
   return inputs;
+}
+
+/// What a ConvTranspose asks for beside its windows.
+class TransposedSides {
+ public:
+  TransposedSides(const NodeReader& node, const Shape& data)
+      : node_(node), data_(data), axes_(static_cast<std::size_t>(data.rank() - 2)) {
+    const Ints more = node.integers("output_padding", Ints(axes_, 0));
+    require(more.size() == axes_, "output_padding must have {} entries", axes_);
+    for (std::size_t i = 0; i < axes_; ++i) {
+      require(more[i] >= 0 && more[i] <= kMaxExtent, "has an output_padding of {}", more[i]);
+      output_padding[i + 2 - axes_] = more[i];
+    }
+  }
+
+  /// Turns output_shape, and auto_pad, which follows from the result's size here, into pads.
+  void apply(Windows& windows) {
+    const std::string automatic = node_.text("auto_pad", "NOTSET");
+    Ints sizes = node_.integers("output_shape");
+    if (automatic != "NOTSET" && automatic != "VALID" && sizes.empty())
+      for (std::size_t i = 0; i < axes_; ++i)
+        sizes.push_back(data_.dims()[i + 2] * windows.strides[i + 2 - axes_]);
+    if (sizes.empty()) return;
+    require(sizes.size() >= axes_, "output_shape must have {} entries", axes_);
+    for (std::size_t i = 0; i < axes_; ++i) {
+      const std::size_t at = i + 2 - axes_;
+      const std::int64_t size = sizes[sizes.size() - axes_ + i];
+      require(size > 0 && size <= kMaxExtent, "output_shape [{}] is not possible",
+              fmt::join(sizes, ", "));
+      const std::int64_t full = (data_.dims()[i + 2] - 1) * windows.strides[at] +
+                                (windows.kernel[at] - 1) * windows.dilations[at] + 1 +
+                                output_padding[at];
+      const std::int64_t all = full - size, less = all / 2;
+      windows.pads[at] = all < 0 ? 0 : automatic == "SAME_UPPER" ? less : all - less;
+      windows.pads[at + 2] = all < 0 ? 0 : all - windows.pads[at];
+      // Pixels beyond what is reached are all at the end.
+      if (all < 0) output_padding[at] -= all;
+    }
+  }
+
+  std::array<std::int64_t, 2> output_padding{0, 0};
+
+ private:
+  const NodeReader& node_;
+  const Shape& data_;
+  std::size_t axes_;
+};
+
+/// Makes a result with more pixels at the end than a ConvTranspose has: they are zero, so there
+/// must be no bias that they would have, too.
+void add_enlarged(Importer& importer, const NodeReader& node, std::unique_ptr<ConvTranspose> op,
+                  const std::vector<Value*>& inputs) {
+  require(inputs.size() == 2,
+          "makes a result larger than its pixels reach, with a bias: that is not imported");
+  const std::int64_t h = std::exchange(op->output_padding_h, 0),
+                     w = std::exchange(op->output_padding_w, 0);
+  const Ints pads = op->axes == 1 ? Ints{0, 0, 0, 0, 0, w} : Ints{0, 0, 0, 0, 0, 0, h, w};
+  Value& reached = importer.add_step(node, "reached", std::move(op), inputs);
+  importer.add(node, make_op("Pad", {{"pads", pads}}), {&reached});
 }
 
 }  // namespace
@@ -50,84 +97,31 @@ std::vector<Value*> inputs_of(Importer& importer, const NodeReader& node, const 
 void convert_conv(Importer& importer, const NodeReader& node) {
   if (importer.value(node.input(0)).shape().rank() == 5)
     return convert_volume_conv(importer, node);
-  Value* x = &importer.value(node.input(0));
-  const Windows windows = windows_of(importer, node, x->shape());
-  x = &with_two_axes(importer, node, *x);
+  Value& x = importer.value(node.input(0));
   auto op = std::make_unique<Conv>();
-  op->stride_h = windows.strides[0], op->stride_w = windows.strides[1];
-  op->dilation_h = windows.dilations[0], op->dilation_w = windows.dilations[1];
+  windows_of(importer, node, x.shape()).set(*op);
   op->groups = node.integer("group", 1);
-  if (windows.is_symmetric()) {
-    op->padding_h = windows.pads[0], op->padding_w = windows.pads[1];
-  } else {
-    const auto& [top, left, bottom, right] = windows.pads;
-    x = &importer.add_step(
-        node, "pad", make_op("Pad", {{"pads", Ints{0, 0, top, left, 0, 0, bottom, right}}}), {x});
-  }
-  add_windowed(importer, node, windows, std::move(op), inputs_of(importer, node, windows, *x));
+  importer.add(node, std::move(op), inputs_of(importer, node, x));
 }
 
 void convert_conv_transpose(Importer& importer, const NodeReader& node) {
-  Value* x = &importer.value(node.input(0));
-  const Shape data = x->shape();
-  // auto_pad means something else here than in read_windows: it follows from the result's size.
-  const std::string automatic = node.text("auto_pad", "NOTSET");
-  Windows windows = windows_of(importer, node, data);
-  const auto axes = static_cast<std::size_t>(data.rank() - 2);
-  const Ints more = node.integers("output_padding", Ints(axes, 0));
-  Ints sizes = node.integers("output_shape");
-  require(more.size() == axes, "output_padding must have {} entries", axes);
-  std::array<std::int64_t, 2> output_padding{0, 0};
-  for (std::size_t i = 0; i < axes; ++i) output_padding[i + 2 - axes] = more[i];
-  if (automatic != "NOTSET" && automatic != "VALID" && sizes.empty())
-    for (std::size_t i = 0; i < axes; ++i)
-      sizes.push_back(data.dims()[i + 2] * windows.strides[i + 2 - axes]);
-  if (!sizes.empty()) {
-    require(sizes.size() >= axes, "output_shape must have {} entries", axes);
-    for (std::size_t i = 0; i < axes; ++i) {
-      const std::size_t at = i + 2 - axes;
-      const std::int64_t size = sizes[sizes.size() - axes + i];
-      const std::int64_t full = (data.dims()[i + 2] - 1) * windows.strides[at] +
-                                (windows.kernel[at] - 1) * windows.dilations[at] + 1 +
-                                output_padding[at];
-      const std::int64_t all = full - size;
-      require(size > 0 && size <= kMaxExtent, "output_shape [{}] is not possible",
-              fmt::join(sizes, ", "));
-      // Pixels beyond what is reached are all at the end.
-      const std::int64_t less = all / 2;
-      windows.pads[at] = all < 0 ? 0 : automatic == "SAME_UPPER" ? less : all - less;
-      windows.pads[at + 2] = all - windows.pads[at];
-    }
-  }
-  x = &with_two_axes(importer, node, *x);
+  Value& x = importer.value(node.input(0));
+  Windows windows = windows_of(importer, node, x.shape());
+  TransposedSides sides(node, x.shape());
+  sides.apply(windows);
   auto op = std::make_unique<ConvTranspose>();
-  op->stride_h = windows.strides[0], op->stride_w = windows.strides[1];
-  op->dilation_h = windows.dilations[0], op->dilation_w = windows.dilations[1];
+  windows.set(*op);
   op->groups = node.integer("group", 1);
-  op->output_padding_h = output_padding[0], op->output_padding_w = output_padding[1];
-  const auto least = std::ranges::min(windows.pads);
-  const bool fits = windows.is_symmetric() && least >= 0 && output_padding[0] < op->stride_h &&
-                    output_padding[1] < op->stride_w;
-  std::vector<Value*> inputs = inputs_of(importer, node, windows, *x);
-  if (fits) {
-    op->padding_h = windows.pads[0], op->padding_w = windows.pads[1];
-    add_windowed(importer, node, windows, std::move(op), inputs);
-    return;
-  }
-  // Sides that lose (or gain) different numbers of pixels: all are made, then cut. The bias comes
-  // last, since pixels that are gained have it, too.
-  require(least >= 0 || inputs.size() == 2,
-          "makes a result larger than its pixels reach, with a bias: that is not imported");
-  op->output_padding_h = op->output_padding_w = 0;
-  const auto& [top, left, bottom, right] = windows.pads;
-  Value& all = importer.add_step(node, "full", std::move(op), inputs);
-  require(inputs.size() == 2 || (output_padding[0] == 0 && output_padding[1] == 0) ||
-              (bottom >= output_padding[0] && right >= output_padding[1]),
-          "has an output_padding beyond its pads, with a bias: that is not imported");
-  add_windowed(importer, node, windows,
-               make_op("Pad", {{"pads", Ints{0, 0, -top, -left, 0, 0, output_padding[0] - bottom,
-                                             output_padding[1] - right}}}),
-               {&all});
+  op->output_padding_h = sides.output_padding[0], op->output_padding_w = sides.output_padding[1];
+  const std::vector<Value*> inputs = inputs_of(importer, node, x);
+  bool fits = true;
+  for (const std::size_t i : {0u, 1u})
+    fits = fits && (sides.output_padding[i] < windows.strides[i] ||
+                    sides.output_padding[i] <= windows.pads[i + 2]);
+  if (fits)
+    importer.add(node, std::move(op), inputs);
+  else
+    add_enlarged(importer, node, std::move(op), inputs);
 }
 
 }  // namespace rung::io::onnx_import

@@ -1,7 +1,6 @@
 // Operators that work element by element, and BatchNormalization.
 
 #include <cmath>
-#include <limits>
 
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
@@ -12,6 +11,8 @@ namespace rung::io::onnx_import {
 void convert_unary(Importer& importer, const NodeReader& node) {
   std::map<std::string, AttributeValue, std::less<>> attributes;
   const std::string& type = node.type();
+  if (type == "Relu" && importer.quantized(node.input(0)) != nullptr)
+    return clip_codes(importer, node, node.input(0), 0, kMaxExtent);
   if (type == "LeakyRelu") attributes["alpha"] = node.number("alpha", 0.01f);
   if (type == "Elu") attributes["alpha"] = node.number("alpha", 1.0f);
   if (type == "HardSigmoid") {
@@ -46,37 +47,6 @@ void convert_sum(Importer& importer, const NodeReader& node) {
   for (std::size_t i = 1; i + 1 < node.input_count(); ++i)
     sum = &importer.add_step(node, "sum", make_op("Add"), {sum, &importer.value(node.input(i))});
   importer.add(node, make_op("Add"), {sum, &importer.value(node.input(node.input_count() - 1))});
-}
-
-/// With one slope for all it is LeakyRelu; with slopes per channel it is max(x, 0) + slope min(x,
-/// 0).
-void convert_prelu(Importer& importer, const NodeReader& node) {
-  Value& x = importer.value(node.input(0));
-  const std::string& slope = node.input(1);
-  if (importer.is_constant(slope) && importer.constant(slope)->shape.numel() == 1) {
-    const auto alpha = static_cast<float>(importer.constant(slope)->scalar());
-    importer.add(node, make_op("LeakyRelu", {{"alpha", alpha}}), {&x});
-    return;
-  }
-  Value& positive = importer.add_step(node, "positive", make_op("Relu"), {&x});
-  Value& negative = importer.add_step(node, "negative", make_op("Sub"), {&x, &positive});
-  Value& scaled = importer.add_step(node, "scaled", make_op("Mul"),
-                                    {&importer.parameter(slope, Role::norm), &negative});
-  importer.add(node, make_op("Add"), {&positive, &scaled});
-}
-
-void convert_clip(Importer& importer, const NodeReader& node) {
-  constexpr float kLargest = std::numeric_limits<float>::max();
-  float min = -kLargest, max = kLargest;
-  if (node.opset() < 11) {
-    min = node.number("min", min);
-    max = node.number("max", max);
-  } else {
-    if (node.has_input(1)) min = static_cast<float>(importer.constant(node.input(1))->scalar());
-    if (node.has_input(2)) max = static_cast<float>(importer.constant(node.input(2))->scalar());
-  }
-  importer.add(node, make_op("Clip", {{"min", min}, {"max", max}}),
-               {&importer.value(node.input(0))});
 }
 
 void convert_dropout(Importer& importer, const NodeReader& node) {

@@ -17,16 +17,6 @@ Tensor scaled(const Tensor& tensor, float factor) {
   return result;
 }
 
-Tensor transposed(const Tensor& tensor) {
-  const std::int64_t rows = tensor.size(0), columns = tensor.size(1);
-  Tensor result(Shape{columns, rows});
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < columns; ++j)
-      result.data()[static_cast<std::size_t>(j * rows + i)] =
-          tensor.data()[static_cast<std::size_t>(i * columns + j)];
-  return result;
-}
-
 /// Returns C as a vector [O] if it is one, repeated or not, along the rows.
 bool is_vector(const Shape& shape, std::int64_t outputs) {
   return shape.numel() == 1 ||
@@ -124,12 +114,23 @@ class GemmConverter {
   Importer& importer_;
   const NodeReader& node_;
   float alpha_ = node_.number("alpha", 1.0f), beta_ = node_.number("beta", 1.0f);
-  bool transposed_b_ = node_.integer("transB", 0) != 0;
+  bool transposed_b_ =
+      node_.integer("transB", 0) != 0 || importer_.is_transposed(node_.input(1));
   std::int64_t outputs_ = 0;
   Value* x_ = nullptr;
 };
 
 }  // namespace
+
+Tensor transposed(const Tensor& tensor) {
+  const std::int64_t rows = tensor.size(0), columns = tensor.size(1);
+  Tensor result(Shape{columns, rows});
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = 0; j < columns; ++j)
+      result.data()[static_cast<std::size_t>(j * rows + i)] =
+          tensor.data()[static_cast<std::size_t>(i * columns + j)];
+  return result;
+}
 
 void convert_gemm(Importer& importer, const NodeReader& node) {
   GemmConverter(importer, node).convert();

@@ -1,7 +1,6 @@
 // Operators that take tensors apart: Slice, Split, DepthToSpace, SpaceToDepth.
 
 #include <algorithm>
-#include <numeric>
 
 #include "io/names.h"
 #include "io/onnx/import/convert.h"
@@ -36,34 +35,6 @@ std::unique_ptr<Op> gather_op(const SlicedAxis& part) {
   for (std::int64_t i = 0; i < part.count; ++i) indices.push_back(part.start + i * part.step);
   return make_op("Gather",
                  {{"axis", part.axis}, {"indices", indices}, {"indices_shape", Ints{part.count}}});
-}
-
-/// Returns how many elements of the axis each output gets.
-Ints split_sizes(Importer& importer, const NodeReader& node, std::int64_t extent) {
-  Ints sizes;
-  if (node.opset() < 13)
-    sizes = node.integers("split");
-  else if (node.has_input(1))
-    sizes = importer.constant(node.input(1))->whole_numbers();
-  const auto count = static_cast<std::int64_t>(node.output_count());
-  require(node.integer("num_outputs", count) == count, "has {} outputs, num_outputs says {}", count,
-          node.integer("num_outputs", count));
-  require(count > 0, "has no outputs");
-  if (sizes.empty()) {
-    // The last part is smaller where the others do not fit; before opset 18 they must.
-    const std::int64_t size = (extent + count - 1) / count;
-    require(node.opset() >= 18 || size * count == extent, "cannot make {} equal parts of {}", count,
-            extent);
-    sizes.assign(static_cast<std::size_t>(count), size);
-    sizes.back() = extent - size * (count - 1);
-  }
-  for (const std::int64_t size : sizes)
-    require(size > 0 && size <= extent, "makes a part of {} of {} elements", size, extent);
-  require(std::ssize(sizes) == count &&
-              std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) == extent,
-          "has {} outputs and makes parts of {} of {} elements", count, fmt::join(sizes, ", "),
-          extent);
-  return sizes;
 }
 
 /// Reads x [N, C, H, W] as `shape`, moves the axes, and reads the result as `result`.
@@ -129,7 +100,9 @@ void convert_split(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   SlicedAxis part{.axis = front_axis(node.integer("axis", 0), x.shape().rank())};
   const std::int64_t extent = x.shape()[part.axis];
-  const Ints sizes = split_sizes(importer, node, extent);
+  const bool is_given = node.opset() >= 13 && node.has_input(1);
+  const Ints sizes =
+      split_sizes(node, is_given ? importer.constant(node.input(1)) : nullptr, extent);
   if (sizes.size() > 1) check_parts(importer, x, part.axis);
   for (std::size_t i = 0; i < sizes.size(); ++i, part.start += part.count) {
     part.count = sizes[i];

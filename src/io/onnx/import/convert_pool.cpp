@@ -15,32 +15,22 @@ void convert_pool(Importer& importer, const NodeReader& node) {
   require(node.integer("storage_order", 0) == 0, "has a storage_order other than 0");
   if (importer.value(node.input(0)).shape().rank() == 5)
     return convert_volume_pool(importer, node);
-  Value* x = &importer.value(node.input(0));
-  const Windows windows = read_windows(node, x->shape(), {});
-  x = &with_two_axes(importer, node, *x);
+  Value& x = importer.value(node.input(0));
+  const Windows windows = read_windows(node, x.shape(), {});
   std::map<std::string, AttributeValue, std::less<>> attributes = {
-      {"kernel_shape", Ints{windows.kernel.begin(), windows.kernel.end()}},
-      {"strides", Ints{windows.strides.begin(), windows.strides.end()}},
-      {"pads", Ints{windows.pads.begin(), windows.pads.end()}}};
+      {"kernel_shape", windows.list(windows.kernel)},
+      {"strides", windows.list(windows.strides)},
+      {"pads", windows.list(windows.pads)}};
   if (windows.dilations != std::array<std::int64_t, 2>{1, 1})
-    attributes["dilations"] = Ints{windows.dilations.begin(), windows.dilations.end()};
+    attributes["dilations"] = windows.list(windows.dilations);
   if (node.integer("ceil_mode", 0) != 0) attributes["ceil_mode"] = true;
   if (node.type() == "AveragePool")
     attributes["count_include_pad"] = node.integer("count_include_pad", 0) != 0;
-  add_windowed(importer, node, windows, make_op(node.type(), std::move(attributes)), {x});
+  importer.add(node, make_op(node.type(), std::move(attributes)), {&x});
 }
 
 void convert_global_average_pool(Importer& importer, const NodeReader& node) {
-  Value& x = importer.value(node.input(0));
-  const std::int64_t rank = x.shape().rank();
-  require(rank >= 3, "works on [N, C, ...], got {}", x.shape());
-  if (rank == 4) {
-    importer.add(node, make_op("GlobalAveragePool"), {&x});
-    return;
-  }
-  Ints axes;
-  for (std::int64_t i = 2; i < rank; ++i) axes.push_back(i);
-  importer.add(node, make_op("ReduceMean", {{"axes", axes}, {"keepdims", true}}), {&x});
+  importer.add(node, make_op("GlobalAveragePool"), {&importer.value(node.input(0))});
 }
 
 void convert_global_max_pool(Importer& importer, const NodeReader& node) {
@@ -54,11 +44,8 @@ void convert_global_max_pool(Importer& importer, const NodeReader& node) {
   }
   require(shape.rank() == 3 || shape.rank() == 4, "works on [N, C, L] or [N, C, H, W] here, got {}",
           shape);
-  Windows windows;
-  windows.has_1d = shape.rank() == 3;
-  const Ints kernel = {windows.has_1d ? 1 : shape[2], shape[shape.rank() - 1]};
-  add_windowed(importer, node, windows, make_op("MaxPool", {{"kernel_shape", kernel}}),
-               {&with_two_axes(importer, node, x)});
+  const Ints kernel(shape.dims().begin() + 2, shape.dims().end());
+  importer.add(node, make_op("MaxPool", {{"kernel_shape", kernel}}), {&x});
 }
 
 }  // namespace rung::io::onnx_import

@@ -1,6 +1,8 @@
 // QuantizeLinear and DequantizeLinear: together a QuantizeDequantize node.
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <string_view>
 
 #include "io/names.h"
@@ -14,23 +16,59 @@ namespace {
 
 using Proto = ::onnx::TensorProto;
 
-/// Returns what a tensor is for: the first layer that reads it says so.
-Role role_of(const Importer& importer, const std::string& tensor) {
+constexpr int kMostSteps = 16;  // between a quantizer and the layer that reads it
+
+/// Returns what a tensor is for: the first layer that reads it says so, also through operators that
+/// only move or quantize it.
+std::optional<Role> role_in_layer(const Importer& importer, const std::string& tensor, int steps) {
   for (const Reader& reader : importer.readers(tensor)) {
     const std::string& type = reader.node->op_type();
     if (type == "MatMul") return Role::weight;
-    if (type != "Conv" && type != "ConvTranspose" && type != "Gemm") continue;
-    if (reader.index == 1) return Role::weight;
-    if (reader.index == 2) return Role::bias;
+    const bool is_layer = type == "Conv" || type == "ConvTranspose" || type == "Gemm";
+    if (is_layer && reader.index == 1) return Role::weight;
+    if (is_layer && reader.index == 2) return Role::bias;
+    if (type == "PRelu" && reader.index == 1) return Role::norm;
+    constexpr std::array kPassing = std::to_array<std::string_view>(
+        {"Clip", "DequantizeLinear", "Flatten", "Identity", "Max", "Min", "QuantizeLinear",
+         "Reshape", "Squeeze", "Transpose", "Unsqueeze"});
+    if (is_layer || steps == kMostSteps || reader.index != 0 || reader.node->output_size() == 0 ||
+        std::ranges::find(kPassing, type) == kPassing.end())
+      continue;
+    if (const auto role = role_in_layer(importer, reader.node->output(0), steps + 1)) return role;
   }
-  return Role::buffer;
+  return std::nullopt;
 }
 
-Value& add_quantizer(Importer& importer, const NodeReader& node, const QdqGrid& grid,
+Role role_of(const Importer& importer, const std::string& tensor) {
+  return role_in_layer(importer, tensor, 0).value_or(Role::buffer);
+}
+
+/// True if the tensor is the weight of a Gemm with transB = 0 and nothing else: ours have it as
+/// [O, I], and so must its quantizer.
+bool is_untransposed_weight(const Importer& importer, const std::string& tensor,
+                            const Quantized& pair) {
+  const std::vector<Reader>& readers = importer.readers(tensor);
+  if (readers.size() != 1 || importer.is_output(tensor) || pair.block_size != 0) return false;
+  const Reader& reader = readers[0];
+  if (reader.node->op_type() != "Gemm" || reader.index != 1) return false;
+  const NodeReader gemm(*reader.node, 0);
+  return gemm.integer("transB", 0) == 0 && gemm.number("alpha", 1.0f) == 1.0f;
+}
+
+/// Returns the codes and the pair as they are for the transposed matrix.
+void transpose(Constant& stored, Quantized& pair) {
+  const Shape& shape = stored.shape;
+  std::vector<std::int64_t> from;
+  for (std::int64_t column = 0; column < shape[1]; ++column)
+    for (std::int64_t row = 0; row < shape[0]; ++row) from.push_back(row * shape[1] + column);
+  stored = take(stored, Shape{shape[1], shape[0]}, from);
+  pair.axis = 1 - front_axis(pair.axis, 2);
+}
+
+Value& add_quantizer(Importer& importer, const std::string& output, const QdqGrid& grid,
                      Value& source) {
   Graph& graph = importer.graph();
   std::unique_ptr<Quantizer> quantizer = grid.quantizer();
-  const std::string& output = node.output();
   // An exporter that follows the naming, of places on edges too, is taken at its word.
   const bool is_own = output.ends_with(".qdq") && graph.find_value(output) == nullptr;
   const std::string name = is_own ? output : importer.fresh_name(source.name() + ".qdq");
@@ -77,19 +115,24 @@ Quantized read_pair(Importer& importer, const NodeReader& node) {
   return pair;
 }
 
-bool are_equal(Importer& importer, const Quantized& a, const Quantized& b) {
-  const auto same = [&](const std::string& x, const std::string& y) {
-    const ConstantPtr one = importer.constant(x), two = importer.constant(y);
-    return one->floats == two->floats && one->integers == two->integers;
+/// Clips what codes mean where no grid has these codes alone.
+Value& clipped(Importer& importer, const Quantized& codes, Value& value) {
+  const QdqCodes type = qdq_codes(codes.type);
+  const ConstantPtr scale = importer.constant(codes.scale);
+  require(scale->shape.numel() == 1,
+          "clips codes from {} to {} per channel: grids of whole bits that have a code for 0 are "
+          "imported",
+          (*codes.limits)[0], (*codes.limits)[1]);
+  const std::int64_t zero =
+      codes.zero_point ? importer.constant(*codes.zero_point)->whole_numbers()[0] : 0;
+  const auto number = [&](std::int64_t code) {
+    return static_cast<float>(std::clamp(code, type.lowest(), type.highest()) - zero) *
+           scale->floats[0];
   };
-  // Without a zero point it is 0.
-  const auto zeros = [&](const Quantized& each) {
-    return !each.zero_point || std::ranges::all_of(importer.constant(*each.zero_point)->integers,
-                                                   [](std::int64_t z) { return z == 0; });
-  };
-  return a.block_size == b.block_size && same(a.scale, b.scale) &&
-         (importer.constant(a.scale)->shape.numel() == 1 || a.axis == b.axis) &&
-         (a.zero_point && b.zero_point ? same(*a.zero_point, *b.zero_point) : zeros(a) && zeros(b));
+  return importer.add_named(importer.fresh_name(value.name() + ".clip"),
+                            make_op("Clip", {{"min", number((*codes.limits)[0])},
+                                             {"max", number((*codes.limits)[1])}}),
+                            {&value});
 }
 
 /// A bias: int32 codes, one scale or one per element.
@@ -114,6 +157,49 @@ void dequantize_bias(Importer& importer, const NodeReader& node, const Constant&
 
 }  // namespace
 
+bool are_equal(Importer& importer, const Quantized& a, const Quantized& b) {
+  const auto same = [&](const std::string& x, const std::string& y) {
+    const ConstantPtr one = importer.constant(x), two = importer.constant(y);
+    return one->floats == two->floats && one->integers == two->integers;
+  };
+  // Without a zero point it is 0.
+  const auto zeros = [&](const Quantized& each) {
+    return !each.zero_point || std::ranges::all_of(importer.constant(*each.zero_point)->integers,
+                                                   [](std::int64_t z) { return z == 0; });
+  };
+  return a.block_size == b.block_size && same(a.scale, b.scale) &&
+         (importer.constant(a.scale)->shape.numel() == 1 || a.axis == b.axis) &&
+         (a.zero_point && b.zero_point ? same(*a.zero_point, *b.zero_point) : zeros(a) && zeros(b));
+}
+
+Value& dequantized(Importer& importer, Quantized& codes, const std::string& tensor, bool is_alone) {
+  if (codes.result == nullptr) {
+    const Role role = role_of(importer, tensor);
+    const bool is_matrix = importer.is_constant(codes.source) &&
+                           importer.constant(codes.source)->shape.rank() == 2;
+    const bool turns = is_alone && is_matrix && is_untransposed_weight(importer, tensor, codes);
+    Value& source = turns ? importer.parameter(codes.source, role, "transposed", transposed)
+                          : importer.parameter(codes.source, role);
+    if (turns) {
+      codes.axis = 1 - front_axis(codes.axis, 2);
+      importer.set_transposed(tensor);
+    }
+    QdqGrid grid(importer, codes, source.shape());
+    Node* clip =
+        codes.limits ? nullptr : narrowing_clip(importer, grid, codes.source, source);
+    if (codes.limits && grid.narrow_codes((*codes.limits)[0], (*codes.limits)[1]))
+      codes.limits.reset();
+    codes.result =
+        &add_quantizer(importer, tensor, grid, clip != nullptr ? *clip->inputs()[0] : source);
+    if (clip != nullptr) importer.remove(*clip);
+  }
+  if (codes.limits) {
+    codes.result = &clipped(importer, codes, *codes.result);
+    codes.limits.reset();
+  }
+  return *codes.result;
+}
+
 void convert_quantize_linear(Importer& importer, const NodeReader& node) {
   Quantized pair = read_pair(importer, node);
   const auto type = static_cast<std::int32_t>(node.integer("output_dtype", 0));
@@ -126,16 +212,21 @@ void convert_dequantize_linear(Importer& importer, const NodeReader& node) {
   Quantized pair = read_pair(importer, node);
   node.ignore("output_dtype");
   if (importer.is_constant(pair.source)) {
-    const ConstantPtr stored = importer.constant(pair.source);
-    pair.type = stored->type;
+    Constant stored = *importer.constant(pair.source);
+    pair.type = stored.type;
     if (pair.type == Proto::INT32) {
-      dequantize_bias(importer, node, *stored, pair);
+      dequantize_bias(importer, node, stored, pair);
       return;
     }
-    const QdqGrid grid(importer, pair, stored->shape);
-    Value& weight = importer.add_parameter(pair.source, grid.dequantize(*stored),
+    if (stored.shape.rank() == 2 && is_untransposed_weight(importer, node.output(), pair)) {
+      transpose(stored, pair);
+      importer.set_transposed(node.output());
+    }
+    QdqGrid grid(importer, pair, stored.shape);
+    if (stored.limits) grid.narrow_codes((*stored.limits)[0], (*stored.limits)[1]);
+    Value& weight = importer.add_parameter(importer.origin(pair.source), grid.dequantize(stored),
                                            role_of(importer, node.output()));
-    importer.set_value(node.output(), add_quantizer(importer, node, grid, weight));
+    importer.set_value(node.output(), add_quantizer(importer, node.output(), grid, weight));
     return;
   }
   Quantized* open = importer.quantized(pair.source);
@@ -143,15 +234,8 @@ void convert_dequantize_linear(Importer& importer, const NodeReader& node) {
           shown_name(pair.source));
   require(are_equal(importer, *open, pair),
           "has another scale or zero point than the QuantizeLinear before it");
-  if (open->result == nullptr) {
-    Value& source = importer.parameter(open->source, role_of(importer, node.output()));
-    QdqGrid grid(importer, *open, source.shape());
-    Node* clip = narrowing_clip(importer, grid, open->source, source);
-    open->result =
-        &add_quantizer(importer, node, grid, clip != nullptr ? *clip->inputs()[0] : source);
-    if (clip != nullptr) importer.remove(*clip);
-  }
-  importer.set_value(node.output(), *open->result);
+  const bool is_alone = importer.readers(pair.source).size() == 1;
+  importer.set_value(node.output(), dequantized(importer, *open, node.output(), is_alone));
 }
 
 }  // namespace rung::io::onnx_import

@@ -145,12 +145,28 @@ void convert_unsqueeze(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op("Unsqueeze", {{"axes", axes}}), {&importer.value(node.input(0))});
 }
 
+/// A constant of one image beside a batch of any size is repeated for each of its images.
 void convert_concat(Importer& importer, const NodeReader& node) {
   std::vector<Value*> inputs;
   for (std::size_t i = 0; i < node.input_count(); ++i)
     inputs.push_back(&importer.value(node.input(i)));
   require(!inputs.empty() && node.has("axis"), "needs inputs and an axis");
-  importer.add(node, make_op("Concat", {{"axis", node.integer("axis", 0)}}), inputs);
+  const std::int64_t rank = inputs[0]->shape().rank();
+  const std::int64_t axis = front_axis(node.integer("axis", 0), rank);
+  const auto batch = std::ranges::find_if(inputs, [&](const Value* value) {
+    const Shape* larger = importer.larger_batch(*value);
+    return larger != nullptr && larger->rank() > 0 && (*larger)[0] != value->shape()[0];
+  });
+  if (importer.batch_is_open() && axis > 0 && batch != inputs.end()) {
+    Value& images = **batch;
+    Ints shape(static_cast<std::size_t>(rank), 1);
+    shape[0] = 0;  // the batch size
+    for (Value*& input : inputs)
+      if (input->parameter() != nullptr && input->shape().rank() == rank && input->shape()[0] == 1)
+        input = &importer.add_step(node, "repeated", make_op("Expand", {{"shape", shape}}),
+                                   {input, &images});
+  }
+  importer.add(node, make_op("Concat", {{"axis", axis}}), inputs);
 }
 
 /// Softmax and LogSoftmax.

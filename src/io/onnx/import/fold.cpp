@@ -236,6 +236,7 @@ constexpr std::array kFolds = std::to_array<std::pair<std::string_view, Fold>>({
     {"Add", fold_arithmetic},
     {"Cast", fold_cast},
     {"Ceil", fold_rounding},
+    {"Clip", fold_clip},
     {"Concat", fold_concat},
     {"ConstantOfShape", fold_constant_of_shape},
     {"Div", fold_arithmetic},
@@ -254,6 +255,9 @@ constexpr std::array kFolds = std::to_array<std::pair<std::string_view, Fold>>({
     {"Unsqueeze", fold_unsqueeze},
     {"Where", fold_function},
 });
+
+/// The one with several outputs.
+constexpr std::string_view kSplit = "Split";
 
 Fold find_fold(std::string_view type) {
   for (const auto& [name, function] : kFolds)
@@ -275,12 +279,13 @@ const std::vector<std::string_view>& folded_ops() {
   static const std::vector<std::string_view> types = [] {
     std::vector<std::string_view> made;
     for (const auto& entry : kFolds) made.push_back(entry.first);
+    made.push_back(kSplit);
     return made;
   }();
   return types;
 }
 
-bool can_fold(std::string_view type) { return find_fold(type) != nullptr; }
+bool can_fold(std::string_view type) { return find_fold(type) != nullptr || type == kSplit; }
 
 bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs) {
   const std::size_t shape = type == "Expand" ? 1 : type == "ConstantOfShape" ? 0 : inputs.size();
@@ -288,15 +293,21 @@ bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs) {
                             inputs[shape]->per_batch.empty());
 }
 
-Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget) {
+std::vector<Constant> fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                           Budget& budget) {
   for (const ConstantPtr& each : inputs)
     if (each) budget.take(each->shape.numel());
-  Constant result = find_fold(node.type())(node, inputs, budget);
+  std::vector<Constant> results;
+  if (node.type() == kSplit)
+    results = fold_split(node, inputs);
+  else
+    results.push_back(find_fold(node.type())(node, inputs, budget));
   node.finish();
   // What is left of a shape may no longer depend on the batch size.
-  if (std::ranges::all_of(result.per_batch, [](std::int64_t each) { return each == 0; }))
-    result.per_batch.clear();
-  return result;
+  for (Constant& each : results)
+    if (std::ranges::all_of(each.per_batch, [](std::int64_t count) { return count == 0; }))
+      each.per_batch.clear();
+  return results;
 }
 
 std::vector<SlicedAxis> sliced_axes(const NodeReader& node, const std::vector<ConstantPtr>& inputs,

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -31,9 +33,18 @@ const std::vector<std::string_view>& folded_ops();
 bool can_fold(std::string_view type);
 /// The same, given the inputs: a tensor whose shape follows the batch size is no constant.
 bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs);
-/// Computes a node whose inputs are all constants; throws Error if it goes beyond what is
-/// supported.
-Constant fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
+/// Computes the outputs of a node whose inputs are all constants; throws Error if it goes beyond
+/// what is supported.
+std::vector<Constant> fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                           Budget& budget);
+
+/// Returns what is left of codes between these limits (none: all) by a Clip from `low` to `high`.
+std::optional<std::array<std::int64_t, 2>> joint_limits(
+    const std::optional<std::array<std::int64_t, 2>>& limits, std::int64_t low, std::int64_t high);
+
+/// Returns how many of the axis' elements each output of a Split gets; `given`: its input 1.
+std::vector<std::int64_t> split_sizes(const NodeReader& node, const ConstantPtr& given,
+                                      std::int64_t extent);
 
 /// What a Slice takes of one axis: elements start, start + step, ..., `count` of them.
 struct SlicedAxis {

@@ -114,6 +114,7 @@ Constant fold_arithmetic(const NodeReader& node, const Inputs& inputs, Budget& b
   budget.take(shape.numel());
   Constant result = spread(a, shape);
   const Constant other = spread(b, shape);
+  result.limits.reset();
   if (result.is_integer()) {
     compute(result, other, op);
   } else {

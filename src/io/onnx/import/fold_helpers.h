@@ -24,6 +24,8 @@ Constant fold_expand(const NodeReader& node, const std::vector<ConstantPtr>& inp
                      Budget& budget);
 Constant fold_range(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
                     Budget& budget);
+Constant fold_clip(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
+std::vector<Constant> fold_split(const NodeReader& node, const std::vector<ConstantPtr>& inputs);
 /// Computes Add, Sub, Mul and Div.
 Constant fold_arithmetic(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
                          Budget& budget);

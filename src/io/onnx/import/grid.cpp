@@ -46,8 +46,8 @@ QdqGrid::QdqGrid(Importer& importer, const Quantized& pair, const Shape& shape)
             scales_.size(), zero_points_.size());
   }
   for (const float each : scales_)
-    require(std::isfinite(each) && each >= kMinimumScale,
-            "has the scale {}, expected a number of at least {}", each, kMinimumScale);
+    require(std::isfinite(each) && each > 0.0f, "has the scale {}, expected a positive number",
+            each);
   const bool are_zero = std::ranges::all_of(zero_points_, [](auto zero) { return zero == 0; });
   if (codes_.is_signed && are_zero) symmetry_ = Symmetry::symmetric;
   set_granularity(pair, shape);
@@ -59,22 +59,32 @@ bool QdqGrid::narrow(float low, float high) {
     return std::nearbyint(double{x} / double{scales_[0]}) + static_cast<double>(zero_points_[0]);
   };
   const double first = code(low), last = code(high);
-  const auto end = static_cast<double>(codes_.lowest() + (std::int64_t{1} << codes_.bits));
-  if (!(first >= static_cast<double>(codes_.lowest()) && last > first && last < end)) return false;
-  const Grid wanted{static_cast<std::int64_t>(first), static_cast<std::int64_t>(last)};
+  if (!(first >= static_cast<double>(codes_.lowest()) &&
+        last <= static_cast<double>(codes_.highest())))
+    return false;
+  return narrow_codes(static_cast<std::int64_t>(first), static_cast<std::int64_t>(last));
+}
+
+bool QdqGrid::narrow_codes(std::int64_t first, std::int64_t last) {
+  const Grid wanted{std::max(first, codes_.lowest()), std::min(last, codes_.highest())};
+  // Every grid has a code for 0.
+  if (wanted.steps() < 1 || std::ranges::any_of(zero_points_, [&](std::int64_t zero) {
+        return zero < wanted.qmin || zero > wanted.qmax;
+      }))
+    return false;
   for (int bits = 2; bits <= codes_.bits; ++bits) {
-    if (symmetry_ == Symmetry::asymmetric) {
-      if (wanted.steps() != make_grid(bits, symmetry_).steps()) continue;
-      bits_ = bits;
-      lowest_ = wanted.qmin;
-      return true;
-    }
-    for (const Symmetry symmetry : {Symmetry::symmetric, Symmetry::strict_symmetric})
-      if (make_grid(bits, symmetry) == wanted) {
-        bits_ = bits;
-        symmetry_ = symmetry;
-        return true;
-      }
+    if (symmetry_ == Symmetry::symmetric)
+      for (const Symmetry symmetry : {Symmetry::symmetric, Symmetry::strict_symmetric})
+        if (make_grid(bits, symmetry) == wanted) {
+          bits_ = bits;
+          symmetry_ = symmetry;
+          return true;
+        }
+    if (wanted.steps() != make_grid(bits, Symmetry::asymmetric).steps()) continue;
+    bits_ = bits;
+    symmetry_ = Symmetry::asymmetric;
+    lowest_ = wanted.qmin;
+    return true;
   }
   return false;
 }
@@ -95,7 +105,7 @@ std::vector<Range> QdqGrid::ranges() const {
     // An asymmetric grid counts its codes from 0.
     const std::int64_t offset =
         symmetry_ == Symmetry::asymmetric ? lowest_ - zero_points_[i] : std::int64_t{0};
-    ranges.push_back(stored_range(scales_[i], offset, bits_, symmetry_));
+    ranges.push_back(stored_range(std::max(scales_[i], kMinimumScale), offset, bits_, symmetry_));
   }
   return ranges;
 }

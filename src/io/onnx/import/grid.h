@@ -14,6 +14,7 @@ struct QdqCodes {
   int bits = 8;
   bool is_signed = false;
   std::int64_t lowest() const { return is_signed ? -(std::int64_t{1} << (bits - 1)) : 0; }
+  std::int64_t highest() const { return lowest() + (std::int64_t{1} << bits) - 1; }
 };
 /// Throws Error for a type that holds no codes of quantizers.
 QdqCodes qdq_codes(std::int32_t type);
@@ -28,8 +29,12 @@ class QdqGrid {
   /// them; returns false, changing nothing, if no grid of whole bits has these.
   bool narrow(float low, float high);
 
+  /// The same for codes of the type, as a Clip behind the quantizer leaves them.
+  bool narrow_codes(std::int64_t first, std::int64_t last);
+
   std::unique_ptr<Quantizer> quantizer() const;
-  /// Returns what the quantizer must store, one per scale.
+  /// Returns what the quantizer must store, one per scale. Steps below kMinimumScale, of channels
+  /// that hold next to nothing, become that: no number moves by more than half of it.
   std::vector<Range> ranges() const;
   /// Returns (code - zero point) * scale of each element.
   Tensor dequantize(const Constant& stored) const;

@@ -1,15 +1,16 @@
 #include "io/onnx/import/importer.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "core/format.h"
 #include "io/names.h"
+#include "io/onnx/import/convert.h"
+#include "io/onnx/import/sort_nodes.h"
 
 namespace rung::io::onnx_import {
 namespace {
-
-constexpr std::size_t kMaxName = 1024;
-constexpr int kMaxEnds = 4096;  // inputs and outputs of a node or the graph
 
 void check_name(const std::string& name) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
@@ -20,6 +21,29 @@ void check_name(const std::string& name) {
 
 bool is_quantizer(const ::onnx::NodeProto& node) {
   return node.op_type() == "QuantizeLinear" || node.op_type() == "DequantizeLinear";
+}
+
+/// Lists the extents of an input; open ones under their names.
+std::vector<std::string> extents_of(const ::onnx::ValueInfoProto& info) {
+  std::vector<std::string> extents;
+  for (const auto& dim : info.type().tensor_type().shape().dim()) {
+    const bool is_open = !dim.has_dim_value() || dim.dim_value() <= 0;
+    extents.push_back(!is_open                   ? std::to_string(dim.dim_value())
+                      : extents.empty()          ? "1"
+                      : !dim.dim_param().empty() ? dim.dim_param()
+                                                 : "?");
+  }
+  return extents;
+}
+
+/// True for operators that give every element another place and leave it what it is; of a maximum,
+/// codes and what they mean are in the same order.
+bool moves_elements(std::string_view type) {
+  constexpr std::array kTypes = std::to_array<std::string_view>(
+      {"Concat", "DepthToSpace", "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity",
+       "MaxPool", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose",
+       "Unsqueeze"});
+  return std::ranges::find(kTypes, type) != kTypes.end();
 }
 
 }  // namespace
@@ -45,8 +69,8 @@ Graph Importer::run() {
   collect_names();
   add_initializers();
   add_inputs();
-  for (const ::onnx::NodeProto& proto : file_.node()) {
-    const NodeReader node(proto, opset_);
+  for (const ::onnx::NodeProto* proto : sorted_nodes(file_)) {
+    const NodeReader node(*proto, opset_);
     try {
       import_node(node);
     } catch (const Error& error) {
@@ -87,14 +111,15 @@ void Importer::check_ops() const {
 
 void Importer::collect_names() {
   require(file_.output_size() > 0, "has no outputs");
-  require(file_.input_size() <= kMaxEnds * 16 && file_.output_size() <= kMaxEnds,
+  constexpr int kMost = static_cast<int>(kMaxEnds);
+  require(file_.input_size() <= kMost && file_.output_size() <= kMost,
           "has {} inputs and {} outputs", file_.input_size(), file_.output_size());
   for (const auto& each : file_.output()) outputs_.insert(each.name());
   for (const auto& each : file_.input()) reserved_.insert(each.name());
   for (const auto& each : file_.initializer()) reserved_.insert(each.name());
   for (const ::onnx::NodeProto& node : file_.node()) {
     check_name(node.name());
-    require(node.input_size() <= kMaxEnds && node.output_size() <= kMaxEnds,
+    require(node.input_size() <= kMost && node.output_size() <= kMost,
             "{} has {} inputs and {} outputs", shown_name(node.name()), node.input_size(),
             node.output_size());
     for (int i = 0; i < node.input_size(); ++i)
@@ -123,14 +148,14 @@ Shape Importer::input_shape(const ::onnx::ValueInfoProto& info) const {
   const auto given = options_.input_shapes.find(info.name());
   if (given != options_.input_shapes.end()) return given->second;
   const auto& type = info.type().tensor_type();
-  require(type.has_shape(), "input {} has no shape: give one as input_shapes",
-          shown_name(info.name()));
+  require(type.has_shape(), "input {} has no shape: give it, --input-shape {}=1,3,224,224",
+          shown_name(info.name()), info.name());
   std::vector<std::int64_t> dims;
   for (const auto& dim : type.shape().dim()) {
     const bool is_open = !dim.has_dim_value() || dim.dim_value() <= 0;
     require(!is_open || dims.empty(),
-            "input {} leaves the extent of axis {} open: give its shape as input_shapes",
-            shown_name(info.name()), dims.size());
+            "input {} leaves the extent of axis {} open: give its shape, --input-shape {}={}",
+            shown_name(info.name()), dims.size(), info.name(), fmt::join(extents_of(info), ","));
     dims.push_back(is_open ? 1 : dim.dim_value());
   }
   return checked_shape(dims);
@@ -206,8 +231,38 @@ void Importer::import_node(const NodeReader& node) {
   const Converter convert = find_converter(node.type());
   require(convert != nullptr, "is only computed from constants and shapes, but {} is neither",
           shown_name(node.input(0)));
+  const bool has_codes = node.has_input(0) && quantized(node.input(0)) != nullptr;
+  if (has_codes && moves_elements(node.type())) {
+    move_codes(node, convert);
+  } else {
+    convert(*this, node);
+    node.finish();
+  }
+}
+
+/// Moving codes moves what they mean: the node is converted as if they were numbers, and its
+/// outputs are codes of the same grid.
+void Importer::move_codes(const NodeReader& node, Converter convert) {
+  Quantized grid = *quantized(node.input(0));
+  require(constant(grid.scale)->shape.numel() == 1,
+          "moves codes that have a scale per channel, which is not imported");
+  for (std::size_t i = 1; node.type() == "Concat" && i < node.input_count(); ++i) {
+    const Quantized* other = quantized(node.input(i));
+    require(other != nullptr && are_equal(*this, grid, *other),
+            "joins codes of different scales or zero points, which is not imported");
+  }
+  moves_codes_ = true;
   convert(*this, node);
+  moves_codes_ = false;
   node.finish();
+  grid.limits.reset();
+  for (const std::string& output : node.proto().output()) {
+    if (output.empty()) continue;
+    Entry& made = entry(output);
+    if (made.quantized) continue;  // another name of the same codes
+    grid.result = std::exchange(made.value, nullptr);
+    made.quantized = std::make_shared<Quantized>(grid);
+  }
 }
 
 bool Importer::fold_node(const NodeReader& node) {
@@ -226,7 +281,15 @@ bool Importer::fold_node(const NodeReader& node) {
     return true;
   }
   if (!can_fold(node.type(), inputs)) return false;
-  set_constant(node.output(), fold(node, inputs, budget_));
+  std::vector<Constant> results = fold(node, inputs, budget_);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    if (node.has_output(i)) set_constant(node.output(i), std::move(results[i]));
+  constexpr std::array kReading = std::to_array<std::string_view>(
+      {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"});
+  const bool is_clip =
+      node.type() == "Clip" && constant(node.output())->limits.has_value();
+  if (is_clip || std::ranges::find(kReading, node.type()) != kReading.end())
+    entry(node.output()).origin = origin(node.input(0));
   return true;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,7 +27,9 @@ struct Quantized {
   std::optional<std::string> zero_point;
   std::int32_t type = ::onnx::TensorProto::UINT8;
   std::int64_t axis = 1, block_size = 0;
-  Value* result = nullptr;  ///< of the QuantizeDequantize node, once there is one
+  /// The lowest and the highest code that a Clip between the two leaves; none: the type's.
+  std::optional<std::array<std::int64_t, 2>> limits = {};
+  Value* result = nullptr;  ///< what the codes mean, once there is a QuantizeDequantize node
 };
 
 /// Which input of which node reads a tensor.
@@ -34,6 +37,10 @@ struct Reader {
   const ::onnx::NodeProto* node;
   std::size_t index;
 };
+
+class Importer;
+/// Turns one node of the file into nodes of the graph.
+using Converter = void (*)(Importer& importer, const NodeReader& node);
 
 /// Builds the graph, node by node. Every tensor of the file is a value of the graph, a constant, or
 /// what lies between QuantizeLinear and DequantizeLinear.
@@ -46,13 +53,20 @@ class Importer {
   bool is_constant(const std::string& tensor) const;
   /// Throws Error unless it is a constant.
   ConstantPtr constant(const std::string& tensor);
-  /// Returns a value; a constant becomes a parameter with Role::buffer.
+  /// Returns a value; a constant becomes a parameter with Role::buffer. Of codes that only move it
+  /// is what they mean.
   Value& value(const std::string& tensor);
   /// Returns a parameter made of a constant, or the value that it is (behind a quantizer).
   Value& parameter(const std::string& tensor, Role role);
   /// The same, changed by `form`, whose name tells two forms of one tensor apart.
   Value& parameter(const std::string& tensor, Role role, std::string_view form_name,
                    const std::function<Tensor(const Tensor&)>& form);
+  /// The same under the name of the initializer that was only reshaped to become this constant
+  /// (PyTorch writes a vector of slopes as [C, 1, 1]), with this shape of as many elements.
+  Value& reshaped_parameter(const std::string& tensor, Role role, const Shape& shape);
+  /// Returns the initializer that a constant is but for its shape, or for a Clip of its codes;
+  /// otherwise the tensor itself.
+  const std::string& origin(const std::string& tensor) const;
   Quantized* quantized(const std::string& tensor);
   const std::vector<Reader>& readers(const std::string& tensor) const;
   bool is_output(const std::string& tensor) const { return outputs_.contains(tensor); }
@@ -78,6 +92,9 @@ class Importer {
   void set_quantized(const std::string& tensor, Quantized quantized);
   /// Makes two names of one tensor.
   void set_alias(const std::string& tensor, const std::string& source);
+  /// Notes that the weight of a Gemm with transB = 0 stands as [O, I] already.
+  void set_transposed(const std::string& tensor) { transposed_.insert(tensor); }
+  bool is_transposed(const std::string& tensor) const { return transposed_.contains(tensor); }
   /// Adds a parameter; the name is changed if it is taken.
   Value& add_parameter(const std::string& name, Tensor tensor, Role role);
   /// Returns `name`, or the first of <name>.1, ... that no tensor, value or node has.
@@ -92,6 +109,7 @@ class Importer {
     ConstantPtr constant;
     const ::onnx::TensorProto* initializer = nullptr;
     std::shared_ptr<Quantized> quantized;
+    std::string origin;  ///< the initializer that a constant is, read with another shape
   };
 
   void check_ops() const;
@@ -100,6 +118,7 @@ class Importer {
   void add_inputs();
   Shape input_shape(const ::onnx::ValueInfoProto& info) const;
   void import_node(const NodeReader& node);
+  void move_codes(const NodeReader& node, Converter convert);
   bool fold_node(const NodeReader& node);
   Constant shape_of(const NodeReader& node);
   void set_outputs();
@@ -116,14 +135,13 @@ class Importer {
   std::map<std::string, Entry, std::less<>> tensors_;
   std::map<std::pair<std::string, std::string>, Value*> forms_;
   std::map<std::string, std::vector<Reader>, std::less<>> readers_;
-  std::set<std::string, std::less<>> outputs_, reserved_;
+  std::set<std::string, std::less<>> outputs_, reserved_, transposed_;
   std::map<const Value*, Shape> larger_;
   std::int64_t batch_ = 1;
   bool batch_is_open_ = false;
+  bool moves_codes_ = false;  // while a node is converted that moves codes
 };
 
-/// Turns one node of the file into nodes of the graph.
-using Converter = void (*)(Importer& importer, const NodeReader& node);
 /// Returns the converter of a type; nullptr if there is none.
 Converter find_converter(std::string_view type);
 /// Lists the types that have one, sorted.

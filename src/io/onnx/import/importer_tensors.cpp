@@ -2,7 +2,7 @@
 
 #include "core/format.h"
 #include "io/names.h"
-#include "io/onnx/import/importer.h"
+#include "io/onnx/import/convert.h"
 
 namespace rung::io::onnx_import {
 
@@ -40,6 +40,7 @@ ConstantPtr Importer::constant(const std::string& tensor) {
 
 Value& Importer::value(const std::string& tensor) {
   const Entry& found = entry(tensor);
+  if (found.quantized && moves_codes_) return dequantized(*this, *found.quantized, tensor, false);
   require(!found.quantized, "reads {} as integers: only DequantizeLinear can", shown_name(tensor));
   return found.value != nullptr ? *found.value : parameter(tensor, Role::buffer);
 }
@@ -50,7 +51,11 @@ Value& Importer::parameter(const std::string& tensor, Role role) {
     const ConstantPtr source = constant(tensor);
     require(source->per_batch.empty(), "needs {} as a tensor, but it depends on the batch size",
             shown_name(tensor));
-    found.value = &add_parameter(tensor, source->tensor(), role);
+    const std::string& name = origin(tensor);
+    const bool is_same =
+        name != tensor && !source->limits && constant(name)->shape == source->shape;
+    found.value =
+        is_same ? &parameter(name, role) : &add_parameter(tensor, source->tensor(), role);
   }
   return found.value != nullptr ? *found.value : value(tensor);
 }
@@ -60,6 +65,18 @@ Value& Importer::parameter(const std::string& tensor, Role role, std::string_vie
   Value*& made = forms_[{tensor, std::string(form_name)}];
   if (made == nullptr) made = &add_parameter(tensor, form(constant(tensor)->tensor()), role);
   return *made;
+}
+
+Value& Importer::reshaped_parameter(const std::string& tensor, Role role, const Shape& shape) {
+  const std::string& name = origin(tensor);
+  if (constant(name)->shape == shape) return parameter(name, role);
+  return parameter(name, role, shape.to_string(),
+                   [&](const Tensor& stored) { return stored.reshape(shape); });
+}
+
+const std::string& Importer::origin(const std::string& tensor) const {
+  const std::string& found = entry(tensor).origin;
+  return found.empty() ? tensor : found;
 }
 
 Quantized* Importer::quantized(const std::string& tensor) { return entry(tensor).quantized.get(); }

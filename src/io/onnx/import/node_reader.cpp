@@ -9,10 +9,6 @@ namespace {
 
 using Attribute = ::onnx::AttributeProto;
 
-// Sizes and paddings beyond this are damage, and shape arithmetic on them would overflow.
-constexpr std::int64_t kMaxInteger = std::int64_t{1} << 31;
-constexpr int kMaxList = 1 << 16;
-
 void check_type(const Attribute& attribute, Attribute::AttributeType wanted) {
   require(attribute.type() == wanted, "attribute {} must be {}, got {}",
           shown_name(attribute.name()), Attribute::AttributeType_Name(wanted),
@@ -20,7 +16,7 @@ void check_type(const Attribute& attribute, Attribute::AttributeType wanted) {
 }
 
 void check_size(const Attribute& attribute, std::int64_t value) {
-  require(value >= -kMaxInteger && value <= kMaxInteger, "attribute {} is {}, beyond 2^31",
+  require(value >= -kMaxAttribute && value <= kMaxAttribute, "attribute {} is {}, beyond 2^31",
           shown_name(attribute.name()), value);
 }
 
@@ -77,8 +73,8 @@ std::vector<std::int64_t> NodeReader::integers(std::string_view name,
   const Attribute* found = find(name);
   if (found == nullptr) return missing;
   check_type(*found, Attribute::INTS);
-  require(found->ints_size() <= kMaxList, "attribute {} has {} entries", shown_name(name),
-          found->ints_size());
+  require(found->ints_size() <= static_cast<int>(kMaxList), "attribute {} has {} entries",
+          shown_name(name), found->ints_size());
   return {found->ints().begin(), found->ints().end()};
 }
 

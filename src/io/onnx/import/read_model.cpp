@@ -8,7 +8,9 @@
 #include "core/format.h"
 #include "io/file.h"
 #include "io/file_kind.h"
+#include "io/limits.h"
 #include "io/names.h"
+#include "io/onnx/import/external_data.h"
 #include "io/onnx/import/scan.h"
 
 namespace rung::io::onnx_import {
@@ -16,7 +18,6 @@ namespace {
 
 constexpr std::int64_t kOldestIr = 3, kNewestIr = 13;
 constexpr int kMaxDepth = 32;
-constexpr int kMaxNodes = 100'000;
 
 std::int64_t default_opset(const ::onnx::ModelProto& proto) {
   std::int64_t opset = 0;
@@ -43,7 +44,7 @@ void check_ir(const ::onnx::ModelProto& proto) {
           "has IR version {}, read are {} to {}", proto.ir_version(), kOldestIr, kNewestIr);
   require(proto.functions_size() == 0, "defines functions, which are not imported: inline them");
   require(proto.graph().sparse_initializer_size() == 0, "has sparse tensors, which are not read");
-  require(proto.graph().node_size() <= kMaxNodes, "has {} nodes, more than {}",
+  require(proto.graph().node_size() <= static_cast<int>(kMaxNodes), "has {} nodes, more than {}",
           proto.graph().node_size(), kMaxNodes);
 }
 
@@ -70,6 +71,7 @@ Model read_model(const std::filesystem::path& path, std::uint64_t max_bytes) {
   }
   check_ir(*model.proto);
   model.opset = default_opset(*model.proto);
+  model.bytes += read_external_data(*model.proto, path.parent_path());
   return model;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "io/names.h"
-#include "io/onnx/import/make_op.h"
 
 namespace rung::io::onnx_import {
 namespace {
@@ -18,6 +17,14 @@ void check_list(const char* name, const Ints& list, std::size_t size, std::int64
 }
 
 }  // namespace
+
+Ints Windows::list(const std::array<std::int64_t, 2>& pair) const {
+  return axes == 1 ? Ints{pair[1]} : Ints{pair[0], pair[1]};
+}
+
+Ints Windows::list(const std::array<std::int64_t, 4>& sides) const {
+  return axes == 1 ? Ints{sides[1], sides[3]} : Ints{sides.begin(), sides.end()};
+}
 
 WindowLists read_window_lists(const NodeReader& node, const Shape& data, const Ints& kernel) {
   require(data.rank() >= 3, "works on [N, C, ...], got {}", data);
@@ -57,7 +64,7 @@ Windows read_windows(const NodeReader& node, const Shape& data, const Ints& kern
   const auto axes = static_cast<std::size_t>(data.rank() - 2);
   const auto [extents, strides, dilations, pads] = read_window_lists(node, data, kernel);
   Windows windows;
-  windows.has_1d = axes == 1;
+  windows.axes = static_cast<std::int64_t>(axes);
   for (std::size_t i = 0; i < axes; ++i) {
     const std::size_t to = i + 2 - axes;
     windows.kernel[to] = extents[i];
@@ -67,18 +74,6 @@ Windows read_windows(const NodeReader& node, const Shape& data, const Ints& kern
     windows.pads[to + 2] = pads[i + axes];
   }
   return windows;
-}
-
-Value& with_two_axes(Importer& importer, const NodeReader& node, Value& x) {
-  if (x.shape().rank() != 3) return x;
-  return importer.add_step(node, "2d", make_op("Unsqueeze", {{"axes", Ints{2}}}), {&x});
-}
-
-Value& add_windowed(Importer& importer, const NodeReader& node, const Windows& windows,
-                    std::unique_ptr<Op> op, const std::vector<Value*>& inputs) {
-  if (!windows.has_1d) return importer.add(node, std::move(op), inputs);
-  Value& y = importer.add_step(node, "1d", std::move(op), inputs);
-  return importer.add(node, make_op("Squeeze", {{"axes", Ints{2}}}), {&y});
 }
 
 }  // namespace rung::io::onnx_import

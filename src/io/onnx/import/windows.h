@@ -10,13 +10,25 @@
 
 namespace rung::io::onnx_import {
 
-/// The attributes of a window, for H and W. Of [N, C, L] data H is an axis of extent 1 put in.
+/// The attributes of a window, for H and W. Of [N, C, L] data W is L, and H is 1.
 struct Windows {
+  std::int64_t axes = 2;  ///< of the images: 1 or 2
   std::array<std::int64_t, 2> kernel{1, 1}, strides{1, 1}, dilations{1, 1};
   std::array<std::int64_t, 4> pads{0, 0, 0, 0};  ///< top, left, bottom, right
-  bool has_1d = false;
 
-  bool is_symmetric() const { return pads[0] == pads[2] && pads[1] == pads[3]; }
+  /// Returns an attribute of two (of four) entries as ONNX has it, with an entry per axis (and
+  /// side).
+  std::vector<std::int64_t> list(const std::array<std::int64_t, 2>& pair) const;
+  std::vector<std::int64_t> list(const std::array<std::int64_t, 4>& sides) const;
+  /// Sets the attributes of a Conv or ConvTranspose.
+  template <typename T>
+  void set(T& op) const {
+    op.axes = axes;
+    op.stride_h = strides[0], op.stride_w = strides[1];
+    op.dilation_h = dilations[0], op.dilation_w = dilations[1];
+    op.padding_h = pads[0], op.padding_w = pads[1];
+    op.padding_more_h = pads[2] - pads[0], op.padding_more_w = pads[3] - pads[1];
+  }
 };
 
 /// The same, as ONNX has it: an entry per axis, of pads one per axis and side.
@@ -32,11 +44,5 @@ WindowLists read_window_lists(const NodeReader& node, const Shape& data,
 /// auto_pad, for data of this shape. Throws Error for three or more spatial axes.
 Windows read_windows(const NodeReader& node, const Shape& data,
                      const std::vector<std::int64_t>& kernel);
-
-/// Adds an axis of extent 1 to [N, C, L] data; others are returned as they are.
-Value& with_two_axes(Importer& importer, const NodeReader& node, Value& x);
-/// Adds the node's op on what with_two_axes() returned, and takes the axis away again.
-Value& add_windowed(Importer& importer, const NodeReader& node, const Windows& windows,
-                    std::unique_ptr<Op> op, const std::vector<Value*>& inputs);
 
 }  // namespace rung::io::onnx_import
