@@ -186,6 +186,11 @@ nn::DataLoader Data::named() const {
   return plain_loader(read(itself.value_or(Split::test)));
 }
 
+std::string Data::named_folder() const {
+  const datasets::Parts parts = datasets::parts(task_.dataset, data_.dir);
+  return parts.itself ? data_.dir : parts.test;
+}
+
 nn::DataLoader Data::calibration(std::int64_t images) const {
   std::shared_ptr<const nn::Dataset> dataset = open(Split::train);
   std::vector<std::int64_t> order(static_cast<std::size_t>(dataset->size()));

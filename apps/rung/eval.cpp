@@ -39,6 +39,8 @@ void run(const Options& options) {
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
+  if (const std::string folder = data.named_folder(); !folder.empty())
+    console.line("images in " + folder);
   console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
   nn::DataLoader loader = data.named();
   Executor executor(file.graph, {.seed = options.run.seed});

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <limits>
 #include <memory>
@@ -7,6 +8,7 @@
 
 #include "calibration.h"
 #include "data.h"
+#include "hints.h"
 #include "interrupt.h"
 #include "messages.h"
 #include "model_source.h"
@@ -69,8 +71,8 @@ Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTor
   rung quantize --weights resnet20.pth --model resnet20 --out w8a8.rung
 Images need no labels that the model knows: a folder of pictures, or of other classes, will do. The
 accuracy is not computed then.
-The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...]}; accuracies
-that were not computed are null)";
+The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...],
+"hints": [...]}; accuracies that were not computed are null)";
 
 /// Makes the model what is to be quantized; returns a line for each batch norm that stays although
 /// it was to be folded.
@@ -205,6 +207,17 @@ void run(const Options& options) {
                                    calibration.dataset().size());
   if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
   console.line(result);
+  const std::vector<std::string> to_try =
+      hints({.scheme = options.scheme,
+             .config = options.config,
+             .param_bw = options.param_bw,
+             .output_bw = options.output_bw,
+             .edge_bw = options.edge_bw,
+             .integers = options.data_type == "int"},
+            top1_float - top1);
+  if (!to_try.empty())
+    console.line(fmt::format("W{}A{} lost {:.1f} points: try {}", options.param_bw,
+                             options.output_bw, top1_float - top1, fmt::join(to_try, ", ")));
   console.line("wrote " + options.out);
   Report report;
   data.report_skipped({&calibration, test ? &*test : nullptr}, console, report);
@@ -212,6 +225,7 @@ void run(const Options& options) {
   report.set("top1_quantized", top1);
   report.set("quantizers", quantizers);
   report.set("warnings", warnings);
+  report.set("hints", to_try);
   report.write(options.run.json);
   calibration_run.finish();
 }

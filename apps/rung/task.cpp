@@ -33,6 +33,14 @@ Normalization parse_normalization(const std::string& text) {
   return Normalization::unknown;  // of a later version
 }
 
+/// Returns the names of a dataset's classes that are known without its files; none for one that this
+/// version does not know.
+std::vector<std::string> names_of_classes(const std::string& dataset) {
+  for (const datasets::DatasetInfo& info : datasets::list())
+    if (info.name == dataset) return info.class_names;
+  return {};
+}
+
 Task parse(const nlohmann::json& json) {
   Task task;
   json.at("model").get_to(task.model);
@@ -46,6 +54,11 @@ Task parse(const nlohmann::json& json) {
     json.at("class_names").get_to(task.class_names);
   } else {  // files of earlier versions: the dataset tells
     task.image_size = datasets::info(task.dataset).image_shape[1];
+  }
+  if (task.class_names.empty()) {  // files of earlier versions have none of fixed datasets
+    std::vector<std::string> names = names_of_classes(task.dataset);
+    if (static_cast<std::int64_t>(names.size()) == task.num_classes)
+      task.class_names = std::move(names);
   }
   if (json.contains("normalization"))
     task.normalization = parse_normalization(json.at("normalization").get<std::string>());

@@ -12,7 +12,9 @@ works "a part itself is trained on" train "${tiny_model[@]}" --data "$parts/trai
 check "a part itself: the other is tested on" stdout_has "cases/folder_valid/valid"
 check "a part itself: the same model" cmp -s parts.rung part.rung
 works "eval of a part" eval parts.rung --data "$parts/train" --json on_train.json
+check "eval of a part: says which" stdout_has "images in $parts/train"
 works "eval of the other" eval parts.rung --data "$parts" --json on_valid.json
+check "eval of the other: says which" stdout_has "images in $parts/valid"
 check "eval of a part: of that one" test "$(number on_train.json loss)" != \
   "$(number on_valid.json loss)"
 

@@ -31,6 +31,13 @@ run eval w8a8.rung --test-images 500 --json sim.json
 check "eval of a quantized model is what quantize said" \
   test "$(number sim.json top1)" = "$(number w8a8.json top1_quantized)"
 
+run quantize model.rung --scheme tf --param-bw 3 --output-bw 3 --calibration-images 256 \
+  --test-images 500 --out w3a3.rung --json w3a3.json
+check "quantize: a bad result has a hint" stdout_has \
+  "points: try --scheme tf_enhanced, --config per_channel, --edge-bw 8, rung qat"
+run quantize model.rung --scheme range_learning_tf_enhanced --config per_channel --param-bw 2 \
+  --output-bw 2 --edge-bw 8 --calibration-images 256 --test-images 500 --out w2a2.rung
+check "quantize: a hint says only what was not done" stdout_has "points: try rung qat"
 works "quantize 4 bit with learned ranges" quantize model.rung --scheme range_learning_tf \
   --config per_channel --param-bw 4 --output-bw 4 --edge-bw 8 --calibration-images 256 \
   --test-images 500 --out w4a4.rung --json w4a4.json
@@ -85,7 +92,7 @@ check "quantize for htp: flatten has no quantizer" \
 run quantize model.rung --config htp --param-bw 4 --calibration-images 256 --test-images 500 \
   --out htp4.rung --json htp4.json
 check "quantize: warns of bitwidths that the target has not" \
-  stderr_has "rung quantize: warning: defaults.supported_kernels: 8/4"
+  stderr_has "rung: warning: defaults.supported_kernels: 8/4"
 check "quantize: has warnings" grep -qF '"defaults.supported_kernels: 8/4' htp4.json
 
 works "quantize with batch norms" quantize model.rung --keep-bn --scheme percentile \
