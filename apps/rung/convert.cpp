@@ -263,10 +263,8 @@ void report_written(const Options& options, std::string_view what, std::int64_t 
 void convert_weights(const Options& options) {
   const io::ConvertWeightsReport report = io::convert_weights(
       options.in, options.out, {.float_dtype = dtype_of(options), .saturate = options.saturate});
-  if (!report.prefix.empty())
-    Console(options.json)
-        .line(fmt::format("all names begin with {}, which stays; with --model it goes",
-                          report.prefix));
+  if (const std::string text = report.to_string(); !text.empty())
+    Console(options.json).line(text + "; with --model it goes");
   report_written(options, fmt::format("numbers in {} tensors", report.tensors), report.numbers);
 }
 

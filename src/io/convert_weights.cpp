@@ -58,6 +58,11 @@ void write_safetensors(const std::filesystem::path& path, StateDict tensors,
 
 }  // namespace
 
+std::string ConvertWeightsReport::to_string() const {
+  if (prefix.empty()) return {};
+  return fmt::format("all names begin with {}, which stays", shown_name(prefix));
+}
+
 ConvertWeightsReport convert_weights(const std::filesystem::path& from,
                                      const std::filesystem::path& to,
                                      const ConvertWeightsOptions& options) {

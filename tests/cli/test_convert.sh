@@ -84,7 +84,7 @@ check "eval of weights without a suffix: as of the model" \
 
 variants=$here/../golden/pth/variants
 works "convert: names keep their prefix" convert "$variants/lightning.ckpt" lightning.safetensors
-check "convert: the prefix is told" stdout_has "all names begin with model."
+check "convert: the prefix is told" stdout_has 'all names begin with "model.", which stays; with --model it goes'
 for name in python2 checkpoint_with_args expanded no_checksums averaged profiled; do
   works "convert $name" convert "$variants/$name.pth" "$name.safetensors"
 done

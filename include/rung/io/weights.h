@@ -72,6 +72,9 @@ struct ConvertWeightsOptions {
 struct ConvertWeightsReport {
   std::int64_t tensors = 0, numbers = 0;
   std::string prefix = {};  ///< "module.", if all names begin with it, or another first part
+
+  /// Returns one line about the prefix, or nothing: `all names begin with "module.", which stays`.
+  RUNG_API std::string to_string() const;
 };
 
 /// Writes the tensors of a safetensors file or a PyTorch checkpoint to another file, *.safetensors,
