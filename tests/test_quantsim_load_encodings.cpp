@@ -13,6 +13,7 @@
 #include "quantsim_net.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
+#include "rung/ops/arithmetic.h"
 #include "rung/quantsim/quantsim.h"
 #include "temporary_folder.h"
 
@@ -336,6 +337,33 @@ TEST_SUITE("quantsim: load_encodings") {
     CHECK(load("fc.weight", R"("output_dtype": "int4", "y_scale": 0.1)") == Symmetry::symmetric);
     sim.quantizer("fc.weight").set_symmetric(false);
     CHECK(load("fc.weight", R"("output_dtype": "int4", "y_scale": 0.1)") == Symmetry::symmetric);
+  }
+
+  TEST_CASE("scales of outputs lie where the file has them: a Gemm's weight may be transposed") {
+    Graph graph;
+    const Var x = nn::linear(graph.input("x", {1, 4}), {.out_features = 3}, "fc");
+    const Var matrix = graph.parameter("matrix", Tensor::full({3, 2}, 0.5f), Role::weight);
+    graph.set_outputs({nn::matmul(x, matrix, "product")});
+    const TemporaryFolder folder;
+    QuantizationSimModel sim(graph, {.config_file = folder.write("config.json", R"({
+      "defaults": {"ops": {"is_output_quantized": "True"},
+                   "params": {"is_quantized": "True", "is_symmetric": "True"},
+                   "per_channel_quantization": "True"},
+      "params": {}, "op_type": {}, "supergroups": [], "model_input": {}, "model_output": {}})")});
+    CHECK(sim.quantizer("matrix").op().quantizer().axis() == 1);
+    CHECK(sim.quantizer("fc.weight").op().quantizer().axis() == 0);
+    const auto load = [&](int axis, const std::string& scales) {
+      sim.load_encodings(R"({"version": "2.0.0", "encodings": [{"name": "fc.weight",
+                             "output_dtype": "int8", "axis": )" +
+                             std::to_string(axis) + R"(, "y_scale": )" + scales + "}]}",
+                         {.partial = true});
+    };
+    for (const int axis : {0, 1, -1}) {
+      load(axis, "[0.5, 0.25, 1]");
+      CHECK(sim.quantizer("fc.weight").encoding().scale ==
+            std::vector<float>{0.5f, 0.25f, 1.0f});
+    }
+    CHECK_THROWS_WITH_AS(load(1, "[0.5, 0.25, 1, 1]"), doctest::Contains("has 4 scales"), Error);
   }
 
   TEST_CASE("edges of one value are one quantizer: their entries must agree") {

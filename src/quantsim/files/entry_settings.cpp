@@ -76,10 +76,10 @@ Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry sy
     fail("has min {} and max {}, but scale {} and offset {}", entry.min[channel],
          entry.max[channel], entry.scale[channel], entry.offset[channel]);
   const auto scale = static_cast<float>(entry.scale[channel]);
-  require(std::isfinite(scale) && entry.scale[channel] > 0,
-          "has the scale {}, expected a positive float32 number", entry.scale[channel]);
-  // Smaller steps, of channels that hold next to nothing, become the smallest that there is.
-  return stored_range(std::max(scale, kMinimumScale), offset - grid.qmin, bitwidth, symmetry);
+  require(std::isfinite(scale) && scale >= kMinimumScale,
+          "has the scale {}, expected a float32 number of at least {}", entry.scale[channel],
+          kMinimumScale);
+  return stored_range(scale, offset - grid.qmin, bitwidth, symmetry);
 }
 
 /// True for the weight of a Gemm. Ours have it as [O, I]; where another file has transB = 0 it is
