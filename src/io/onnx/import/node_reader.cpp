@@ -89,8 +89,8 @@ std::vector<std::string> NodeReader::texts(std::string_view name) const {
   const Attribute* found = find(name);
   if (found == nullptr) return {};
   check_type(*found, Attribute::STRINGS);
-  require(found->strings_size() <= kMaxList, "attribute {} has {} entries", shown_name(name),
-          found->strings_size());
+  require(found->strings_size() <= static_cast<int>(kMaxList), "attribute {} has {} entries",
+          shown_name(name), found->strings_size());
   return {found->strings().begin(), found->strings().end()};
 }
 
