@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/format.h"
+#include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"
 
 namespace rung {
@@ -15,7 +16,8 @@ std::vector<QuantizerHandle> weight_quantizers(QuantizationSimModel& sim,
                                                const NodePredicate& nodes) {
   std::vector<QuantizerHandle> found;
   for (const QuantizerHandle& each : sim.quantizers())
-    if (each.place() == QuantizerPlace::parameter && each.name().ends_with("weight") &&
+    if (each.place() == QuantizerPlace::parameter &&
+        quantsim::parameter_key(each.node()) == "weight" &&
         nodes(quantsim::reader_of(each.node())))
       found.push_back(each);
   return found;

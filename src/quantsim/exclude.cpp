@@ -5,6 +5,7 @@
 
 #include "core/format.h"
 #include "quantsim/impl.h"
+#include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"
 #include "rung/core/closest.h"
 #include "rung/ops/folded_batch_norm.h"
@@ -84,8 +85,7 @@ void QuantizationSimModel::exclude_param_from_quantization(std::string_view name
   std::vector<QuantizerHandle> chosen;
   for (const QuantizerHandle& each : quantizers()) {
     if (each.place() != QuantizerPlace::parameter) continue;
-    const std::string parameter = each.name();  // the source may be the folded one
-    const std::string key = parameter.substr(parameter.rfind('.') + 1);
+    const std::string key(quantsim::parameter_key(each.node()));
     known.insert(key);
     if (key == name) chosen.push_back(each);
   }

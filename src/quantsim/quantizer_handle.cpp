@@ -8,6 +8,7 @@
 
 #include "core/format.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
+#include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"
 #include "quantsim/sharing.h"
 
@@ -28,6 +29,19 @@ std::vector<Range> covering(std::span<const Range> ranges, const Quantizer& quan
   std::vector<Range> legal;
   for (const Range& each : ranges) legal.push_back(legal_range(each, grid, symmetry));
   return legal;
+}
+
+/// Returns what AIMET's module calls a parameter: "weight" or "bias", unless the op has several of
+/// that kind, which then go by the last part of their names.
+std::string aimet_parameter(const Node& quantizer, const std::string& name) {
+  const std::string_view key = quantsim::parameter_key(quantizer);
+  for (const Value* input : quantsim::reader_of(quantizer).inputs()) {
+    const Node* other = input->producer();
+    if (other != nullptr && other != &quantizer && other->as<QuantizeDequantize>() != nullptr &&
+        quantsim::is_parameter(*other->inputs()[0]) && quantsim::parameter_key(*other) == key)
+      return name.substr(name.rfind('.') + 1);
+  }
+  return std::string(key);
 }
 
 }  // namespace
@@ -53,11 +67,9 @@ QuantizerPlace QuantizerHandle::place() const {
 
 std::string QuantizerHandle::aimet_name() const {
   switch (place()) {
-    case QuantizerPlace::parameter: {
-      const std::string parameter = name();  // the source may be the folded one
+    case QuantizerPlace::parameter:
       return fmt::format("{}.param_quantizers.{}", quantsim::reader_of(*node_).name(),
-                         parameter.substr(parameter.rfind('.') + 1));
-    }
+                         aimet_parameter(*node_, name()));
     case QuantizerPlace::edge: {
       const Use use = node_->output().uses()[0];
       return fmt::format("{}.input_quantizers.{}", use.node->name(), use.index);

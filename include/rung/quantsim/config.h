@@ -13,7 +13,7 @@ namespace rung {
 /// Where AIMET's JSON configuration says which tensors get a quantizer. A setting that is absent
 /// leaves what an earlier level said (see src/quantsim/placement/placement.cpp for the levels).
 
-/// Settings of parameters ("weight", "bias").
+/// Settings of parameters ("weight", "bias": what they are to their op, not their names).
 struct ParamConfig {
   std::optional<bool> is_quantized;
   std::optional<bool> is_symmetric;

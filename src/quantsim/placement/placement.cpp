@@ -7,6 +7,7 @@
 
 #include "core/format.h"
 #include "ops/op_classes.h"
+#include "quantsim/parameter_key.h"
 #include "quantsim/placement/config_warnings.h"
 #include "quantsim/placement/neighbourhood.h"
 #include "quantsim/placement/target.h"
@@ -167,11 +168,20 @@ const OpConfig* find_op(const QuantSimConfig& config, const Node& node) {
   return found == config.op_type.end() ? nullptr : &found->second;
 }
 
+bool is_arithmetic(std::string_view type) {
+  return type == "Add" || type == "Sub" || type == "Mul" || type == "Div";
+}
+
 void apply_per_channel(const QuantSimConfig& config, const Neighbourhood& near) {
   const std::vector<Node*> nodes = near.graph().nodes();
   for (const Node* node : nodes)
     for (const auto& [site, is_neighbour] : near.parameters(*node))
       site->per_channel.set(config.per_channel_quantization, "defaults.per_channel_quantization");
+  // Runtimes add and multiply numbers of one scale each.
+  for (const Node* node : nodes)
+    if (is_arithmetic(node->type()))
+      for (const auto& [site, is_neighbour] : near.parameters(*node))
+        site->per_channel.set(false, fmt::format("constants of {} have one scale", node->type()));
   Level level;
   for (const Node* node : nodes) {
     const OpConfig* op = find_op(config, *node);
@@ -198,11 +208,6 @@ bool is_quantizable_parameter(const Value& value) {
   if (value.parameter() == nullptr) return false;
   const Role role = value.parameter()->role();
   return role == Role::weight || role == Role::bias || role == Role::norm;
-}
-
-std::string_view parameter_key(const Value& value) {
-  const std::string_view name = value.name();
-  return name.substr(name.rfind('.') + 1);  // npos + 1 is 0: the whole name
 }
 
 std::string op_type_path(std::string_view type) { return fmt::format("op_type[\"{}\"]", type); }

@@ -69,8 +69,6 @@ class Placement {
 
 /// True if the value is a parameter that can have a quantizer: no statistics, no encodings.
 bool is_quantizable_parameter(const Value& value);
-/// Returns the last part of a parameter's name: "weight" of "layer1.0.conv1.weight".
-std::string_view parameter_key(const Value& value);
 /// Returns "op_type["Conv"]".
 std::string op_type_path(std::string_view type);
 

@@ -22,6 +22,15 @@ void convert_unary(Importer& importer, const NodeReader& node) {
   importer.add(node, make_op(type, std::move(attributes)), {&importer.value(node.input(0))});
 }
 
+namespace {
+
+/// True for [O], [1, O], [1, 1, O], ...
+bool is_vector(const Shape& shape) {
+  return shape.rank() > 0 && shape.numel() == shape[shape.rank() - 1];
+}
+
+}  // namespace
+
 void convert_arithmetic(Importer& importer, const NodeReader& node) {
   std::vector<Value*> inputs;
   for (const std::size_t i : {0u, 1u}) {
@@ -32,7 +41,7 @@ void convert_arithmetic(Importer& importer, const NodeReader& node) {
                          !importer.is_constant(other) &&
                          importer.value(other).producer() != nullptr &&
                          importer.value(other).producer()->type() == "MatMul" &&
-                         importer.constant(own)->shape.rank() == 1;
+                         is_vector(importer.constant(own)->shape);
     inputs.push_back(&importer.parameter(own, is_bias ? Role::bias : Role::buffer));
   }
   importer.add(node, make_op(node.type()), inputs);
