@@ -9,6 +9,7 @@
 #include "core/format.h"
 #include "exec/exact.h"
 #include "kernels/reorder.h"
+#include "ops/bias_scales.h"
 
 namespace rung {
 
@@ -83,6 +84,18 @@ int Plan::in_format(int buffer, Format format, std::vector<Step>& steps) {
   steps.push_back(std::move(step));
   reordered_[{buffer, format}] = copy;
   return copy;
+}
+
+// Returns the bias of a layer as its int32 codes will hold it, adding the step that rounds.
+int Plan::rounded_bias(const Node& layer, int bias) {
+  const int rounded = new_buffer(layer.name() + " int32 bias", buffers_[bias].shape, Format::plain);
+  buffers_[rounded].storage = Storage::kept;
+  Step step{.kind = StepKind::round_bias, .name = layer.name()};
+  step.inputs = {bias};
+  step.outputs = {rounded};
+  step.layer = &layer;
+  forward_.push_back(std::move(step));
+  return rounded;
 }
 
 // ---- forward
@@ -175,6 +188,8 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
       require(rank_allows(in[i], kernel.input_formats.at(i)), "[{}] wants a blocked vector", name);
       compiled.inputs.push_back(in_format(source(i), kernel.input_formats[i], forward_));
     }
+    if (graph.int32_biases() && has_bias(*node.node))
+      compiled.inputs[kBiasInput] = rounded_bias(*node.node, compiled.inputs[kBiasInput]);
     const bool derived = from_parameters && mode_ == Mode::eval;  // computed once, then kept
     for (std::size_t i = 0; i < out.size(); ++i) {
       differentiable[node.outputs[i]] = compiled.needs_gradient;

@@ -39,7 +39,7 @@ struct Buffer {
   std::shared_ptr<CodeScale> codes = {};  ///< set if it holds codes
 };
 
-enum class StepKind { forward, backward, reorder, sum, accumulate, pack, unpack };
+enum class StepKind { forward, backward, reorder, sum, accumulate, pack, unpack, round_bias };
 
 /// One entry of the forward or backward list.
 struct Step {
@@ -50,6 +50,7 @@ struct Step {
   std::vector<int> output_grads = {}, input_grads = {};  ///< backward; -1 = not wanted
   int workspace = -1, scratch = -1;
   Parameter* target = nullptr;   ///< accumulate: whose gradient
+  const Node* layer = nullptr;   ///< round_bias: whose bias
   bool from_parameters = false;  ///< all inputs derive from parameters only
   std::uint64_t seen = 0;        ///< sum of input versions when it last ran in eval
   double seconds = 0;            ///< of all runs but the first, if profiled
@@ -106,6 +107,7 @@ class Plan {
   int new_buffer(std::string name, const Shape& shape, Format format);
   int scratch_buffer(const std::string& name, std::int64_t floats);
   int in_format(int buffer, Format format, std::vector<Step>& steps);
+  int rounded_bias(const Node& layer, int bias);
   int joined_gradient(const Value* value, int buffer);
   void contribute(const Value* value, int gradient);
   View view(int buffer) const;

@@ -47,6 +47,8 @@ std::string Plan::kernel_name(const Step& step) const {
       return "from codes";
     case StepKind::accumulate:
       return "add to gradient";
+    case StepKind::round_bias:
+      return "round to int32";
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include "exec/plan.h"
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
+#include "ops/bias_scales.h"
 
 namespace rung {
 
@@ -135,6 +136,15 @@ void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
     case StepKind::accumulate:
       step.target->add_grad(step.input_views[0].span());
       return;
+    case StepKind::round_bias: {
+      const View &bias = step.input_views[0], &to = step.output_views[0];
+      std::vector<float> rounded(bias.span().begin(), bias.span().end());
+      round_bias(*step.layer, rounded);
+      if (std::ranges::equal(rounded, to.span())) return;
+      std::ranges::copy(rounded, to.data);
+      buffers_[step.outputs[0]].version = ++derived_version_;
+      return;
+    }
   }
 }
 

@@ -43,7 +43,13 @@ Graph Graph::clone() const {
   }
   for (const Value* value : inputs_) copy.inputs_.push_back(twin.at(value));
   for (const Value* value : outputs_) copy.outputs_.push_back(twin.at(value));
+  copy.int32_biases_ = int32_biases_;
   return copy;
+}
+
+void Graph::set_int32_biases(bool wanted) {
+  int32_biases_ = wanted;
+  touch();
 }
 
 // ---- building

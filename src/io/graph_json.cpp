@@ -127,6 +127,7 @@ Json graph_to_json(const Graph& graph, std::string_view source) {
                {"parameters", Json::array()},
                {"nodes", Json::array()},
                {"outputs", names_of(graph.outputs(), source)}};
+  if (graph.int32_biases()) json["int32_biases"] = true;
   for (const Value* input : graph.inputs())
     json["inputs"].push_back(
         {{"name", checked(input->name(), source)},
@@ -160,6 +161,7 @@ Graph graph_from_json(const JsonPlace& place,
   const JsonPlace nodes = place["nodes"].array(kMaxNodes);
   for (std::size_t i = 0; i < nodes.size(); ++i) add_node(graph, nodes[i], missing);
   graph.set_outputs(values_at(graph, place["outputs"]));
+  if (place.has("int32_biases")) graph.set_int32_biases(place["int32_biases"].boolean());
   graph.check();
   return graph;
 }

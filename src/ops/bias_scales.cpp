@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ops/op_classes.h"
+#include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung {
@@ -21,8 +22,10 @@ std::optional<Encoding> encoding_of(const Value* value) {
   while (value->producer() != nullptr) {
     const Node* producer = value->producer();
     if (const auto* op = producer->as<QuantizeDequantize>()) {
-      if (op->enabled() && !op->quantizer().pass_through())
-        return op->encoding(quantizer_parameters(*producer));
+      const bool works = op->enabled() && !op->quantizer().pass_through();
+      if (works && (op->mode() != QuantizeMode::quantize || !op->initialized()))
+        return std::nullopt;
+      if (works) return op->encoding(quantizer_parameters(*producer));
     } else if (!is_grid_preserving(producer->op())) {
       return std::nullopt;
     }
@@ -54,14 +57,19 @@ std::vector<float> weight_scales(const Encoding& weight, const Node& node, std::
 
 }  // namespace
 
+bool has_bias(const Node& node) {
+  return std::ranges::find(kTypes, node.type()) != kTypes.end() &&
+         node.inputs().size() > kBiasInput;
+}
+
 std::vector<float> bias_scales(const Node& node) {
-  if (std::ranges::find(kTypes, node.type()) == kTypes.end() || node.inputs().size() < 3) return {};
-  const Parameter* bias = node.inputs()[2]->parameter();  // none if it has a quantizer
-  if (bias == nullptr) return {};
+  if (!has_bias(node)) return {};
+  const Value& bias = *node.inputs()[kBiasInput];  // if it has a quantizer, its output
+  if (bias.parameter() == nullptr && bias.producer()->as<FoldedBias>() == nullptr) return {};
   const auto x = encoding_of(node.inputs()[0]);
   const auto weight = encoding_of(node.inputs()[1]);
   if (!x || !weight || x->is_float() || weight->is_float() || x->channels() != 1) return {};
-  std::vector<float> scales = weight_scales(*weight, node, bias->value().numel());
+  std::vector<float> scales = weight_scales(*weight, node, bias.shape().numel());
   for (float& scale : scales) scale *= x->scale[0];
   return scales;
 }
@@ -70,6 +78,15 @@ std::optional<std::int32_t> bias_code(float value, float scale) {
   const double code = std::nearbyint(double{value} / double{scale});
   if (!(std::abs(code) <= std::numeric_limits<std::int32_t>::max())) return std::nullopt;
   return static_cast<std::int32_t>(code);
+}
+
+void round_bias(const Node& node, std::span<float> bias) {
+  const std::vector<float> scales = bias_scales(node);
+  if (scales.empty()) return;
+  for (std::size_t c = 0; c < bias.size(); ++c) {
+    const float scale = scales[scales.size() == 1 ? 0 : c];
+    if (const auto code = bias_code(bias[c], scale)) bias[c] = static_cast<float>(*code) * scale;
+  }
 }
 
 }  // namespace rung

@@ -169,6 +169,12 @@ class RUNG_API Graph {
   /// Returns `name` with the prefix of the open Scopes.
   std::string scoped(std::string_view name) const;
 
+  /// Whether plans round the biases of Conv, ConvTranspose and Gemm nodes between quantizers to
+  /// whole multiples of scale_x * scale_w[c], which is what the int32 biases of integer hardware
+  /// are. Gradients pass as if nothing were rounded. Off at first; clone() and model files keep it.
+  bool int32_biases() const { return int32_biases_; }
+  void set_int32_biases(bool wanted);
+
   // ---- looking
   std::vector<Node*> nodes() const;  ///< producers before consumers
   std::span<Value* const> inputs() const { return inputs_; }
@@ -231,6 +237,7 @@ class RUNG_API Graph {
   std::vector<Value*> inputs_, outputs_;
   std::vector<std::string> scopes_;
   std::unique_ptr<std::uint64_t> version_;
+  bool int32_biases_ = false;
 };
 
 RUNG_API std::ostream& operator<<(std::ostream& out, const Graph& graph);
