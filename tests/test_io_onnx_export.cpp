@@ -263,28 +263,42 @@ TEST_SUITE("io: onnx export") {
     CHECK(numbers<float>(tensor_of(floating, "conv1.bias")) == bias);
   }
 
-  TEST_CASE("a bias that int32 cannot hold stays float") {
+  TEST_CASE("a bias that int32 cannot hold stays float, and apart from its layer") {
     QuantizationSimModel sim = calibrated({.config_file = "per_channel"});
     sim.graph().parameter("conv1.bias").edit().data()[1] = 1e9f;
+    sim.graph().parameter("fc.bias").edit().data()[1] = 1e9f;
     const onnx::ModelProto model = exported(sim.graph());
-    CHECK(tensor_of(model, "conv1.bias").data_type() == onnx::TensorProto::FLOAT);
     CHECK(tensor_of(model, "conv2.bias").data_type() == onnx::TensorProto::INT32);
+    CHECK(tensor_of(model, "conv1.bias").data_type() == onnx::TensorProto::FLOAT);
+    CHECK(dims_of(tensor_of(model, "conv1.bias")) == std::vector<std::int64_t>{3, 1, 1});
+    CHECK(node_of(model, "conv1").input_size() == 2);
+    CHECK(inputs_of(node_of(model, "conv1.add")) ==
+          std::vector<std::string>{"conv1.product", "conv1.bias"});
+    CHECK(node_of(model, "conv1.add").output(0) == "conv1");
+    CHECK(dims_of(tensor_of(model, "fc.bias")) == std::vector<std::int64_t>{1, 4});
   }
 
-  TEST_CASE("the type of codes is the smallest that the opset has") {
+  TEST_CASE("codes are bytes where they fit, or packed where the opset can") {
+    using io::OnnxCodes;
     struct Expected {
       int bitwidth;
+      OnnxCodes codes;
       std::optional<int> opset;
       int type, opset_written;
     };
-    for (const Expected& each :
-         {Expected{8, {}, onnx::TensorProto::INT8, 13},
-          Expected{6, {}, onnx::TensorProto::INT8, 13}, Expected{4, {}, 22, 21},
-          Expected{2, {}, 22, 21}, Expected{4, 13, onnx::TensorProto::INT8, 13},
-          Expected{12, {}, onnx::TensorProto::INT16, 21}}) {
+    constexpr int kInt4 = 22, kInt8 = onnx::TensorProto::INT8, kInt16 = onnx::TensorProto::INT16;
+    for (const Expected& each : {Expected{8, OnnxCodes::bytes, {}, kInt8, 13},
+                                 Expected{6, OnnxCodes::packed, {}, kInt8, 13},
+                                 Expected{4, OnnxCodes::bytes, {}, kInt8, 13},
+                                 Expected{2, OnnxCodes::bytes, 21, kInt8, 21},
+                                 Expected{4, OnnxCodes::packed, {}, kInt4, 21},
+                                 Expected{2, OnnxCodes::packed, {}, kInt4, 21},
+                                 Expected{4, OnnxCodes::packed, 13, kInt8, 13},
+                                 Expected{12, OnnxCodes::bytes, {}, kInt16, 21}}) {
       CAPTURE(each.bitwidth);
       QuantizationSimModel sim = calibrated({.default_param_bw = each.bitwidth});
-      const onnx::ModelProto model = exported(sim.graph(), {.opset = each.opset});
+      const onnx::ModelProto model =
+          exported(sim.graph(), {.codes = each.codes, .opset = each.opset});
       CHECK(model.opset_import(0).version() == each.opset_written);
       CHECK(model.ir_version() == (each.opset_written == 21 ? 10 : 8));
       CHECK(tensor_of(model, "conv1.weight").data_type() == each.type);
@@ -293,7 +307,7 @@ TEST_SUITE("io: onnx export") {
 
   TEST_CASE("4-bit codes are packed, the first in the low nibble") {
     QuantizationSimModel sim = calibrated({.default_param_bw = 4});
-    const onnx::ModelProto model = exported(sim.graph());
+    const onnx::ModelProto model = exported(sim.graph(), {.codes = io::OnnxCodes::packed});
     const Parameter& weight = sim.graph().parameter("conv2.weight");  // 9 numbers
     const auto codes =
         quantize(weight.value().data(), weight.shape(), sim.quantizer("conv2.weight").encoding());

@@ -19,14 +19,26 @@ enum class OnnxQuantizers {
   none,
 };
 
+/// In which types codes are stored. The numbers are the same.
+enum class OnnxCodes {
+  /// 8 bits for codes of up to 8, 16 for larger ones: what ONNX Runtime runs, for every bitwidth.
+  bytes,
+  /// The smallest type there is: codes of up to 4 bits take 4 (opset 21), two of them a byte. ONNX
+  /// Runtime 1.32 refuses many such files with its default settings, see save_onnx.
+  packed,
+};
+
 /// How save_onnx writes a graph.
 struct OnnxExportOptions {
   OnnxQuantizers quantizers = OnnxQuantizers::qdq;
-  /// 13 .. 21. None: 13, which runtimes of 2021 read, or 21 if the quantizers need it (below 5
-  /// bits, above 8 bits, blocks).
+  OnnxCodes codes = OnnxCodes::bytes;  ///< with `qdq`
+  /// 13 .. 21. None: 13, which runtimes of 2021 read, or 21 if the quantizers need it (above 8
+  /// bits, blocks, packed codes).
   std::optional<int> opset = {};
   /// With `qdq`: stores biases as int32 with scale_x * scale_w[c], which integer kernels want. A
-  /// bias that 32 bits cannot hold, or that ops with other scales read, stays float.
+  /// bias that 32 bits cannot hold, or that ops with other scales read, stays float. A float bias
+  /// behind a quantizer is an Add of its own, that of a Gemm a matrix of one row: ONNX Runtime would
+  /// make it int32 otherwise.
   bool int32_bias = true;
 };
 

@@ -12,6 +12,7 @@
 #include "io/onnx/export_quantizers.h"
 #include "io/onnx/export_writer.h"
 #include "io/onnx/stored_codes.h"
+#include "ops/bias_scales.h"
 
 namespace rung::io {
 namespace {
@@ -44,7 +45,9 @@ Shapes shapes_with(const Graph& graph, std::int64_t more) {
 class Exporter {
  public:
   Exporter(const Graph& graph, const OnnxExportOptions& options)
-      : graph_(graph), options_(options), writer_(*model_.mutable_graph(), graph, choose_opset()) {}
+      : graph_(graph),
+        options_(options),
+        writer_(*model_.mutable_graph(), graph, choose_opset(), options.codes) {}
 
   std::string run() {
     describe();
@@ -73,7 +76,7 @@ class Exporter {
     if (writes_quantizers())
       for (const Node* node : graph_.nodes())
         if (working_quantizer(*node) != nullptr)
-          natural = std::max(natural, natural_opset(linear_encoding(*node)));
+          natural = std::max(natural, natural_opset(linear_encoding(*node), options_.codes));
     const int opset = options_.opset.value_or(natural);
     require(opset >= kOpsetPerChannel && opset <= kOpsetBlocks, "opset must be {} .. {}, got {}",
             kOpsetPerChannel, kOpsetBlocks, opset);
@@ -90,20 +93,46 @@ class Exporter {
 
   void write(Node& node) {
     if (node.as<QuantizeDequantize>() != nullptr) return write_quantize_dequantize(node);
+    if (writes_quantizers() && has_bias(node)) return write_layer(node);
     std::vector<std::string> inputs, outputs;
-    for (std::size_t i = 0; i < node.inputs().size(); ++i) inputs.push_back(input_of(node, i));
+    for (const Value* input : node.inputs()) inputs.push_back(name_of(*input));
     for (const Value* output : node.outputs()) outputs.push_back(names_[output] = output->name());
     write_op(writer_, node, std::move(inputs), outputs);
   }
 
-  /// Returns the name of the tensor that a node reads, writing a parameter before its first use.
-  std::string input_of(const Node& node, std::size_t i) {
-    const Value& value = *node.inputs()[i];
-    if (i == 2 && writes_quantizers() && options_.int32_bias) {
-      const std::string bias = write_int32_bias(writer_, node);
-      if (!bias.empty()) return bias;
+  /// Writes a layer and its bias: as int32 codes if it can have them. ONNX Runtime makes a float
+  /// bias behind quantized inputs int32 by itself, and saturates: there it stands apart, as an Add,
+  /// or has the shape of a matrix, which is left alone.
+  void write_layer(Node& node) {
+    const Value &bias = *node.inputs()[kBiasInput], &output = node.output();
+    std::vector<std::string> inputs = {name_of(*node.inputs()[0]), name_of(*node.inputs()[1])};
+    const std::string& result = names_[&output] = output.name();
+    const std::string codes =
+        options_.int32_bias ? write_int32_bias(writer_, node) : std::string();
+    const bool is_float = codes.empty() && parameter_behind(bias) != nullptr &&
+                          code_bits(*node.inputs()[0]) > 0;
+    const std::int64_t channels = bias.shape().numel();
+    if (is_float && node.type() != "Gemm") {
+      const std::string product = writer_.fresh_name(result + ".product");
+      write_op(writer_, node, std::move(inputs), {product});
+      const std::string apart = float_bias(bias, {channels, 1, 1});
+      writer_.node("Add", writer_.fresh_name(result + ".add"), {product, apart}, {result});
+      return;
     }
-    return name_of(value);
+    inputs.push_back(!codes.empty() ? codes
+                     : is_float     ? float_bias(bias, {1, channels})
+                                    : name_of(bias));
+    write_op(writer_, node, std::move(inputs), {result});
+  }
+
+  /// Writes a float bias in another shape and returns its name.
+  std::string float_bias(const Value& value, const Shape& shape) {
+    const Value& source = *parameter_behind(value);
+    const Parameter& bias = *source.parameter();
+    const std::string name =
+        is_alone(source) ? bias.name() : writer_.fresh_name(bias.name() + ".float");
+    writer_.floats(name, shape, bias.value().data());
+    return name;
   }
 
   /// Returns the name that a value has in the file.

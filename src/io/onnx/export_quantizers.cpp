@@ -1,5 +1,6 @@
 #include "io/onnx/export_quantizers.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "core/format.h"
 #include "io/onnx/stored_codes.h"
 #include "ops/bias_scales.h"
+#include "ops/op_classes.h"
 #include "rung/quant/fake_quantize.h"
 
 namespace rung::io {
@@ -19,12 +21,20 @@ std::string base_name(const Node& quantizer) {
   return name.ends_with(kSuffix) ? name.substr(0, name.size() - kSuffix.size()) : name;
 }
 
-StoredCodes codes_of(const Node& quantizer, const Encoding& encoding, int opset) {
+StoredCodes codes_of(const Node& quantizer, const Encoding& encoding, const OnnxWriter& writer) {
   try {
-    return stored_codes(encoding, opset);
+    return stored_codes(encoding, writer.codes(), writer.opset());
   } catch (const Error& error) {
     fail("the quantizer {} {}", base_name(quantizer), error.what());
   }
+}
+
+/// True for a weight of a MatMul whose other operand has more than 8 bits. ONNX Runtime would round
+/// that to 8 bits before it multiplies with a weight of bytes (MatMulNBits, accuracy level 4).
+bool multiplies_wide(const Node& quantizer) {
+  return std::ranges::any_of(quantizer.output().uses(), [](const Use& use) {
+    return use.node->type() == "MatMul" && code_bits(*use.node->inputs()[1 - use.index]) > 8;
+  });
 }
 
 /// The initializers of scale and zero point, and the attributes that say how they lie.
@@ -89,8 +99,8 @@ std::string write_clip(OnnxWriter& writer, const Node& quantizer, const Encoding
                        const std::string& x) {
   require(encoding.scale.size() == 1,
           "the quantizer {} has {} bits per channel, which ONNX has no clipping for: give it 8 or "
-          "16 bits, or 4 with opset {}",
-          base_name(quantizer), encoding.bitwidth, kOpsetBlocks);
+          "16 bits, or 4 and packed codes",
+          base_name(quantizer), encoding.bitwidth);
   const std::string name = writer.fresh_name(base_name(quantizer) + ".clip");
   const std::array<std::string, 2> bounds = {writer.fresh_name(name + ".min"),
                                              writer.fresh_name(name + ".max")};
@@ -106,6 +116,14 @@ std::string write_clip(OnnxWriter& writer, const Node& quantizer, const Encoding
 const QuantizeDequantize* working_quantizer(const Node& node) {
   const auto* op = node.as<QuantizeDequantize>();
   return op != nullptr && op->enabled() && !op->quantizer().pass_through() ? op : nullptr;
+}
+
+int code_bits(const Value& value) {
+  for (const Node* from = value.producer(); from != nullptr; from = from->inputs()[0]->producer()) {
+    if (const QuantizeDequantize* op = working_quantizer(*from)) return op->quantizer().bitwidth();
+    if (from->as<QuantizeDequantize>() == nullptr && !is_grid_preserving(from->op())) break;
+  }
+  return 0;
 }
 
 Encoding linear_encoding(const Node& quantizer) {
@@ -144,7 +162,8 @@ Tensor baked(const Parameter& parameter, const Node& quantizer) {
 void write_parameter_quantizer(OnnxWriter& writer, const Parameter& parameter,
                                const Node& quantizer, const std::string& codes) {
   const Encoding encoding = linear_encoding(quantizer);
-  const StoredCodes type = codes_of(quantizer, encoding, writer.opset());
+  StoredCodes type = codes_of(quantizer, encoding, writer);
+  if (writer.codes() == OnnxCodes::bytes && multiplies_wide(quantizer)) type.bits = 16;
   const std::vector<std::int32_t> numbers =
       quantize(parameter.value().data(), parameter.shape(), encoding);
   writer.tensor(codes, type.data_type(), parameter.shape(), packed(numbers, type));
@@ -156,7 +175,7 @@ void write_parameter_quantizer(OnnxWriter& writer, const Parameter& parameter,
 
 void write_quantizer(OnnxWriter& writer, const Node& quantizer, const std::string& x) {
   const Encoding encoding = linear_encoding(quantizer);
-  const StoredCodes type = codes_of(quantizer, encoding, writer.opset());
+  const StoredCodes type = codes_of(quantizer, encoding, writer);
   const bool clips = type.is_wider_than(encoding.grid);
   const std::string clipped = clips ? write_clip(writer, quantizer, encoding, x) : x;
   const Numbers stored = write_numbers(writer, quantizer, encoding, type);
@@ -170,8 +189,8 @@ void write_quantizer(OnnxWriter& writer, const Node& quantizer, const std::strin
 
 std::string write_int32_bias(OnnxWriter& writer, const Node& node) {
   const std::vector<float> scales = bias_scales(node);
-  if (scales.empty() || node.inputs()[2]->uses().size() != 1) return {};
-  const Parameter& bias = *node.inputs()[2]->parameter();
+  if (scales.empty() || node.inputs()[kBiasInput]->uses().size() != 1) return {};
+  const Parameter& bias = *node.inputs()[kBiasInput]->parameter();
   const auto values = bias.value().data();
   std::vector<std::int32_t> codes;
   for (std::size_t c = 0; c < values.size(); ++c) {

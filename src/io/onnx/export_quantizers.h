@@ -13,6 +13,10 @@ namespace rung::io {
 /// Returns the op of a quantizer that changes something, nullptr for any other node.
 const QuantizeDequantize* working_quantizer(const Node& node);
 
+/// Returns the bits of the working quantizer that a value comes from, perhaps by ops that keep its
+/// numbers; 0 if there is none.
+int code_bits(const Value& value);
+
 /// Returns the encoding of a quantizer as QuantizeLinear can have it. Throws Error naming the
 /// quantizer if it has no range yet, or computes something else.
 Encoding linear_encoding(const Node& quantizer);

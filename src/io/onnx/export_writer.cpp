@@ -21,8 +21,8 @@ onnx::AttributeProto& add_attribute(onnx::NodeProto& node, std::string_view name
 
 }  // namespace
 
-OnnxWriter::OnnxWriter(onnx::GraphProto& proto, const Graph& graph, int opset)
-    : proto_(proto), opset_(opset) {
+OnnxWriter::OnnxWriter(onnx::GraphProto& proto, const Graph& graph, int opset, OnnxCodes codes)
+    : proto_(proto), opset_(opset), codes_(codes) {
   for (const Value* value : graph.values()) names_.insert(value->name());
   for (const Node* node : graph.nodes()) names_.insert(node->name());
 }

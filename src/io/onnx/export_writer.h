@@ -12,6 +12,7 @@
 
 #include "rung/core/shape.h"
 #include "rung/graph/graph.h"
+#include "rung/io/onnx_export.h"
 
 namespace rung::io {
 
@@ -22,9 +23,10 @@ inline constexpr int kOnnxUint4 = 21, kOnnxInt4 = 22;
 class OnnxWriter {
  public:
   /// Names of `graph` are taken from the beginning.
-  OnnxWriter(onnx::GraphProto& proto, const Graph& graph, int opset);
+  OnnxWriter(onnx::GraphProto& proto, const Graph& graph, int opset, OnnxCodes codes);
 
   int opset() const { return opset_; }
+  OnnxCodes codes() const { return codes_; }
   /// Returns the name, or one like it if the file has that already, and takes it.
   std::string fresh_name(std::string name);
 
@@ -45,6 +47,7 @@ class OnnxWriter {
  private:
   onnx::GraphProto& proto_;
   int opset_;
+  OnnxCodes codes_;
   std::set<std::string, std::less<>> names_;
 };
 

@@ -18,12 +18,20 @@ int StoredCodes::data_type() const {
   }
 }
 
-int natural_opset(const Encoding& encoding) {
-  const bool fits_byte = encoding.bitwidth > 4 && encoding.bitwidth <= 8;
-  return fits_byte && !encoding.blocks ? kOpsetPerChannel : kOpsetBlocks;
+namespace {
+
+bool is_nibble(const Encoding& encoding, OnnxCodes codes) {
+  return codes == OnnxCodes::packed && encoding.bitwidth <= 4;
 }
 
-StoredCodes stored_codes(const Encoding& encoding, int opset) {
+}  // namespace
+
+int natural_opset(const Encoding& encoding, OnnxCodes codes) {
+  const bool is_byte = encoding.bitwidth <= 8 && !is_nibble(encoding, codes);
+  return is_byte && !encoding.blocks ? kOpsetPerChannel : kOpsetBlocks;
+}
+
+StoredCodes stored_codes(const Encoding& encoding, OnnxCodes codes, int opset) {
   require(!encoding.is_float(), "rounds to {}, QuantizeLinear to whole numbers",
           encoding.format->name);
   require(encoding.bitwidth <= 16, "has {} bits, ONNX quantizes to at most 16", encoding.bitwidth);
@@ -34,7 +42,7 @@ StoredCodes stored_codes(const Encoding& encoding, int opset) {
   require(is_new || !encoding.blocks, "has blocks, which opset {} lacks: export with opset {}",
           opset, kOpsetBlocks);
   StoredCodes type{.bits = 8, .is_signed = encoding.grid.qmin < 0};
-  if (is_new && encoding.bitwidth <= 4) type.bits = 4;
+  if (is_new && is_nibble(encoding, codes)) type.bits = 4;
   if (encoding.bitwidth > 8) type.bits = 16;
   return type;
 }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "rung/core/shape.h"
+#include "rung/io/onnx_export.h"
 #include "rung/quant/encoding.h"
 
 namespace rung::io {
@@ -26,12 +27,12 @@ struct StoredCodes {
   }
 };
 
-/// Returns the lowest opset that has a type and a granularity as narrow as the encoding's.
-int natural_opset(const Encoding& encoding);
+/// Returns the lowest opset that has the type and the granularity that the encoding wants.
+int natural_opset(const Encoding& encoding, OnnxCodes codes);
 
-/// Returns the smallest type of this opset that holds the codes. Throws Error without a name if
-/// there is none, or none for the encoding's blocks.
-StoredCodes stored_codes(const Encoding& encoding, int opset);
+/// Returns the type of this opset that holds the codes. Throws Error without a name if there is
+/// none, or none for the encoding's blocks.
+StoredCodes stored_codes(const Encoding& encoding, OnnxCodes codes, int opset);
 
 /// Returns the bytes of numbers of this type, 4-bit ones packed, the first in the low nibble.
 std::string packed(std::span<const std::int32_t> numbers, const StoredCodes& type);
