@@ -42,6 +42,7 @@
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/config_utils.h"
+#include "rung/quantsim/export_notes.h"
 #include "rung/quantsim/quantizer_handle.h"
 #include "rung/quantsim/quantsim.h"
 #include "rung/quantsim/range_watch.h"

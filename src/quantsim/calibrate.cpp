@@ -11,6 +11,7 @@
 
 #include "core/format.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
+#include "quantsim/bias_room.h"
 #include "quantsim/impl.h"
 #include "quantsim/placement/fixed_sides.h"
 #include "quantsim/rollback.h"
@@ -62,7 +63,8 @@ class Calibration {
     }
   }
 
-  void finish(const CalibrationOptions& options) {
+  /// Returns what was done beyond the configuration.
+  std::vector<std::string> finish(const CalibrationOptions& options) {
     std::vector<std::string> unobserved;
     for (const Group& group : groups_) finish_group(group, unobserved);
     require(unobserved.empty() || options.allow_unobserved,
@@ -73,6 +75,7 @@ class Calibration {
       set_learned(each, sim_.options().quant_scheme);
       fixed_sides_.keep_from_training(each);
     }
+    return quantsim::make_room_for_biases(sim_.graph(), quantsim::Frozen::kept);
   }
   void keep() { rollback_.keep(); }
 
@@ -132,7 +135,7 @@ void QuantizationSimModel::compute_encodings(const Callback& callback, Calibrati
   require(static_cast<bool>(callback), "compute_encodings: the callback is empty");
   Calibration calibration(*this);
   callback(impl_->executor);
-  calibration.finish(options);
+  impl_->calibration_notes = calibration.finish(options);
   calibration.keep();
 }
 
@@ -144,6 +147,8 @@ void QuantizationSimModel::compute_param_encodings() {
     calibrate_parameter(each, "compute_param_encodings");
     set_learned(each, impl_->options.quant_scheme);
   }
+  impl_->calibration_notes =
+      quantsim::make_room_for_biases(impl_->graph, quantsim::Frozen::kept);
   rollback.keep();
 }
 
@@ -163,7 +168,8 @@ void compute_encodings_for_sims(std::span<QuantizationSimModel* const> sims,
   for (QuantizationSimModel* sim : sims)
     calibrations.push_back(std::make_unique<Calibration>(*sim));
   callback(executors);
-  for (const auto& calibration : calibrations) calibration->finish(options);
+  for (std::size_t i = 0; i < sims.size(); ++i)
+    sims[i]->impl_->calibration_notes = calibrations[i]->finish(options);
   for (const auto& calibration : calibrations) calibration->keep();
 }
 

@@ -20,6 +20,7 @@ struct QuantizationSimModel::Impl {
   std::string config_text;  // as read: a restored sim must not need the file
   QuantSimConfig config;
   std::vector<std::string> excluded_layers;  // sorted
+  std::vector<std::string> calibration_notes;
   Graph graph;
   Executor executor;  // refers to graph
 };

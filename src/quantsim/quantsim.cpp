@@ -87,6 +87,7 @@ Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
     pairs = quantsim::prepare_folding(graph);
   quantsim::insert_quantizers(graph, config, options);
   quantsim::simulate_folding(graph, pairs);
+  graph.set_int32_biases(options.int32_biases);
   return graph;
 }
 
@@ -148,6 +149,7 @@ std::string QuantizationSimModel::state() const {
   if (impl_->options.enforce_supported_kernels) json["enforce_supported_kernels"] = true;
   if (impl_->options.batch_norms != BatchNormMode::keep)
     json["batch_norms"] = to_string(impl_->options.batch_norms);
+  if (impl_->options.int32_biases) json["int32_biases"] = true;
   return io::dump_json(json, "quantization state");
 }
 
@@ -159,6 +161,7 @@ QuantizationSimModel QuantizationSimModel::from_quantized(Graph graph, QuantSimO
   QuantSimConfig config = parse_config(text, options.config_file);
   QuantizationSimModel sim(std::make_unique<Impl>(std::move(options), std::move(text),
                                                   std::move(config), std::move(graph)));
+  sim.graph().set_int32_biases(sim.options().int32_biases);
   const bool learns = is_range_learning(sim.options().quant_scheme);
   for (QuantizerHandle each : sim.quantizers())
     each.set_learned(learns && each.initialized() && !each.frozen());
@@ -183,6 +186,7 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   if (json.has("enforce_supported_kernels"))
     options.enforce_supported_kernels = json["enforce_supported_kernels"].boolean();
   if (json.has("batch_norms")) options.batch_norms = batch_norm_mode(json["batch_norms"]);
+  if (json.has("int32_biases")) options.int32_biases = json["int32_biases"].boolean();
   std::string text = json["config"].string();
   QuantSimConfig config = parse_config(text, options.config_file);
   std::vector<std::string> excluded;
@@ -193,6 +197,7 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
 
   require(!excluded.empty() || !find_quantizers(graph).empty(),
           "quantization state: the graph has no quantizers");
+  graph.set_int32_biases(options.int32_biases);
   auto impl = std::make_unique<Impl>(std::move(options), std::move(text), std::move(config),
                                      std::move(graph));
   impl->excluded_layers = std::move(excluded);
@@ -209,6 +214,10 @@ const QuantSimConfig& QuantizationSimModel::config() const { return impl_->confi
 
 const std::vector<std::string>& QuantizationSimModel::excluded_layers() const {
   return impl_->excluded_layers;
+}
+
+const std::vector<std::string>& QuantizationSimModel::calibration_notes() const {
+  return impl_->calibration_notes;
 }
 
 void QuantizationSimModel::set_percentile_value(double percentile) {

@@ -14,6 +14,7 @@
 #include "rung/graph/graph.h"
 #include "rung/io/encodings.h"
 #include "rung/io/model_file.h"
+#include "rung/io/onnx_export.h"
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/placement_reason.h"
 #include "rung/quantsim/quantizer_handle.h"
@@ -81,6 +82,11 @@ struct QuantSimOptions {
   /// AIMET: ENFORCE_TARGET_DTYPE_BITWIDTH_CONFIG.
   bool enforce_supported_kernels = false;
   BatchNormMode batch_norms = BatchNormMode::keep;
+  /// Simulates int32 biases: those of Conv, ConvTranspose and Gemm between quantizers are rounded to
+  /// whole multiples of scale_x * scale_w[c], in evaluation and in training (gradients pass as if
+  /// nothing were rounded), so that integer hardware computes the codes that are simulated. At 4
+  /// bits these steps are coarse. Not in AIMET.
+  bool int32_biases = false;
 };
 
 struct CalibrationOptions {
@@ -102,7 +108,8 @@ struct ExportOptions {
   /// Writes <prefix>_qdq.onnx: quantizers as QuantizeLinear and DequantizeLinear, weights and
   /// biases as whole numbers. AIMET: sim.onnx.export.
   bool export_qdq_onnx = false;
-  std::optional<int> onnx_opset = {};  ///< see io::OnnxExportOptions
+  std::optional<int> onnx_opset = {};                  ///< see io::OnnxExportOptions
+  io::OnnxCodes onnx_codes = io::OnnxCodes::bytes;  ///< of <prefix>_qdq.onnx
   /// Also gives activations inside a fused group (a Conv's before its Relu) an entry, with the
   /// bitwidth and the data type of the quantizer at the group's end.
   bool propagate_encodings = false;
@@ -195,6 +202,11 @@ class RUNG_API QuantizationSimModel {
   /// training with fixed ranges, whose weights have moved. Frozen and disabled ones are left alone.
   /// Throws Error naming a parameter with NaN or infinite elements. AIMET: compute_param_encodings.
   void compute_param_encodings();
+  /// Returns what the last compute_encodings (or compute_param_encodings) did beyond the
+  /// configuration, one line each: a bias that is more than 2^30 steps of scale_x * scale_w[c] does
+  /// not fit int32 with room for sums (a filter of zeros, an input that is always 0), so it enlarges
+  /// the range of the weight's quantizer in that channel, unless that is frozen.
+  const std::vector<std::string>& calibration_notes() const;
   /// Sets which percentage of the numbers the percentile scheme keeps at either end, 50 < p <= 100,
   /// from the next compute_encodings on. Throws Error with any other scheme.
   void set_percentile_value(double percentile);
@@ -206,8 +218,9 @@ class RUNG_API QuantizationSimModel {
   /// They are recorded as `excluded_layers` of all files. Throws Error for a name that is no layer,
   /// and if another layer reads one of the parameters. AIMET: exclude_layers_from_quantization.
   void exclude_layers_from_quantization(const std::vector<std::string>& names);
-  /// Disables the quantizers of all parameters of this name ("weight", "bias"); throws Error naming
-  /// the existing ones if there is none. AIMET: exclude_param_from_quantization.
+  /// Disables the quantizers of all parameters that are this to their op ("weight", "bias"),
+  /// whatever their own names are; throws Error naming the existing ones if there is none. AIMET:
+  /// exclude_param_from_quantization.
   void exclude_param_from_quantization(std::string_view name);
 
   // ---- files
@@ -219,9 +232,9 @@ class RUNG_API QuantizationSimModel {
   /// in what is written.
   ///
   /// A bias's int32 entry has scale_b[c] = scale_x * scale_w[c], where scale_x belongs to the
-  /// nearest quantizer before the op, behind layers that only move data. A bias that needs more
-  /// than 32 bits at that scale is an Error: AIMET would enlarge the weight's scale in the file,
-  /// which is then no longer the network that was simulated.
+  /// nearest quantizer before the op, behind layers that only move data. Where training has made a
+  /// bias too large for int32 at that scale, the weight's scale is larger in the files, see
+  /// calibration_notes(); a sim that was just calibrated has such scales already.
   ///
   /// Throws Error for an uncalibrated quantizer, an unknown version or what it or ONNX cannot
   /// express, and a file that cannot be written. AIMET: export.
@@ -272,6 +285,9 @@ class RUNG_API QuantizationSimModel {
 
  private:
   struct Impl;
+  friend RUNG_API void compute_encodings_for_sims(
+      std::span<QuantizationSimModel* const> sims,
+      const std::function<void(std::span<Executor* const>)>& callback, CalibrationOptions options);
   LoadedEncodings load(const std::string& path_or_text, const LoadEncodingsOptions& options,
                        bool parameters_only);
   explicit QuantizationSimModel(std::unique_ptr<Impl> impl);

@@ -8,6 +8,7 @@
 #include "core/format.h"
 #include "io/onnx/export_model.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
+#include "quantsim/bias_room.h"
 #include "quantsim/files/bias_encodings.h"
 #include "quantsim/files/file_entries.h"
 #include "quantsim/impl.h"
@@ -124,6 +125,7 @@ std::vector<OnnxFile> onnx_models(const Graph& graph, const std::string& prefix,
       files.push_back(
           {fmt::format("{}{}", prefix, suffix),
            io::onnx_model(graph, {.quantizers = quantizers,
+                                  .codes = options.onnx_codes,
                                   .opset = options.onnx_opset,
                                   .int32_bias = options.export_int32_bias.value_or(true)})});
     } catch (const Error& error) {
@@ -155,6 +157,8 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   const io::EncodingsVersion version = io::encodings_version(options.encodings_version);
   Graph graph = quantsim::folded_copy(impl_->graph);
   const bool is_2_0_0 = version == io::EncodingsVersion::v2_0_0;
+  if (options.export_int32_bias.value_or(is_2_0_0 || options.export_qdq_onnx))
+    quantsim::make_room_for_biases(graph, quantsim::Frozen::changed);
   Collector collector = collect(graph);
   if (options.propagate_encodings) collector.propagate();
   if (options.export_int32_bias.value_or(is_2_0_0))

@@ -1,0 +1,74 @@
+#include "quantsim/bias_room.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/format.h"
+#include "ops/bias_scales.h"
+#include "quantsim/batch_norms/batch_norm_fold.h"
+#include "rung/ops/quantize_dequantize.h"
+#include "rung/quantsim/quantizer_handle.h"
+
+namespace rung::quantsim {
+
+namespace {
+
+constexpr float kSteps = 1 << 30;  // that a bias may have
+
+/// Returns the working quantizer that a layer's weight comes through; bias_scales() found one.
+Node& weight_quantizer(const Node& layer) {
+  Node* node = layer.inputs()[1]->producer();
+  for (;; node = node->inputs()[0]->producer()) {
+    const auto* op = node->as<QuantizeDequantize>();
+    if (op != nullptr && op->enabled() && !op->quantizer().pass_through()) return *node;
+  }
+}
+
+/// Returns by how much the scale of each channel must grow, at least 1; one number if all share it.
+std::vector<float> growth(const Tensor& bias, const std::vector<float>& scales) {
+  std::vector<float> factors(scales.size(), 1.0f);
+  const auto values = bias.data();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t c = scales.size() == 1 ? 0 : i;
+    const float factor = std::abs(values[i]) / scales[c] / kSteps;
+    if (std::isfinite(factor)) factors[c] = std::max(factors[c], factor);
+  }
+  return factors;
+}
+
+}  // namespace
+
+std::vector<std::string> make_room_for_biases(Graph& graph, Frozen frozen) {
+  std::vector<std::string> notes;
+  for (Node* layer : graph.nodes()) {
+    const std::vector<float> scales = bias_scales(*layer);
+    if (scales.empty()) continue;
+    const Value& bias = *layer->inputs()[kBiasInput];
+    const std::vector<float> factors = growth(parameter_numbers(bias), scales);
+    const auto grows = [](float factor) { return factor > 1.0f; };
+    const auto first = std::ranges::find_if(factors, grows);
+    if (first == factors.end()) continue;
+    QuantizerHandle weight(graph, weight_quantizer(*layer));
+    std::vector<Range> ranges = weight.ranges();
+    if (ranges.size() != factors.size() || (weight.frozen() && frozen == Frozen::kept)) continue;
+    const bool was_frozen = weight.frozen();
+    if (was_frozen) weight.unfreeze();
+    for (std::size_t c = 0; c < ranges.size(); ++c) {
+      ranges[c].min *= factors[c];
+      ranges[c].max *= factors[c];
+    }
+    weight.set_ranges(ranges);
+    if (was_frozen) weight.freeze();
+    const auto channel = static_cast<std::size_t>(first - factors.begin());
+    notes.push_back(fmt::format(
+        "{}: the range {}is {:.3g} times as large, so that int32 holds the bias {}", weight.name(),
+        ranges.size() == 1
+            ? std::string()
+            : fmt::format("of {} of {} channels, {} the first of them, ",
+                          std::ranges::count_if(factors, grows), ranges.size(), channel),
+        *first, bias.name()));
+  }
+  return notes;
+}
+
+}  // namespace rung::quantsim
