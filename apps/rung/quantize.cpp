@@ -44,6 +44,7 @@ struct Options {
   std::optional<std::int64_t> block_size;
   std::optional<int> decompressed_bw;
   bool fold_bn = false, fold_bn_in_sim = false, keep_bn = false;
+  bool int32_biases = false;
   std::int64_t calibration_images = 1024;
 };
 
@@ -58,7 +59,11 @@ and after. Schemes (AIMET's long names are understood, too):
   range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
   lsq_tf, lsq_tf_enhanced     the same; rung qat then trains the scales (LSQ, not AIMET's)
 Configurations: default and per_channel are AIMET's; htp follows what AIMET says about Qualcomm's
-HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to.
+HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to. Softmax and
+Sigmoid have the range 0 .. 1; a file of your own may say otherwise.
+Biases are float in the simulation and int32 in what rung export writes. With --int32-biases they
+are rounded in the simulation, too, so that rung qat trains with them and the exported network
+computes the simulated codes; without, 4-bit networks may lose accuracy in export.
 With --fold-bn-in-sim quantizers see folded weights too, but rung qat goes on training the batch
 norms; rung export folds them. With --keep-bn batch norms stay, and rung qat keeps their statistics
 as they are.
@@ -102,7 +107,8 @@ QuantSimOptions sim_options(const Options& options) {
           .config_file = options.config,
           .edge_bw = options.edge_bw,
           .batch_norms =
-              options.fold_bn_in_sim ? BatchNormMode::fold_in_simulation : BatchNormMode::keep};
+              options.fold_bn_in_sim ? BatchNormMode::fold_in_simulation : BatchNormMode::keep,
+          .int32_biases = options.int32_biases};
 }
 
 /// Gives weights a scale per block of input channels, where their number allows it.
@@ -143,6 +149,7 @@ Configuration configuration_of(const Options& options, const Data& data,
   set("--data-type", options.data_type);
   set("--block-size", options.block_size.value_or(0));
   set("--decompressed-bw", options.decompressed_bw.value_or(0));
+  set("--int32-biases", options.int32_biases);
   set("--test-images", options.data.test_images);
   set("--conv-algorithm", options.conv.algorithm);
   return configuration;
@@ -197,6 +204,8 @@ void run(const Options& options) {
   }
   file.graph = Graph();  // its memory is wanted
   calibration_run.calibrate(sim, calibration);
+  for (const std::string& note : sim.calibration_notes())
+    fmt::print(stderr, "rung quantize: note: {}\n", note);
   const double unknown = std::numeric_limits<double>::quiet_NaN();
   const double top1 =
       test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
@@ -264,6 +273,8 @@ void add_quantize(Program& program) {
                            {"--fold-bn-in-sim", options->fold_bn_in_sim,
                             "quantize folded weights, train batch norms on"},
                            {"--keep-bn", options->keep_bn, "keep batch norms, statistics frozen"}});
+  command.flag("--int32-biases", options->int32_biases,
+               "simulate the int32 biases that rung export writes");
   command.option("--data-type NAME", options->data_type,
                  "int, or float: both bitwidths are then 16 or 32", one_of({"int", "float"}));
   command.option("--rounding NAME", options->rounding,

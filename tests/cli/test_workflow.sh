@@ -120,6 +120,28 @@ check "export: folded batch norms are gone" lacks stdout "bn1"
 check "export: encodings have the folded weights" grep -qF '"conv1.weight"' \
   exported_sim/net.encodings
 
+# Biases are int32 in files; a simulation has float ones unless asked for.
+works "export with integers" export w4a4.rung --out integers --prefix net --onnx qdq \
+  --json integers.json
+check "export: tells how far int32 biases move the outputs" stderr_has " dB (signal to noise)"
+check "export: its notes are JSON, too" grep -qF " dB (signal to noise)" integers.json
+works "export with float biases" export w4a4.rung --out floats --prefix net --onnx qdq \
+  --float-biases
+check "export: float biases move nothing" lacks stderr " dB"
+works "quantize with int32 biases" quantize model.rung --config per_channel --param-bw 4 \
+  --output-bw 4 --int32-biases --calibration-images 256 --test-images 500 --out int32.rung \
+  --json int32.json
+run eval int32.rung --test-images 500 --json sim.json
+check "eval: int32 biases are in the file" \
+  test "$(number sim.json top1)" = "$(number int32.json top1_quantized)"
+works "export of simulated int32 biases" export int32.rung --out int32 --prefix net --onnx qdq
+check "export: simulated int32 biases move nothing" lacks stderr " dB"
+works "export of packed codes" export int32.rung --out packed --prefix net --onnx qdq \
+  --onnx-codes packed
+check "export: says what does not run packed codes" stderr_has "ONNX Runtime"
+check "export: packed codes take less" test "$(stat -c %s packed/net_qdq.onnx)" -lt \
+  "$(($(stat -c %s int32/net_qdq.onnx) * 60 / 100))"
+
 works "export" export qat.rung --out exported --prefix net --json export.json
 check "export: figures are JSON" is_json export.json
 for name in net.safetensors net.onnx net.encodings net_torch.encodings; do
