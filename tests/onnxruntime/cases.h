@@ -1,6 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <string>
+
+#include "rung/rung.h"
 #include <vector>
 
 // Compares networks in ONNX Runtime with ours: prepare() writes models and inputs, run.js runs
@@ -12,6 +15,7 @@ namespace agreement {
 enum class Kind {
   real,    ///< the outputs, as real numbers
   layers,  ///< the codes of each layer on the codes that ONNX Runtime has in front of it
+  outputs,  ///< 99.9 % of the outputs exactly, or all of them to 60 dB (signal to noise)
   labels,  ///< the codes of the logits, and how many of the images are classified right
 };
 
@@ -20,7 +24,16 @@ struct Case {
   std::string name;
   Kind kind = Kind::real;
   double tolerance = 1e-4;  ///< of `real`, relative to the largest number
+  /// A session as users make it, without options.
+  bool default_settings = false;
+  bool float_biases = false;  ///< in the file
 };
+
+/// Adds a case: a sim and its input.
+using AddSim =
+    std::function<void(const Case&, const rung::QuantizationSimModel&, const rung::Tensor&)>;
+/// Adds what has to run with default settings: every number of bits, and what went wrong before.
+void add_default_settings(const AddSim& add);
 
 /// Writes the cases; `all` adds the slow ones, among them those of a trained float model of
 /// Fashion-MNIST, if given.

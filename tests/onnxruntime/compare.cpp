@@ -24,6 +24,7 @@ using Json = nlohmann::json;
 // integer kernels multiply by rounded quotients of scales.
 constexpr double kTie = 1e-4;
 constexpr double kEqualCodes = 0.9999;        // of the codes of a layer
+constexpr double kEqualOutputs = 0.999, kDecibels = 60;
 constexpr double kEqualAccuracy = 0.0005001;  // difference of top-1
 
 std::string read(const std::string& path) {
@@ -135,6 +136,31 @@ class Comparison {
     }
     QuantizationSimModel sim = load_checkpoint(std::move(file), rung_);
     return real(sim.executor());
+  }
+
+  bool outputs() const {
+    QuantizationSimModel sim = load_checkpoint(rung_);
+    const std::vector<Tensor> ours = sim.executor().forward(std::span(&x_, 1));
+    double lowest = 999;
+    std::int64_t count = 0, equal = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      const std::vector<float> theirs = results_.real(name_of(*sim.graph().outputs()[i]));
+      const auto values = ours[i].data();
+      if (values.size() != theirs.size()) throw std::runtime_error("the sizes of outputs differ");
+      double signal = 0, noise = 0;
+      for (std::size_t k = 0; k < values.size(); ++k) {
+        signal += double{values[k]} * double{values[k]};
+        noise += std::pow(double{values[k]} - double{theirs[k]}, 2);
+        equal += values[k] == theirs[k];
+      }
+      count += static_cast<std::int64_t>(values.size());
+      const double decibels = noise == 0 ? lowest : 10 * std::log10(signal / noise);
+      if (!(decibels >= lowest)) lowest = decibels;  // NaN, too
+    }
+    const double share = static_cast<double>(equal) / static_cast<double>(count);
+    if (share < 1)
+      fmt::print("{:28} {:.3f} % of the outputs are equal, {:.1f} dB\n", name_, 100 * share, lowest);
+    return share >= kEqualOutputs || lowest >= kDecibels;
   }
 
   bool layers() const {
@@ -290,6 +316,9 @@ bool compare(const std::string& folder) {
         break;
       case Kind::layers:
         good = comparison.layers();
+        break;
+      case Kind::outputs:
+        good = comparison.outputs();
         break;
       case Kind::labels:
         good = comparison.labels();

@@ -60,10 +60,12 @@ class Preparation {
 
   void add_sim(const Case& test, const QuantizationSimModel& sim, const Tensor& x,
                bool optimize = true) {
-    sim.export_to(folder_, test.name, {.export_onnx = false, .export_qdq_onnx = true});
+    ExportOptions options{.export_onnx = false, .export_qdq_onnx = true};
+    if (test.float_biases) options.export_int32_bias = false;
+    sim.export_to(folder_, test.name, options);
     std::filesystem::rename(path(test.name + "_qdq.onnx"), path(test.name + ".onnx"));
     save_checkpoint(sim, path(test.name + ".rung"));
-    if (test.kind != Kind::real) show_codes(path(test.name + ".onnx"));
+    if (test.kind == Kind::layers || test.kind == Kind::labels) show_codes(path(test.name + ".onnx"));
     add(test, x, optimize);
   }
 
@@ -96,7 +98,8 @@ class Preparation {
                       {"input", test.name + ".in"},
                       {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
                       {"batch", test.kind == Kind::labels ? 250 : dims[0]},
-                      {"optimize", optimize}});
+                      {"optimize", optimize},
+                      {"default_settings", test.default_settings}});
   }
 
   std::string folder_;
@@ -216,6 +219,9 @@ void prepare(const std::string& folder, bool all, const std::string& trained) {
                       calibrated(graph, {.config_file = "per_channel"}, calibration),
                       all_images(clothes(Split::test, 10000, 250)));
   add_opset_21(preparation, graph, calibration, x);
+  add_default_settings([&](const Case& test, const QuantizationSimModel& sim, const Tensor& input) {
+    preparation.add_sim(test, sim, input);
+  });
   for (const models::ModelInfo& model : models::list())
     if (all && (model.name == "resnet18" || model.name == "mobilenet_v2"))
       add_large(preparation, model.name);
