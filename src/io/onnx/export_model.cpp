@@ -115,7 +115,9 @@ class Exporter {
     if (is_float && node.type() != "Gemm") {
       const std::string product = writer_.fresh_name(result + ".product");
       write_op(writer_, node, std::move(inputs), {product});
-      const std::string apart = float_bias(bias, {channels, 1, 1});
+      std::vector<std::int64_t> dims(static_cast<std::size_t>(output.shape().rank() - 1), 1);
+      dims[0] = channels;
+      const std::string apart = float_bias(bias, Shape(dims));
       writer_.node("Add", writer_.fresh_name(result + ".add"), {product, apart}, {result});
       return;
     }

@@ -13,6 +13,7 @@
 #include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"
 #include "quantsim/impl.h"
+#include "quantsim/parameter_key.h"
 #include "quantsim/rollback.h"
 #include "quantsim/sharing.h"
 #include "rung/core/closest.h"
@@ -95,7 +96,9 @@ class Loader {
     if (!is_enabled || entry.has_no_numbers()) {
       report_.skipped.push_back(entry.key);
       // An int32 bias needs no quantizer: it follows from its op's scales.
-      const bool is_bias = entry.encoding.bitwidth == 32 && is_parameter_name(entry.key, graph_);
+      const bool is_bias = entry.encoding.bitwidth == 32 &&
+                           is_parameter_name(entry.key, graph_) &&
+                           quantsim::parameter_key(graph_.value(entry.key)) == "bias";
       if (!is_enabled && !entry.has_no_numbers() && !is_bias)
         leftover_.push_back(describe(entry.key, begin != end));
       return;
