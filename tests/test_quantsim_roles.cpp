@@ -74,7 +74,7 @@ TEST_SUITE("quantsim: roles") {
   TEST_CASE("biases of ONNX files are left alone whatever they are called, and int32 in QDQ") {
     for (const char* name : {"torch_default_export.onnx", "torch_train_export.onnx",
                              "bias_with_another_name.onnx"}) {
-      CAPTURE(name);
+      CAPTURE(std::string(name));
       const Graph graph = imported(name);
       for (const char* config : {"default", "per_channel", "htp"}) {
         CAPTURE(config);
@@ -92,8 +92,8 @@ TEST_SUITE("quantsim: roles") {
         std::size_t int32 = 0;
         for (const onnx::TensorProto& tensor : model.graph().initializer())
           int32 += tensor.data_type() == onnx::TensorProto::INT32 &&
-                   biases(sim.graph()).contains(tensor.name());
-        CHECK(int32 == biases(sim.graph()).size());
+                   biases(graph).contains(tensor.name());
+        CHECK(int32 == biases(graph).size());
       }
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "core/format.h"
 #include "ops/bias_scales.h"
@@ -36,6 +37,19 @@ std::vector<float> growth(const Tensor& bias, const std::vector<float>& scales) 
   return factors;
 }
 
+/// Sets the ranges of some channels; those of the others stay to the last bit.
+template <typename Chosen>
+void set_ranges_where(QuantizerHandle& weight, std::span<const Range> ranges,
+                      const Chosen& chosen) {
+  const std::vector<Parameter*> parameters = weight.parameters();
+  std::vector<Tensor> before;
+  for (const Parameter* parameter : parameters) before.push_back(parameter->value().clone());
+  weight.set_ranges(ranges);
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    for (std::size_t c = 0; c < ranges.size() && c < before[i].data().size(); ++c)
+      if (!chosen(c)) parameters[i]->edit().data()[c] = before[i].data()[c];
+}
+
 }  // namespace
 
 std::vector<std::string> make_room_for_biases(Graph& graph, Frozen frozen) {
@@ -57,7 +71,7 @@ std::vector<std::string> make_room_for_biases(Graph& graph, Frozen frozen) {
       ranges[c].min *= factors[c];
       ranges[c].max *= factors[c];
     }
-    weight.set_ranges(ranges);
+    set_ranges_where(weight, ranges, [&](std::size_t c) { return grows(factors[c]); });
     if (was_frozen) weight.freeze();
     const auto channel = static_cast<std::size_t>(first - factors.begin());
     notes.push_back(fmt::format(
