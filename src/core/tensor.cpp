@@ -61,6 +61,19 @@ Tensor Tensor::full(Shape shape, float value) {
   return tensor;
 }
 
+std::size_t Tensor::offset(std::initializer_list<std::int64_t> indices) const {
+  bool inside = defined() && static_cast<std::int64_t>(indices.size()) == rank();
+  std::int64_t offset = 0, axis = 0;
+  for (const std::int64_t index : indices) {
+    if (!inside) break;
+    inside = index >= 0 && index < shape_[axis];
+    offset = offset * shape_[axis] + index;
+    ++axis;
+  }
+  require(inside, "Tensor::at: indices ({}) are outside of {}", fmt::join(indices, ", "), shape_);
+  return static_cast<std::size_t>(offset);
+}
+
 float Tensor::item() const {
   require(numel() == 1, "Tensor::item: needs exactly one element, the shape is {}", shape_);
   return *pointer();

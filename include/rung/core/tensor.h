@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "rung/core/export.h"
 #include "rung/core/shape.h"
@@ -33,6 +35,16 @@ class RUNG_API Tensor {
   std::span<const float> data() const { return {pointer(), static_cast<std::size_t>(numel())}; }
   /// Returns the only element; throws Error if there is not exactly one.
   float item() const;
+  /// Returns the element at one index per axis, each in [0, extent): x.at(n, c, h, w). Throws Error
+  /// otherwise.
+  template <typename... Indices>
+  float& at(Indices... indices) {
+    return data()[offset({static_cast<std::int64_t>(indices)...})];
+  }
+  template <typename... Indices>
+  float at(Indices... indices) const {
+    return data()[offset({static_cast<std::int64_t>(indices)...})];
+  }
 
   Tensor clone() const;
   /// Returns a view of the same storage; throws Error if the number of elements differs.
@@ -45,9 +57,28 @@ class RUNG_API Tensor {
 
  private:
   float* pointer() const { return storage_.get(); }
+  std::size_t offset(std::initializer_list<std::int64_t> indices) const;
 
   std::shared_ptr<float> storage_;  // aliases into one allocation, so views keep it alive
   Shape shape_{0};
 };
+
+/// Prints as torch does: tensor([[1., 2.], [3., 4.]]) over several lines, of more than 1,000 elements
+/// only three at either end of each axis; then the shape.
+RUNG_API std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+RUNG_API std::string to_string(const Tensor& tensor);
+
+/// Returns whether two tensors have the same shape and equal elements; NaN equals nothing.
+/// torch.equal.
+RUNG_API bool equal(const Tensor& a, const Tensor& b);
+
+struct AllcloseOptions {
+  double rtol = 1e-5;      ///< relative to the element of `b`
+  double atol = 1e-8;      ///< absolute
+  bool equal_nan = false;  ///< NaN is close to NaN
+};
+/// Returns whether |a - b| <= atol + rtol * |b| for all elements; infinities are close to themselves
+/// only. Throws Error if the shapes differ. torch.allclose.
+RUNG_API bool allclose(const Tensor& a, const Tensor& b, const AllcloseOptions& options = {});
 
 }  // namespace rung
