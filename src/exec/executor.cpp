@@ -37,6 +37,7 @@ struct Executor::Impl {
   Plan* last = nullptr;
   int last_threads = 0;
   bool can_backward = false;
+  bool has_gradients = false;  // of watched values: the last call was a backward
   std::uint64_t steps = 0;
   std::atomic<bool> running = false;
 
@@ -72,7 +73,7 @@ struct Executor::Impl {
   void forget_plans() {
     plans.clear();
     last = nullptr;
-    can_backward = false;
+    can_backward = has_gradients = false;
   }
 
   Plan& find(std::span<const Shape> shapes, Mode mode, const Team& team) {
@@ -129,7 +130,7 @@ std::vector<Tensor> Executor::forward(std::span<const Tensor> inputs, Mode mode)
   }
   std::vector<Tensor> outputs;
   impl_->alone("forward", [&] {
-    impl_->can_backward = false;
+    impl_->can_backward = impl_->has_gradients = false;
     const Team team;
     Plan& plan = impl_->find(shapes, mode, team);
     impl_->last = nullptr;
@@ -165,6 +166,7 @@ void Executor::backward(std::span<const Tensor> output_gradients) {
   impl_->alone("backward", [&] {
     impl_->last->backward(output_gradients);
     impl_->can_backward = false;
+    impl_->has_gradients = true;
   });
 }
 
@@ -181,6 +183,19 @@ Tensor Executor::value(std::string_view name) const {
   Tensor value = impl_->last->value(name);
   require(value.defined(), "Executor::value: {} is not watched; call watch() before forward", name);
   return value;
+}
+
+Tensor Executor::gradient(std::string_view name) const {
+  if (Parameter* parameter = impl_->graph->value(name).parameter()) {
+    require(parameter->has_grad(), "Executor::gradient: parameter {} has no gradient yet", name);
+    return parameter->grad().clone();
+  }
+  require(impl_->last != nullptr && impl_->has_gradients, "Executor::gradient: run backward first");
+  require(std::ranges::find(impl_->watched, name) != impl_->watched.end(),
+          "Executor::gradient: {} is not watched; call watch() before forward", name);
+  Tensor gradient = impl_->last->gradient(name);
+  require(gradient.defined(), "Executor::gradient: no output of the graph depends on {}", name);
+  return gradient;
 }
 
 Graph& Executor::graph() const { return *impl_->graph; }

@@ -103,6 +103,7 @@ void Plan::find_lifetimes(MemoryPolicy policy) {
     use(forward_[i].scratch, i);
   }
   for (const auto& [name, buffer] : watched_) use(buffer, end);
+  for (const auto& [name, buffer] : watched_gradients_) use(buffer, end);
   for (const int buffer : output_gradients_) use(buffer, turn);
   for (int i = turn; i < end; ++i) {
     const Step& step = backward_[i - turn];

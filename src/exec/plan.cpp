@@ -22,7 +22,7 @@ Plan::Plan(const Graph& graph, std::span<const Shape> input_shapes, Mode mode,
   infer_shapes(graph);
   build_forward(graph, options, watched);
   if (mode_ == Mode::train) {
-    build_backward();
+    build_backward(graph, watched);
     if (options.memory == MemoryPolicy::arena) keep_as_codes();
   }
   find_lifetimes(options.memory);
@@ -112,9 +112,13 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
           ? ConvAlgorithm::direct
           : options.conv_algorithm;
   std::map<const Value*, bool> differentiable;
+  const auto wants_gradient = [&](const Value& value) {
+    return mode_ == Mode::train && std::ranges::find(watched, value.name()) != watched.end();
+  };
   for (const Value* input : graph.inputs()) {
     inputs_.push_back(new_buffer(input->name(), shapes_.at(input), Format::plain));
     buffer_of_[input] = inputs_.back();
+    differentiable[input] = wants_gradient(*input);
   }
   for (const Value* value : graph.values()) {
     if (!value->parameter()) continue;
@@ -192,7 +196,8 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
       compiled.inputs[kBiasInput] = rounded_bias(*node.node, compiled.inputs[kBiasInput]);
     const bool derived = from_parameters && mode_ == Mode::eval;  // computed once, then kept
     for (std::size_t i = 0; i < out.size(); ++i) {
-      differentiable[node.outputs[i]] = compiled.needs_gradient;
+      differentiable[node.outputs[i]] =
+          compiled.needs_gradient || wants_gradient(*node.outputs[i]);
       if (!gives_real) {
         compiled.outputs.push_back(-1);
         continue;
@@ -267,58 +272,72 @@ int Plan::joined_gradient(const Value* value, int buffer) {
   return sum;
 }
 
-void Plan::build_backward() {
+void Plan::build_backward(const Graph& graph, std::span<const std::string> watched) {
   for (const Value* output : output_values_) {
     const int gradient = new_buffer("d " + output->name(), shapes_.at(output), Format::plain);
     output_gradients_.push_back(gradient);
     contribute(output, gradient);
   }
+  const auto keep_gradient = [&](const Value* value, int buffer) {
+    if (std::ranges::find(watched, value->name()) == watched.end()) return;
+    const int gradient = joined_gradient(value, buffer);
+    if (gradient < 0) return;
+    contributions_[value] = {gradient};  // joined once, for the producer as well
+    watched_gradients_[value->name()] = in_format(gradient, Format::plain, backward_);
+  };
   for (std::size_t index = compiled_.size(); index-- > 0;) {  // consumers before producers
-    Compiled& compiled = compiled_[index];
-    if (!compiled.needs_gradient) continue;
-    const Kernel& kernel = *compiled.kernel;
-    Step step{
-        .kind = StepKind::backward, .name = compiled.node.name(), .node = static_cast<int>(index)};
-    bool reached = false;
-    for (std::size_t i = 0; i < compiled.outputs.size(); ++i) {
-      step.output_grads.push_back(joined_gradient(compiled.node.outputs[i], compiled.outputs[i]));
-      reached = reached || step.output_grads.back() >= 0;
-    }
-    if (!reached) continue;  // nothing that the loss sees depends on it
-    for (const int gradient : step.output_grads)
-      require(gradient >= 0, "[{}] every output of a node must be used in training", step.name);
-    bool runs = false;
-    std::vector<int> gradients(compiled.inputs.size(), -1);
-    for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
-      const Buffer input = buffers_[compiled.inputs[i]];
-      int written = -1;
-      if (compiled.wants[i]) {
-        const int same_output = kernel.gradient_is_output(i),
-                  same_input = kernel.gradient_is_input(i);
-        if (same_output >= 0) {
-          const int source = step.output_grads[static_cast<std::size_t>(same_output)];
-          gradients[i] = source;
-          if (buffers_[source].shape != input.shape) {  // the same numbers under another shape
-            gradients[i] = new_buffer("d " + input.name, input.shape, input.format);
-            buffers_[gradients[i]].alias = source;
-          }
-        } else if (same_input >= 0) {
-          gradients[i] = gradients[static_cast<std::size_t>(same_input)];
-        } else {
-          gradients[i] = written = new_buffer("d " + input.name, input.shape, input.format);
-          runs = true;
-        }
-      }
-      step.input_grads.push_back(written);
-    }
-    step.workspace = compiled.workspace;
-    step.scratch = scratch_buffer(step.name + " scratch", kernel.scratch_backward);
-    step.inputs = compiled.inputs;
-    step.outputs = compiled.outputs;
-    if (runs) backward_.push_back(std::move(step));
-    for (std::size_t i = 0; i < gradients.size(); ++i)
-      if (gradients[i] >= 0) contribute(compiled.node.inputs[i], gradients[i]);
+    const Compiled& compiled = compiled_[index];
+    for (std::size_t i = 0; i < compiled.node.outputs.size(); ++i)
+      keep_gradient(compiled.node.outputs[i], compiled.outputs[i]);
+    if (compiled.needs_gradient) add_backward_step(index);
   }
+  for (const Value* input : graph.inputs()) keep_gradient(input, buffer_of_.at(input));
+}
+
+void Plan::add_backward_step(std::size_t index) {
+  Compiled& compiled = compiled_[index];
+  const Kernel& kernel = *compiled.kernel;
+  Step step{
+      .kind = StepKind::backward, .name = compiled.node.name(), .node = static_cast<int>(index)};
+  bool reached = false;
+  for (std::size_t i = 0; i < compiled.outputs.size(); ++i) {
+    step.output_grads.push_back(joined_gradient(compiled.node.outputs[i], compiled.outputs[i]));
+    reached = reached || step.output_grads.back() >= 0;
+  }
+  if (!reached) return;  // nothing that the loss sees depends on it
+  for (const int gradient : step.output_grads)
+    require(gradient >= 0, "[{}] every output of a node must be used in training", step.name);
+  bool runs = false;
+  std::vector<int> gradients(compiled.inputs.size(), -1);
+  for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
+    const Buffer input = buffers_[compiled.inputs[i]];
+    int written = -1;
+    if (compiled.wants[i]) {
+      const int same_output = kernel.gradient_is_output(i),
+                same_input = kernel.gradient_is_input(i);
+      if (same_output >= 0) {
+        const int source = step.output_grads[static_cast<std::size_t>(same_output)];
+        gradients[i] = source;
+        if (buffers_[source].shape != input.shape) {  // the same numbers under another shape
+          gradients[i] = new_buffer("d " + input.name, input.shape, input.format);
+          buffers_[gradients[i]].alias = source;
+        }
+      } else if (same_input >= 0) {
+        gradients[i] = gradients[static_cast<std::size_t>(same_input)];
+      } else {
+        gradients[i] = written = new_buffer("d " + input.name, input.shape, input.format);
+        runs = true;
+      }
+    }
+    step.input_grads.push_back(written);
+  }
+  step.workspace = compiled.workspace;
+  step.scratch = scratch_buffer(step.name + " scratch", kernel.scratch_backward);
+  step.inputs = compiled.inputs;
+  step.outputs = compiled.outputs;
+  if (runs) backward_.push_back(std::move(step));
+  for (std::size_t i = 0; i < gradients.size(); ++i)
+    if (gradients[i] >= 0) contribute(compiled.node.inputs[i], gradients[i]);
 }
 
 }  // namespace rung

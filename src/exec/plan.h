@@ -80,6 +80,8 @@ class Plan {
   std::vector<Tensor> outputs() const;
   /// Returns a copy of a kept value, or an undefined tensor if the plan does not keep it.
   Tensor value(std::string_view name) const;
+  /// Returns a copy of the gradient of a watched value after backward, or an undefined tensor.
+  Tensor gradient(std::string_view name) const;
 
   PlanStats stats() const;
   std::string to_string() const;
@@ -100,7 +102,8 @@ class Plan {
   void infer_shapes(const Graph& graph);
   void build_forward(const Graph& graph, const ExecutorOptions& options,
                      std::span<const std::string> watched);
-  void build_backward();
+  void build_backward(const Graph& graph, std::span<const std::string> watched);
+  void add_backward_step(std::size_t index);
   void keep_as_codes();
   std::vector<int> needed(const Step& step) const;
   void find_lifetimes(MemoryPolicy policy);
@@ -133,7 +136,7 @@ class Plan {
   std::map<const Value*, std::vector<int>> contributions_;  ///< gradients, one per use
   std::vector<int> inputs_, outputs_, output_gradients_;
   std::vector<const Value*> output_values_;
-  std::map<std::string, int, std::less<>> watched_;
+  std::map<std::string, int, std::less<>> watched_, watched_gradients_;
   std::vector<const Node*> constrained_;
   /// What is_current() looks at, as it was.
   struct Treatment {

@@ -211,6 +211,11 @@ std::vector<Tensor> Plan::outputs() const {
   return outputs;
 }
 
+Tensor Plan::gradient(std::string_view name) const {
+  const auto found = watched_gradients_.find(name);
+  return found == watched_gradients_.end() ? Tensor() : copy_out(found->second);
+}
+
 Tensor Plan::value(std::string_view name) const {
   const auto found = watched_.find(name);
   return found == watched_.end() ? Tensor() : copy_out(found->second);

@@ -53,10 +53,16 @@ class RUNG_API Executor {
   void backward(const Tensor& output_gradient);
   void backward(std::span<const Tensor> output_gradients);
 
-  /// Keeps the named values readable after forward (their producers are then not fused away).
+  /// Keeps the named values readable after forward (their producers are then not fused away), and
+  /// their gradients after backward, those of the graph's inputs too.
   void watch(std::vector<std::string> names);
   /// Returns a copy of a watched value (or a graph input or output) of the last forward.
   Tensor value(std::string_view name) const;
+
+  /// Returns d loss / d value of a watched value or a parameter: for a value, of the backward that
+  /// was the last call; for a parameter, what its gradient has added up to. Throws Error if it is
+  /// not watched, or the loss does not depend on it.
+  Tensor gradient(std::string_view name) const;
 
   Graph& graph() const;
   /// Compiles, without running, the plan for these input shapes.
