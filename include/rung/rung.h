@@ -46,3 +46,4 @@
 #include "rung/quantsim/quantizer_handle.h"
 #include "rung/quantsim/quantsim.h"
 #include "rung/quantsim/range_watch.h"
+#include "rung/testing/gradcheck.h"
