@@ -7,6 +7,7 @@
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
 #include "rung/nn/loss.h"
+#include "rung/testing/gradcheck.h"
 
 using namespace rung;
 
@@ -128,6 +129,76 @@ TEST_CASE("a row is right if the label's logit is larger than all others: ties a
   const std::vector<std::int64_t> labels = {1, 0, 1, 0, 0};
   CHECK(nn::count_correct(logits, labels) == 1);
   CHECK(nn::top1_accuracy(logits, labels) == doctest::Approx(0.2));
+}
+
+namespace {
+
+// Values of torch.nn.functional 2.15 in float64.
+const Tensor kX({2, 4}, {1.5f, -0.5f, 0.25f, 20.0f, 0.0f, -90.0f, 2.5f, -1.0f});
+const Tensor kT({2, 4}, {1.0f, 0.0f, 0.25f, 0.875f, 0.5f, 0.0f, 2.0f, -1.0f});
+const Tensor kShares({2, 4}, {1.0f, 0.0f, 0.25f, 0.875f, 0.5f, 0.0f, 1.0f, 0.0f});
+const Tensor kLog({2, 4}, {-0.5f, -1.5f, -2.25f, -3.0f, -4.0f, -0.125f, -2.5f, -9.0f});
+const Tensor kProbabilities({2, 4}, {0.5f, 0.25f, 0.25f, 0.0f, 0.125f, 0.5f, 0.25f, 0.125f});
+const Tensor kLogTarget({2, 4}, {-0.75f, -1.0f, -2.0f, -3.0f, -4.0f, -0.25f, -2.5f, -8.0f});
+
+void check_loss(const nn::Loss& loss, double value, const std::vector<float>& gradient) {
+  CHECK(loss.value == doctest::Approx(value).epsilon(1e-12));
+  check_close(loss.gradient, gradient);
+}
+
+}  // namespace
+
+TEST_CASE("element-wise losses and their gradients are PyTorch's") {
+  check_loss(nn::l1_loss(kX, kT), 13.890625,
+             {0.125f, -0.125f, 0.0f, 0.125f, -0.125f, -0.125f, 0.125f, 0.0f});
+  check_loss(nn::smooth_l1_loss(kX, kT), 13.578125,
+             {0.0625f, -0.0625f, 0.0f, 0.125f, -0.0625f, -0.125f, 0.0625f, 0.0f});
+  check_loss(nn::smooth_l1_loss(kX, kT, {.beta = 0.75}), 13.630208333333334,
+             {0.0833333333f, -0.0833333333f, 0.0f, 0.125f, -0.0833333333f, -0.125f, 0.0833333333f,
+              0.0f});
+  check_loss(nn::smooth_l1_loss(kX, kT, {.beta = 0}), 13.890625,
+             {0.125f, -0.125f, 0.0f, 0.125f, -0.125f, -0.125f, 0.125f, 0.0f});
+  check_loss(nn::binary_cross_entropy_with_logits(kX, kShares), 0.6280285358091968,
+             {-0.0228031905f, 0.0471925836f, 0.0390220626f, 0.0156249997f, 0.0f, 1.02425158e-40f,
+              -0.0094822725f, 0.0336176777f});
+  check_loss(nn::kl_div(kLog, kProbabilities), 0.15590895789752224,
+             {-0.0625f, -0.03125f, -0.03125f, -0.0f, -0.015625f, -0.0625f, -0.03125f, -0.015625f});
+  check_loss(nn::kl_div(kLog, kProbabilities, {.reduction = nn::KlReduction::batch_mean}),
+              0.623635831590089,
+             {-0.25f, -0.125f, -0.125f, -0.0f, -0.0625f, -0.25f, -0.125f, -0.0625f});
+  check_loss(nn::kl_div(kLog, kLogTarget, {.log_target = true}), 0.00033340849419969656,
+             {-0.0590458191f, -0.0459849301f, -0.0169169104f, -0.00622338355f, -0.00228945486f,
+              -0.0973500979f, -0.0102606248f, -4.19328285e-05f});
+}
+
+TEST_CASE("element-wise losses have the gradients that they claim") {
+  const Tensor x({6}, {0.3f, -0.4f, 1.7f, -2.2f, 0.05f, 3.0f});
+  const Tensor t({6}, {0.1f, 0.2f, 0.9f, 0.6f, 0.5f, 0.75f});
+  const testing::GradcheckOptions options{.step = 1e-3, .tolerance = 1e-5};
+  const auto check = [&](const auto& loss) {
+    const auto result =
+        testing::gradcheck([&](const Tensor& p) { return loss(p, t); }, x, options);
+    CHECK(result.compared == 6);
+    CHECK_MESSAGE(result.ok(), result.to_string());
+  };
+  check(nn::mse_loss);
+  check(nn::l1_loss);
+  check([](const Tensor& p, const Tensor& q) {
+    return nn::smooth_l1_loss(p, q, {.beta = 0.7});
+  });
+  check(nn::binary_cross_entropy_with_logits);
+  check([](const Tensor& p, const Tensor& q) {
+    return nn::kl_div(p, q, {.reduction = nn::KlReduction::batch_mean});
+  });
+}
+
+TEST_CASE("element-wise losses refuse what does not fit") {
+  CHECK_THROWS_WITH_AS(nn::l1_loss(kX, Tensor(Shape{4, 2})),
+                       "l1_loss: prediction and target must have one shape with elements, got "
+                       "[2, 4] and [4, 2]",
+                       Error);
+  CHECK_THROWS_AS(nn::kl_div(Tensor(Shape{0}), Tensor(Shape{0})), Error);
+  CHECK_THROWS_AS(nn::smooth_l1_loss(kX, kT, {.beta = -1}), Error);
 }
 
 TEST_SUITE_END();

@@ -137,6 +137,52 @@ TEST_CASE("Adam moves as torch.optim.Adam") {
   }
 }
 
+TEST_CASE("AdamW moves as torch.optim.AdamW, and its state goes on where it stopped") {
+  // torch 2.15
+  const std::vector<Values> defaults = {{0.3995000123977661f, -1.1487499475479126f,
+                                         1.8980000019073486f, 0.000999000039882958f,
+                                         -3.0969998836517334f},
+                                        {0.3724668025970459f, -1.1842116117477417f,
+                                         1.7969847917556763f, -0.07340516895055771f,
+                                         -3.133924722671509f},
+                                        {0.306283175945282f, -1.2245924472808838f,
+                                         1.773383378982544f, -0.1372160017490387f,
+                                         -3.1849563121795654f}};
+  Parameter p = make_parameter("p");
+  SUBCASE("with the defaults") {
+    nn::AdamW adamw({&p}, {.lr = 0.1});
+    check_steps(adamw, p, defaults);
+    check_close(find(adamw.state(), "p.exp_avg"),
+                {0.023600000888109207f, 0.02980000153183937f, 0.01680000126361847f,
+                 0.20000900328159332f, 0.14650000631809235f});
+  }
+  SUBCASE("with other options") {
+    nn::AdamW adamw({&p},
+                    {.lr = 0.05, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .weight_decay = 0.2});
+    check_steps(adamw, p,
+                {{0.4450004994869232f, -1.187500238418579f, 1.9300001859664917f,
+                  0.0009900000877678394f, -3.0199999809265137f},
+                 {0.42992767691612244f, -1.1965466737747192f, 1.8612943887710571f,
+                  -0.037275251001119614f, -3.0073728561401367f},
+                 {0.3914338946342468f, -1.2072867155075073f, 1.8360508680343628f,
+                  -0.07151316851377487f, -3.003556966781616f}});
+  }
+  SUBCASE("resumed") {
+    nn::AdamW first({&p}, {.lr = 0.1});
+    step(first, p, kGradients[0]);
+    nn::AdamW second({&p}, {.lr = 0.7});
+    second.load_state(first.state());
+    for (std::size_t i = 1; i < 3; ++i) step(second, p, kGradients[i]);
+    check_close(p.value(), defaults[2]);
+    nn::Adam adam({&p}, {.lr = 0.1});
+    CHECK_THROWS_AS(adam.load_state(first.state()), Error);
+  }
+  SUBCASE("refused") {
+    CHECK_THROWS_WITH_AS(nn::AdamW({&p}, {.beta1 = 1.0}),
+                         "adamw: beta1 must be in [0, 1), got 1", Error);
+  }
+}
+
 TEST_CASE("parameters without a gradient, frozen ones and buffers stay as they are") {
   Parameter idle = make_parameter("idle"), frozen = make_parameter("frozen");
   Parameter buffer("running_mean", Tensor(Shape{5}, kStart), Role::buffer);

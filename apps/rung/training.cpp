@@ -22,10 +22,13 @@ void add_recipe_options(Command& command, Recipe& recipe) {
   command.option("--milestones A,B", recipe.milestones,
                  "multistep: epochs of the drops, default: at 1/2 and 3/4");
   command.option("--gamma X", recipe.gamma, "step, multistep: factor of a drop");
-  command.option("--optimizer NAME", recipe.optimizer, "sgd or adam", one_of({"sgd", "adam"}));
+  command.option("--optimizer NAME", recipe.optimizer, "sgd, adam or adamw",
+                 one_of({"sgd", "adam", "adamw"}));
   command.option("--momentum X", recipe.momentum, "of sgd", between(0, 1));
   command.flag("--nesterov", recipe.nesterov, "use Nesterov's momentum");
-  command.option("--weight-decay X", recipe.weight_decay, "L2 penalty", at_least(0));
+  command.option("--weight-decay X", recipe.weight_decay,
+                 "L2 penalty; with adamw the share of a weight that is taken off per rate",
+                 at_least(0));
   command.option("--label-smoothing X", recipe.label_smoothing,
                  "share of the target spread over all classes", between(0, 1));
   command.option("--clip-grad-norm X", recipe.clip_grad_norm,
@@ -83,6 +86,12 @@ std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& recipe,
     for (const OptimizerGroup& group : groups)
       adam.push_back({group.parameters, {.lr = group.lr, .weight_decay = group.weight_decay}});
     return std::make_unique<nn::Adam>(adam);
+  }
+  if (recipe.optimizer == "adamw") {
+    std::vector<nn::AdamW::Group> adamw;
+    for (const OptimizerGroup& group : groups)
+      adamw.push_back({group.parameters, {.lr = group.lr, .weight_decay = group.weight_decay}});
+    return std::make_unique<nn::AdamW>(adamw);
   }
   std::vector<nn::Sgd::Group> sgd;
   for (const OptimizerGroup& group : groups)

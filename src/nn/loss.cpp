@@ -75,31 +75,6 @@ Loss CrossEntropy::operator()(const Tensor& logits, std::span<const std::int64_t
   return loss;
 }
 
-Loss mse_loss(const Tensor& prediction, const Tensor& target) {
-  require(prediction.shape() == target.shape() && prediction.numel() > 0,
-          "mse_loss: prediction and target must have one shape with elements, got {} and {}",
-          prediction.shape(), target.shape());
-  const std::int64_t count = prediction.numel();
-  Loss loss{0.0, Tensor(prediction.shape())};
-  const float* p = prediction.data().data();
-  const float* t = target.data().data();
-  float* dp = loss.gradient.data().data();
-  const double factor = 2.0 / static_cast<double>(count);
-  std::vector<double> partial(static_cast<std::size_t>((count + kGrain - 1) / kGrain));
-  parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    double sum = 0.0;
-    for (std::int64_t i = begin; i < end; ++i) {
-      const double difference = static_cast<double>(p[i]) - t[i];
-      dp[i] = static_cast<float>(factor * difference);
-      sum += difference * difference;
-    }
-    partial[static_cast<std::size_t>(begin / kGrain)] = sum;
-  });
-  for (const double sum : partial) loss.value += sum;
-  loss.value /= static_cast<double>(count);
-  return loss;
-}
-
 std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels) {
   check("count_correct", logits, labels);
   const auto classes = static_cast<std::size_t>(logits.size(1));

@@ -65,7 +65,7 @@ completed() {
 }
 check "completion: commands" test "$(completed rung qu)" = quantize
 check "completion: options" test "$(completed rung quantize --calib)" = --calibration-images
-check "completion: values" test "$(completed rung train --optimizer a)" = adam
+check "completion: values" test "$(completed rung train --optimizer s)" = sgd
 check "completion: files" test "$(completed rung eval completion.b)" = completion.bash
 check "completion: topics of help" test "$(completed rung help insp)" = inspect
 works "completion for zsh" completion zsh

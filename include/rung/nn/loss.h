@@ -34,9 +34,41 @@ struct RUNG_API CrossEntropy {
 };
 inline constexpr CrossEntropy cross_entropy{};
 
-/// Returns the mean over all elements of (prediction - target)^2, of any equal shapes. Throws Error
-/// if they differ or are empty. torch.nn.functional.mse_loss.
+// The losses that follow compare two tensors of one shape, element by element, and take the mean.
+// They throw Error if the shapes differ or are empty.
+
+/// Returns the mean over all elements of (prediction - target)^2,. torch.nn.functional.mse_loss.
 RUNG_API Loss mse_loss(const Tensor& prediction, const Tensor& target);
+/// Returns the mean of |prediction - target|; where they are equal the gradient is 0.
+/// torch.nn.functional.l1_loss.
+RUNG_API Loss l1_loss(const Tensor& prediction, const Tensor& target);
+
+struct SmoothL1Options {
+  double beta = 1.0;  ///< where the square becomes a line; 0: l1_loss
+};
+/// Returns the mean of d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, of d = prediction -
+/// target. Throws Error if beta is negative. torch.nn.functional.smooth_l1_loss.
+RUNG_API Loss smooth_l1_loss(const Tensor& prediction, const Tensor& target,
+                             const SmoothL1Options& options = {});
+
+/// Returns the mean of -t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), which stays finite for any
+/// logit x. Targets t may be anything between 0 and 1.
+/// torch.nn.functional.binary_cross_entropy_with_logits.
+RUNG_API Loss binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
+
+/// What the sum of kl_div is divided by.
+enum class KlReduction {
+  mean,       ///< the number of elements: torch's default
+  batch_mean  ///< the rows of axis 0: the Kullback-Leibler divergence itself
+};
+struct KlDivOptions {
+  KlReduction reduction = KlReduction::mean;
+  bool log_target = false;  ///< the target holds logarithms, too
+};
+/// Returns the mean of t (log t - x), where x are logarithms of probabilities (log_softmax) and t
+/// are probabilities; an element with t = 0 counts 0. torch.nn.functional.kl_div.
+RUNG_API Loss kl_div(const Tensor& log_probabilities, const Tensor& target,
+                     const KlDivOptions& options = {});
 
 /// Counts the rows of logits [N, C] in which the label's element is larger than every other. A tie
 /// is wrong: few bits give many equal logits, and guessing among them is no merit (torch.argmax

@@ -21,7 +21,7 @@ struct ParameterGroup {
 
 /// What an optimizer remembers between steps, by name: enough to continue bit for bit.
 struct OptimizerState {
-  std::string kind;                                     ///< "sgd", "adam", ...
+  std::string kind;                                     ///< "sgd", "adam", "adamw", ...
   std::vector<std::pair<std::string, Tensor>> tensors;  ///< "conv1.weight.momentum_buffer"
   std::vector<std::pair<std::string, double>> scalars;  ///< "group0.lr", "conv1.weight.step"
 };
@@ -110,7 +110,7 @@ struct AdamOptions {
   double beta1 = 0.9;         ///< decay of the mean of the gradients
   double beta2 = 0.999;       ///< decay of the mean of their squares
   double eps = 1e-8;          ///< added to the root of the latter
-  double weight_decay = 0.0;  ///< an L2 penalty, as in Sgd (not AdamW's)
+  double weight_decay = 0.0;  ///< an L2 penalty, as in Sgd; AdamW has another
 };
 
 /// Adam (Kingma and Ba 2015, algorithm 1) with bias correction; torch.optim.Adam without amsgrad.
@@ -123,6 +123,28 @@ class RUNG_API Adam final : public Optimizer {
  private:
   void update(std::size_t group, Slot& slot) override;
   std::vector<AdamOptions> options_;
+};
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 1e-2;  ///< shrinks parameters by lr * weight_decay per step
+};
+
+/// Adam whose weight decay does not go through the means of the gradients (Loshchilov and Hutter
+/// 2019, algorithm 2); torch.optim.AdamW without amsgrad:
+///   p -= lr * weight_decay * p;  then Adam's step, from the gradient alone
+class RUNG_API AdamW final : public Optimizer {
+ public:
+  using Group = ParameterGroup<AdamWOptions>;
+  explicit AdamW(const std::vector<Parameter*>& parameters, const AdamWOptions& options = {});
+  explicit AdamW(const std::vector<Group>& groups);
+
+ private:
+  void update(std::size_t group, Slot& slot) override;
+  std::vector<AdamWOptions> options_;
 };
 
 }  // namespace rung::nn
