@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "core/format.h"
 #include "models/builders.h"
 #include "rung/ops/layers.h"
@@ -8,6 +10,7 @@ Graph lenet_graph(const ModelOptions& options) {
   require(options.image_size >= 12, "lenet needs images of at least 12 x 12 pixels, got {} x {}",
           options.image_size, options.image_size);
   Graph graph;
+  graph.set_seed(std::nullopt);  // the registry draws weights, or a file brings them
   Var x = graph.input("input", {1, options.in_channels, options.image_size, options.image_size});
   x = nn::conv2d(x, {.out_channels = 6, .kernel = 5, .padding = 2}, "conv1");
   x = nn::max_pool2d(nn::relu(x, "relu1"), {.kernel = 2}, "pool1");

@@ -1,3 +1,4 @@
+#include <optional>
 #include <string>
 
 #include "models/builders.h"
@@ -44,6 +45,7 @@ Var inverted_residual(Var x, const InvertedResidualOptions& options) {
 
 Graph mobilenet_v2_graph(const ModelOptions& options) {
   Graph graph;
+  graph.set_seed(std::nullopt);  // the registry draws weights, or a file brings them
   Var x = images(graph, options);
   {
     const Scope scope(graph, "features");

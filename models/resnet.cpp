@@ -1,3 +1,4 @@
+#include <optional>
 #include <span>
 #include <string>
 
@@ -78,6 +79,7 @@ Var images(Graph& graph, const ModelOptions& options) {
 
 Graph cifar_resnet(std::int64_t blocks_per_stage, const ModelOptions& options) {
   Graph graph;
+  graph.set_seed(std::nullopt);  // the registry draws weights, or a file brings them
   Var x = images(graph, options);
   x = nn::conv2d(x, {.out_channels = 16, .kernel = 3, .padding = 1, .bias = false}, "conv1");
   x = nn::relu(nn::batch_norm2d(x, {}, "bn1"), "relu");
@@ -88,6 +90,7 @@ Graph cifar_resnet(std::int64_t blocks_per_stage, const ModelOptions& options) {
 
 Graph imagenet_resnet(const ResNetLayers& layers, const ModelOptions& options) {
   Graph graph;
+  graph.set_seed(std::nullopt);  // the registry draws weights, or a file brings them
   Var x = images(graph, options);
   x = nn::conv2d(x, {.out_channels = 64, .kernel = 7, .stride = 2, .padding = 3, .bias = false},
                  "conv1");

@@ -1,3 +1,4 @@
+#include <optional>
 #include <string>
 
 #include "core/format.h"
@@ -41,6 +42,7 @@ Graph vgg(const VggLayers& layers, const ModelOptions& options) {
           "vgg needs images of 224 x 224 pixels or a multiple of it, got {} x {}",
           options.image_size, options.image_size);
   Graph graph;
+  graph.set_seed(std::nullopt);  // the registry draws weights, or a file brings them
   Var x = pool(features(images(graph, options), layers));
   x = nn::flatten(x, "flatten");
   const Scope scope(graph, "classifier");

@@ -7,13 +7,14 @@
 
 namespace rung {
 
-Graph::Graph() : version_(std::make_unique<std::uint64_t>(1)) {}
+Graph::Graph() : state_(std::make_unique<State>()) {}
 Graph::~Graph() = default;
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
 
 Graph Graph::clone() const {
   Graph copy;
+  copy.set_seed(seed());
   std::map<const Value*, Value*> twin;
   for (const auto& value : values_) {
     Value& made = copy.new_value(value->name_, value->shape_);
@@ -22,7 +23,7 @@ Graph Graph::clone() const {
       made.parameter_ =
           std::make_unique<Parameter>(source->name(), source->value().clone(), source->role());
       made.parameter_->requires_grad_ = source->requires_grad();
-      made.parameter_->structure_ = copy.version_.get();
+      made.parameter_->structure_ = &copy.state_->version;
     }
     twin[value.get()] = &made;
   }
@@ -83,7 +84,7 @@ Value& Graph::add_parameter(std::string_view full_name, Tensor tensor, Role role
   require(tensor.defined(), "Graph: parameter {} needs a tensor", full_name);
   Value& value = new_value(std::string(full_name), tensor.shape());
   value.parameter_ = std::make_unique<Parameter>(value.name_, std::move(tensor), role);
-  value.parameter_->structure_ = version_.get();
+  value.parameter_->structure_ = &state_->version;
   touch();
   return value;
 }

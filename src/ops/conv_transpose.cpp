@@ -5,6 +5,7 @@
 #include "backend/onednn.h"
 #include "kernels/batch_norm.h"
 #include "ops/common.h"
+#include "ops/first_weights.h"
 #include "ops/image_axes.h"
 #include "rung/core/parallel.h"
 
@@ -185,10 +186,16 @@ Var nn::conv_transpose2d(Var x, const ConvTranspose2dOptions& options, std::stri
   const Shape shape{x.channels(), options.out_channels / options.groups, options.kernel,
                     options.kernel};
   const Var weight = graph.parameter(fmt::format("{}.weight", name), Tensor(shape), Role::weight);
-  if (!options.bias) return graph.add(std::move(op), {x, weight}, name);
+  if (!options.bias) {
+    const Var y = graph.add(std::move(op), {x, weight}, name);
+    draw_first_weights(graph, *weight.value().parameter(), nullptr);
+    return y;
+  }
   const Var bias = graph.parameter(fmt::format("{}.bias", name),
                                    Tensor(Shape{options.out_channels}), Role::bias);
-  return graph.add(std::move(op), {x, weight, bias}, name);
+  const Var y = graph.add(std::move(op), {x, weight, bias}, name);
+  draw_first_weights(graph, *weight.value().parameter(), bias.value().parameter());
+  return y;
 }
 
 }  // namespace rung

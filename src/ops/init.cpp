@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ops/first_weights.h"
 #include "rung/ops/ops.h"
 
 namespace rung::nn {
@@ -24,14 +25,18 @@ void draw_normal(Parameter& parameter, double deviation, const Rng& rng) {
   for (float& value : parameter.edit().data()) value = static_cast<float>(deviation * own.normal());
 }
 
-/// Draws a weight and a bias. The fan in is the product of all extents but the first, as torch
+/// The fan in is the product of all extents but the first, as torch
 /// counts it: of [O, I / groups, KH, KW], and of ConvTranspose's [I, O / groups, KH, KW].
+double uniform_bound(const Shape& weight) {
+  const double fan_in = static_cast<double>(weight.numel()) / static_cast<double>(weight[0]);
+  return 1.0 / std::sqrt(fan_in);
+}
+
 void init_layer(const Node& node, const Rng& rng, InitScheme scheme, BiasInit bias_init) {
   Parameter* weight = parameter_of(node, 1);
   if (weight == nullptr || weight->value().numel() == 0) return;
   const Shape& shape = weight->shape();
-  const double fan_in = static_cast<double>(shape.numel()) / static_cast<double>(shape[0]);
-  const double bound = 1.0 / std::sqrt(fan_in);
+  const double bound = uniform_bound(shape);
   switch (scheme) {
     case InitScheme::kaiming_normal_fan_out: {
       // torch counts O * KH * KW here whatever the number of groups is.
@@ -60,6 +65,14 @@ void init_batch_norm(const Node& node) {
 }
 
 }  // namespace
+
+void draw_first_weights(const Graph& graph, Parameter& weight, Parameter* bias) {
+  if (!graph.seed() || weight.value().numel() == 0) return;
+  const Rng rng = Rng(*graph.seed()).split("init");
+  const double bound = uniform_bound(weight.shape());
+  draw_uniform(&weight, bound, rng);
+  draw_uniform(bias, bound, rng);
+}
 
 void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
   for (const Node* node : graph.nodes()) {

@@ -1,8 +1,10 @@
 #include "rung/ops/layers.h"
 
+#include <optional>
 #include <string>
 
 #include "core/format.h"
+#include "ops/first_weights.h"
 #include "rung/ops/ops.h"
 
 // The layers that own parameters, and the builders of the ops that ops.h declares. The other
@@ -15,6 +17,20 @@ Var parameter(Var x, std::string_view layer, std::string_view suffix, Shape shap
               float value = 0.0f) {
   return x.graph().parameter(fmt::format("{}.{}", layer, suffix),
                              Tensor::full(std::move(shape), value), role);
+}
+
+// Adds the op of x and a layer's weight and bias (if it has one), which are drawn.
+Var with_weights(Var x, std::unique_ptr<Op> op, Var weight, std::optional<Shape> bias_shape,
+                 std::string_view name) {
+  if (!bias_shape) {
+    const Var y = x.graph().add(std::move(op), {x, weight}, name);
+    draw_first_weights(x.graph(), *weight.value().parameter(), nullptr);
+    return y;
+  }
+  const Var bias = parameter(x, name, "bias", *bias_shape, Role::bias);
+  const Var y = x.graph().add(std::move(op), {x, weight, bias}, name);
+  draw_first_weights(x.graph(), *weight.value().parameter(), bias.value().parameter());
+  return y;
 }
 
 // Checks what the shape of a weight is made of; the op checks the rest when its node is added.
@@ -39,9 +55,9 @@ Var conv2d(Var x, const Conv2dOptions& options, std::string_view name) {
       x, name, "weight",
       {options.out_channels, x.channels() / options.groups, options.kernel, options.kernel},
       Role::weight);
-  if (!options.bias) return x.graph().add(std::move(op), {x, weight}, name);
-  const Var bias = parameter(x, name, "bias", {options.out_channels}, Role::bias);
-  return x.graph().add(std::move(op), {x, weight, bias}, name);
+  const Shape bias{options.out_channels};
+  return with_weights(x, std::move(op), weight, options.bias ? std::optional(bias) : std::nullopt,
+                      name);
 }
 
 Var linear(Var x, const LinearOptions& options, std::string_view name) {
@@ -49,9 +65,9 @@ Var linear(Var x, const LinearOptions& options, std::string_view name) {
   require_layer(options.out_features > 0, x, name, "linear needs .out_features of at least 1");
   const Var weight =
       parameter(x, name, "weight", {options.out_features, x.shape()[1]}, Role::weight);
-  if (!options.bias) return x.graph().add(std::make_unique<Gemm>(), {x, weight}, name);
-  const Var bias = parameter(x, name, "bias", {options.out_features}, Role::bias);
-  return x.graph().add(std::make_unique<Gemm>(), {x, weight, bias}, name);
+  const Shape bias{options.out_features};
+  return with_weights(x, std::make_unique<Gemm>(), weight,
+                      options.bias ? std::optional(bias) : std::nullopt, name);
 }
 
 Var batch_norm2d(Var x, const BatchNorm2dOptions& options, std::string_view name) {

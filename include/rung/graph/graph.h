@@ -5,6 +5,7 @@
 #include <iosfwd>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -154,6 +155,12 @@ class RUNG_API Graph {
   /// Copies nodes, values, parameters and quantizer state; shares nothing.
   Graph clone() const;
 
+  /// Returns the seed that layers draw their first weights from: 0 unless it was set.
+  std::optional<std::uint64_t> seed() const { return state_->seed; }
+  /// Sets it for the layers that are added from now on; none: their weights stay zeros, for models
+  /// whose weights come from nn::init_parameters or a file.
+  void set_seed(std::optional<std::uint64_t> seed) { state_->seed = seed; }
+
   // ---- building; names get the prefix of the open Scopes
   /// Adds an input; extents only matter for shape checks, plans take what really comes.
   Var input(std::string_view name, Shape shape);
@@ -215,13 +222,18 @@ class RUNG_API Graph {
   void bypass_node(Node& node);
 
   /// Counts structural edits: nodes, edges, which parameters need gradients. Keys compiled plans.
-  std::uint64_t version() const { return *version_; }
-  void touch() { ++*version_; }
+  std::uint64_t version() const { return state_->version; }
+  void touch() { ++state_->version; }
   /// Asserts every invariant (order, uses, names); throws Error naming the broken one.
   void check() const;
   std::string to_string() const;
 
  private:
+  /// What stays at its address when the graph moves: parameters point at the version.
+  struct State {
+    std::uint64_t version = 1;
+    std::optional<std::uint64_t> seed = 0;
+  };
   friend class Scope;
   Value& new_value(std::string name, Shape shape);
   Node& place_node(std::size_t position, std::unique_ptr<Op> op, std::span<Value* const> inputs,
@@ -236,7 +248,7 @@ class RUNG_API Graph {
   std::map<std::string, Node*, std::less<>> node_names_;
   std::vector<Value*> inputs_, outputs_;
   std::vector<std::string> scopes_;
-  std::unique_ptr<std::uint64_t> version_;
+  std::unique_ptr<State> state_;
   bool int32_biases_ = false;
 };
 

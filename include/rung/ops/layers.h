@@ -11,7 +11,8 @@
 
 // A layer is a function that adds named nodes and parameters to the graph of its argument. Names
 // get the prefix of the open Scopes and equal PyTorch's state_dict keys. Weights and biases are
-// created as zeros, norms as the identity: init_parameters (rung/ops/init.h) or a file fills them.
+// drawn as PyTorch's layers draw theirs, from Graph::seed(), norms are the identity; other schemes
+// are in rung/ops/init.h.
 // Every function throws Error if the shapes do not fit or the name is taken.
 
 namespace rung::nn {
