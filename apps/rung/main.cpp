@@ -15,11 +15,8 @@
 #include "commit.h"
 #include "messages.h"
 #include "rung/build_info.h"
+#include "rung/version.h"
 #include "subcommands.h"
-
-#ifndef RUNG_VERSION
-#error "the build defines RUNG_VERSION"
-#endif
 
 namespace {
 

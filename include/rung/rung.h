@@ -47,3 +47,4 @@
 #include "rung/quantsim/quantsim.h"
 #include "rung/quantsim/range_watch.h"
 #include "rung/testing/gradcheck.h"
+#include "rung/version.h"
