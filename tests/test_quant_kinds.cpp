@@ -47,8 +47,6 @@ struct Net {
   Graph graph;
 };
 
-bool equal(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.data(), b.data()); }
-
 QuantizerOptions blocks_of(const Shape& shape, std::int64_t axis, Blocks blocks) {
   return {.bitwidth = 4,
           .symmetry = Symmetry::symmetric,

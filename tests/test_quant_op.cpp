@@ -59,8 +59,6 @@ class Notes final : public AttributeVisitor {
   }
 };
 
-bool equal(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.data(), b.data()); }
-
 }  // namespace
 
 TEST_SUITE("quant: QuantizeDequantize") {

@@ -42,8 +42,6 @@ double step(QuantizationSimModel& sim, nn::Optimizer& optimizer, std::uint64_t s
   return loss.value;
 }
 
-bool equal(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.data(), b.data()); }
-
 }  // namespace
 
 TEST_SUITE("quantsim: options") {
