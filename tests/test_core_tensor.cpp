@@ -1,5 +1,5 @@
-// Looking at tensors: elements, printing, comparing. The printed texts are torch 2.15's, but for the
-// shape at the end.
+// Looking at tensors: elements, printing, comparing. The printed texts are torch 2.15's, but for
+// the shape at the end.
 
 #include <doctest/doctest.h>
 

@@ -11,6 +11,7 @@
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
+#include "rung/ops/recurrent.h"
 
 using namespace rung;
 
@@ -61,6 +62,18 @@ TEST_SUITE("ops: initial weights") {
     CHECK(all_equal(value("bn.running_var"), 1));
   }
 
+  TEST_CASE("recurrent cells begin with PyTorch's weights, too") {
+    Graph graph;
+    const Var x = graph.input("x", {5, 1, 8});
+    graph.set_outputs({nn::recurrent(x, {.cell = "LSTM", .hidden_size = 16}, "cell")});
+    Graph again = graph.clone();
+    nn::init_parameters(again, Rng(0).split("init"));
+    for (const char* name : {"cell.weight", "cell.recurrence", "cell.bias"}) {
+      check_uniform(graph.parameter(name).value(), 1 / std::sqrt(16.0));
+      CHECK(equal(graph.parameter(name).value(), again.parameter(name).value()));
+    }
+  }
+
   TEST_CASE("the graph's seed chooses them, and is copied with it") {
     const Graph graph = network(0), same = network(0), other = network(1);
     for (const Parameter* each : graph.parameters())
@@ -69,14 +82,16 @@ TEST_SUITE("ops: initial weights") {
       CHECK_FALSE(equal(graph.parameter(name).value(), other.parameter(name).value()));
     CHECK(Graph().seed() == 0);
     CHECK(other.clone().seed() == 1);
-    CHECK(equal(other.clone().parameter("fc.weight").value(), other.parameter("fc.weight").value()));
+    const Graph copy = other.clone();
+    CHECK(equal(copy.parameter("fc.weight").value(), other.parameter("fc.weight").value()));
   }
 
   TEST_CASE("without a seed weights are zeros, for what fills them later") {
     const Graph graph = network(std::nullopt);
     for (const char* name : {"conv.weight", "conv.bias", "up.weight", "fc.weight", "fc.bias"})
       CHECK(all_equal(graph.parameter(name).value(), 0));
-    CHECK(all_equal(models::build("resnet8", models::ModelOptions{}).parameter("fc.weight").value(), 0));
+    const Graph model = models::build("resnet8", models::ModelOptions{});
+    CHECK(all_equal(model.parameter("fc.weight").value(), 0));
   }
 
   TEST_CASE("init_parameters draws the same again by default, and other schemes") {

@@ -1,5 +1,5 @@
-// The public gradient checker: it accepts what is right and points at what is not; and the gradients
-// of watched values, which it is built on.
+// The public gradient checker: it accepts what is right and points at what is not; and gradients of
+// watched values, which it is built on.
 
 #include "rung/testing/gradcheck.h"
 

@@ -27,7 +27,7 @@ void add_recipe_options(Command& command, Recipe& recipe) {
   command.option("--momentum X", recipe.momentum, "of sgd", between(0, 1));
   command.flag("--nesterov", recipe.nesterov, "use Nesterov's momentum");
   command.option("--weight-decay X", recipe.weight_decay,
-                 "L2 penalty; with adamw the share of a weight that is taken off per rate",
+                 "L2 penalty; of adamw: a step takes lr * X of each weight off",
                  at_least(0));
   command.option("--label-smoothing X", recipe.label_smoothing,
                  "share of the target spread over all classes", between(0, 1));

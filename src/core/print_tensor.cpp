@@ -79,8 +79,8 @@ struct Printer {
       return column.padded(tensor.data()[static_cast<std::size_t>(offset)]);
     const std::int64_t extent = tensor.size(axis), below = tensor.rank() - axis - 1;
     const std::string margin(indent + 1, ' ');
-    const std::size_t per_line =
-        std::max<std::size_t>(1, (kLineWidth - std::min(kLineWidth, indent)) / (column.width() + 2));
+    const std::size_t room = kLineWidth - std::min(kLineWidth, indent);
+    const std::size_t per_line = std::max<std::size_t>(1, room / (column.width() + 2));
     std::string line = "[";
     std::size_t count = 0;
     for (const std::int64_t i : indices(extent, summarized)) {
@@ -91,7 +91,10 @@ struct Printer {
             .append(margin);
       else if (count > 0)
         line += ' ';
-      line += i < 0 ? (below > 0 ? "..." : " ...") : text(axis + 1, offset * extent + i, indent + 1, column);
+      if (i < 0)
+        line += below > 0 ? "..." : " ...";
+      else
+        line += text(axis + 1, offset * extent + i, indent + 1, column);
       ++count;
     }
     return line + "]";

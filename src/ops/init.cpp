@@ -58,6 +58,14 @@ void init_layer(const Node& node, const Rng& rng, InitScheme scheme, BiasInit bi
     bias->edit().fill(0.0f);
 }
 
+// PyTorch's, whatever the scheme: its inputs are x, weight, recurrence and bias.
+void init_recurrent(const Node& node, const Rng& rng) {
+  const Parameter* recurrence = parameter_of(node, 2);
+  if (recurrence == nullptr) return;
+  for (std::size_t i = 1; i <= 3; ++i)
+    draw_uniform(parameter_of(node, i), recurrent_bound(recurrence->shape()[2]), rng);
+}
+
 void init_batch_norm(const Node& node) {
   const float values[] = {1.0f, 0.0f, 0.0f, 1.0f};  // weight, bias, running mean, running variance
   for (std::size_t i = 0; i < 4; ++i)
@@ -74,6 +82,12 @@ void draw_first_weights(const Graph& graph, Parameter& weight, Parameter* bias) 
   draw_uniform(bias, bound, rng);
 }
 
+void draw_first_weights(const Graph& graph, std::span<Value* const> parameters, double bound) {
+  if (!graph.seed()) return;
+  const Rng rng = Rng(*graph.seed()).split("init");
+  for (const Value* each : parameters) draw_uniform(each->parameter(), bound, rng);
+}
+
 void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
   for (const Node* node : graph.nodes()) {
     if (node->type() == "Conv")
@@ -82,6 +96,8 @@ void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
       init_layer(*node, rng, options.linear, options.bias);
     else if (node->type() == "ConvTranspose")
       init_layer(*node, rng, InitScheme::kaiming_uniform_fan_in, options.bias);
+    else if (node->type() == "GRU" || node->type() == "LSTM" || node->type() == "RNN")
+      init_recurrent(*node, rng);
     else if (node->type() == "BatchNormalization")
       init_batch_norm(*node);
   }

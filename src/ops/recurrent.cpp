@@ -5,6 +5,7 @@
 
 #include "backend/onednn.h"
 #include "ops/common.h"
+#include "ops/first_weights.h"
 #include "ops/recurrent_cells.h"
 #include "rung/core/parallel.h"
 
@@ -352,7 +353,10 @@ Var add_recurrent(Var x, const nn::RecurrentOptions& options, const Cell& cell,
   const Var weight = add("weight", {directions, width, x.shape()[2]}, Role::weight);
   const Var recurrence = add("recurrence", {directions, width, options.hidden_size}, Role::weight);
   const Var bias = add("bias", {directions, 2 * width}, Role::bias);
-  return x.graph().add(std::move(op), {x, weight, recurrence, bias}, name);
+  const Var y = x.graph().add(std::move(op), {x, weight, recurrence, bias}, name);
+  nn::draw_first_weights(x.graph(), y.value().producer()->inputs().subspan(1),
+                         nn::recurrent_bound(options.hidden_size));
+  return y;
 }
 
 }  // namespace

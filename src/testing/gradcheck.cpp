@@ -9,7 +9,7 @@
 namespace rung::testing {
 namespace {
 
-/// Compares sampled elements of one gradient: loss_at(i, value) gives the loss with element i of the
+/// Compares sampled elements of one gradient: loss_at(i, value) gives the loss with element i of a
 /// tensor set to a value, `values` are what the tensor holds.
 void compare(const std::string& name, std::span<const float> values, const Tensor& gradient,
              const Rng& rng, const GradcheckOptions& options,

@@ -63,8 +63,8 @@ class RUNG_API Tensor {
   Shape shape_{0};
 };
 
-/// Prints as torch does: tensor([[1., 2.], [3., 4.]]) over several lines, of more than 1,000 elements
-/// only three at either end of each axis; then the shape.
+/// Prints as torch does, tensor([[1., 2.], [3., 4.]]) over several lines, and the shape; of more than
+/// 1,000 elements only three at either end of each axis.
 RUNG_API std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 RUNG_API std::string to_string(const Tensor& tensor);
 
@@ -77,8 +77,8 @@ struct AllcloseOptions {
   double atol = 1e-8;      ///< absolute
   bool equal_nan = false;  ///< NaN is close to NaN
 };
-/// Returns whether |a - b| <= atol + rtol * |b| for all elements; infinities are close to themselves
-/// only. Throws Error if the shapes differ. torch.allclose.
+/// Returns whether |a - b| <= atol + rtol * |b| for all elements; infinities are close only to
+/// themselves. Throws Error if the shapes differ. torch.allclose.
 RUNG_API bool allclose(const Tensor& a, const Tensor& b, const AllcloseOptions& options = {});
 
 }  // namespace rung

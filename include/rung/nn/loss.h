@@ -46,8 +46,8 @@ RUNG_API Loss l1_loss(const Tensor& prediction, const Tensor& target);
 struct SmoothL1Options {
   double beta = 1.0;  ///< where the square becomes a line; 0: l1_loss
 };
-/// Returns the mean of d^2 / (2 beta) where |d| < beta, |d| - beta / 2 elsewhere, of d = prediction -
-/// target. Throws Error if beta is negative. torch.nn.functional.smooth_l1_loss.
+/// Returns the mean of d^2 / (2 beta) where |d| < beta and |d| - beta / 2 elsewhere, with d =
+/// prediction - target. Throws Error if beta is negative. torch.nn.functional.smooth_l1_loss.
 RUNG_API Loss smooth_l1_loss(const Tensor& prediction, const Tensor& target,
                              const SmoothL1Options& options = {});
 

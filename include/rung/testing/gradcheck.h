@@ -39,7 +39,7 @@ struct RUNG_API GradcheckResult {
 
 /// Compares, in Mode::train, the gradients of every input and of every parameter that has one with
 /// central differences. The loss is a random weighting of the outputs. Leaves parameters as they
-/// were, but their gradients and running statistics. Functions that round or jump have no meaningful
+/// were, but their gradients and running statistics. Functions that round or jump have no useful
 /// difference. torch.autograd.gradcheck.
 RUNG_API GradcheckResult gradcheck(Graph& graph, std::span<const Tensor> inputs,
                                    const GradcheckOptions& options = {});
