@@ -28,7 +28,8 @@ bool is_layer(std::string_view type) {
 
 std::string_view key_of(const Value& value, Role role) {
   const Use use = use_of(&value);
-  const bool by_position = use.node != nullptr && (is_layer(use.node->type()) || role == Role::norm);
+  const bool by_position =
+      use.node != nullptr && (is_layer(use.node->type()) || role == Role::norm);
   const bool is_bias = by_position ? use.index == 2 : role == Role::bias;
   return is_bias ? "bias" : "weight";
 }

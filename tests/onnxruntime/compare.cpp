@@ -159,7 +159,8 @@ class Comparison {
     }
     const double share = static_cast<double>(equal) / static_cast<double>(count);
     if (share < 1)
-      fmt::print("{:28} {:.3f} % of the outputs are equal, {:.1f} dB\n", name_, 100 * share, lowest);
+      fmt::print("{:28} {:.3f} % of the outputs are equal, {:.1f} dB\n", name_, 100 * share,
+                 lowest);
     return share >= kEqualOutputs || lowest >= kDecibels;
   }
 

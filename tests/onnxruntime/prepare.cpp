@@ -65,7 +65,8 @@ class Preparation {
     sim.export_to(folder_, test.name, options);
     std::filesystem::rename(path(test.name + "_qdq.onnx"), path(test.name + ".onnx"));
     save_checkpoint(sim, path(test.name + ".rung"));
-    if (test.kind == Kind::layers || test.kind == Kind::labels) show_codes(path(test.name + ".onnx"));
+    const bool wants_codes = test.kind == Kind::layers || test.kind == Kind::labels;
+    if (wants_codes) show_codes(path(test.name + ".onnx"));
     add(test, x, optimize);
   }
 

@@ -37,8 +37,8 @@ struct OnnxExportOptions {
   std::optional<int> opset = {};
   /// With `qdq`: stores biases as int32 with scale_x * scale_w[c], which integer kernels want. A
   /// bias that 32 bits cannot hold, or that ops with other scales read, stays float. A float bias
-  /// behind a quantizer is an Add of its own, that of a Gemm a matrix of one row: ONNX Runtime would
-  /// make it int32 otherwise.
+  /// behind a quantizer is an Add of its own, that of a Gemm a matrix of one row: ONNX Runtime
+  /// would make it int32 otherwise.
   bool int32_bias = true;
 };
 

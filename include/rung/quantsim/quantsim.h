@@ -82,8 +82,8 @@ struct QuantSimOptions {
   /// AIMET: ENFORCE_TARGET_DTYPE_BITWIDTH_CONFIG.
   bool enforce_supported_kernels = false;
   BatchNormMode batch_norms = BatchNormMode::keep;
-  /// Simulates int32 biases: those of Conv, ConvTranspose and Gemm between quantizers are rounded to
-  /// whole multiples of scale_x * scale_w[c], in evaluation and in training (gradients pass as if
+  /// Simulates int32 biases: those of Conv, ConvTranspose and Gemm between quantizers are rounded
+  /// to whole multiples of scale_x * scale_w[c], in evaluation and in training (gradients pass as if
   /// nothing were rounded), so that integer hardware computes the codes that are simulated. At 4
   /// bits these steps are coarse. Not in AIMET.
   bool int32_biases = false;
@@ -204,8 +204,8 @@ class RUNG_API QuantizationSimModel {
   void compute_param_encodings();
   /// Returns what the last compute_encodings (or compute_param_encodings) did beyond the
   /// configuration, one line each: a bias that is more than 2^30 steps of scale_x * scale_w[c] does
-  /// not fit int32 with room for sums (a filter of zeros, an input that is always 0), so it enlarges
-  /// the range of the weight's quantizer in that channel, unless that is frozen.
+  /// not fit int32 with room for sums (a filter of zeros, an input that is always 0), so it
+  /// enlarges the range of the weight's quantizer in that channel, unless that is frozen.
   const std::vector<std::string>& calibration_notes() const;
   /// Sets which percentage of the numbers the percentile scheme keeps at either end, 50 < p <= 100,
   /// from the next compute_encodings on. Throws Error with any other scheme.
