@@ -83,8 +83,8 @@ struct QuantSimOptions {
   bool enforce_supported_kernels = false;
   BatchNormMode batch_norms = BatchNormMode::keep;
   /// Simulates int32 biases: those of Conv, ConvTranspose and Gemm between quantizers are rounded
-  /// to whole multiples of scale_x * scale_w[c], in evaluation and in training (gradients pass as if
-  /// nothing were rounded), so that integer hardware computes the codes that are simulated. At 4
+  /// to whole multiples of scale_x * scale_w[c], in evaluation and in training (gradients pass as
+  /// if nothing were rounded), so that integer hardware computes the codes that are simulated. At 4
   /// bits these steps are coarse. Not in AIMET.
   bool int32_biases = false;
 };
