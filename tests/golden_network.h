@@ -20,7 +20,7 @@ struct GoldenNetwork {
 };
 
 /// Builds the network of tests/golden/network: a stem with max pooling, one basic block per layer
-/// (strides 1, 2, 2, ...), global average pooling and a linear layer. Weights are zeros.
+/// (strides 1, 2, 2, ...), global average pooling and a linear layer. Weights are to be filled.
 inline Graph golden_network(const GoldenNetwork& sizes = {}) {
   Graph graph;
   Var x = graph.input("input", {1, sizes.in_channels, sizes.image_size, sizes.image_size});
