@@ -31,6 +31,9 @@ void check_parts(const Importer& importer, const Value& x, std::int64_t axis) {
 
 /// Takes elements by their numbers: a part of a batch is the same whatever follows it.
 std::unique_ptr<Op> gather_op(const SlicedAxis& part) {
+  constexpr std::int64_t kMost = 1 << 20;
+  require(part.count <= kMost, "takes {} parts of axis {}, up to {} are imported", part.count,
+          part.axis, kMost);
   Ints indices;
   for (std::int64_t i = 0; i < part.count; ++i) indices.push_back(part.start + i * part.step);
   return make_op("Gather",

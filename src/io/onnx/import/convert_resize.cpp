@@ -29,23 +29,33 @@ std::vector<T> for_all_axes(const std::vector<T>& some, const Ints& axes, std::v
 
 void add_resize(Importer& importer, const NodeReader& node, Value& x, const Scaling& scaling,
                 std::map<std::string, AttributeValue, std::less<>> attributes) {
-  require(x.shape().rank() == 4, "works on [N, C, H, W], got {}", x.shape());
+  const auto rank = static_cast<std::size_t>(x.shape().rank());
+  require(rank == 3 || rank == 4, "works on [N, C, L] or [N, C, H, W], got {}", x.shape());
   if (!scaling.sizes.empty()) {
-    require(scaling.sizes.size() == 4, "needs 4 sizes, got {}", scaling.sizes.size());
+    require(scaling.sizes.size() == rank, "needs {} sizes, got {}", rank, scaling.sizes.size());
     const Shape* larger = importer.larger_batch(x);
     require((scaling.sizes[0] == x.shape()[0] ||
              (larger != nullptr && scaling.sizes[0] == (*larger)[0])) &&
                 scaling.sizes[1] == x.shape()[1],
             "resizes the batch or the channels, which is not imported");
-    attributes["sizes"] = Ints{scaling.sizes[2], scaling.sizes[3]};
+    attributes["sizes"] = Ints{rank == 3 ? 1 : scaling.sizes[2], scaling.sizes.back()};
   } else {
-    require(scaling.scales.size() == 4, "needs 4 scales, got {}", scaling.scales.size());
+    require(scaling.scales.size() == rank, "needs {} scales, got {}", rank, scaling.scales.size());
     require(scaling.scales[0] == 1.0f && scaling.scales[1] == 1.0f,
             "resizes the batch or the channels, which is not imported");
-    attributes["scale_h"] = scaling.scales[2];
-    attributes["scale_w"] = scaling.scales[3];
+    attributes["scale_h"] = rank == 3 ? 1.0f : scaling.scales[2];
+    attributes["scale_w"] = scaling.scales.back();
   }
-  importer.add(node, make_op("Resize", std::move(attributes)), {&x});
+  auto op = make_op("Resize", std::move(attributes));
+  if (rank == 4) {
+    importer.add(node, std::move(op), {&x});
+    return;
+  }
+  // A line is an image of one row.
+  const Ints row = {2};
+  Value& image = importer.add_step(node, "2d", make_op("Unsqueeze", {{"axes", row}}), {&x});
+  Value& resized = importer.add_step(node, "1d", std::move(op), {&image});
+  importer.add(node, make_op("Squeeze", {{"axes", row}}), {&resized});
 }
 
 std::vector<float> floats_of(Importer& importer, const std::string& tensor) {

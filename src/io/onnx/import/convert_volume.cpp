@@ -30,6 +30,8 @@ Value& unfold_depth(Importer& importer, const NodeReader& node, Value& x, const 
   require(depth >= reach, "the kernel reaches over {} images, the padded volume has {}", reach,
           depth);
   const std::int64_t results = (depth - reach) / w.strides[0] + 1;
+  constexpr std::int64_t kMost = 1 << 20;
+  require(results <= kMost / w.kernel[0], "has {} windows of {} in depth", results, w.kernel[0]);
   Ints indices;
   for (std::int64_t i = 0; i < results; ++i)
     for (std::int64_t k = 0; k < w.kernel[0]; ++k)

@@ -65,6 +65,10 @@ Constant as_constant(const std::vector<Tensor>& results, std::int32_t type) {
     made.floats.assign(results[0].data().begin(), results[0].data().end());
     return made;
   }
+  for (const Tensor& each : results)
+    for (const float value : each.data())
+      require(std::abs(value) <= static_cast<float>(kLargestExact) && std::trunc(value) == value,
+              "computes {}, which is no integer that can be taken", value);
   for (std::size_t i = 0; i < results[0].data().size(); ++i) {
     const float one = results[0].data()[i];
     const float growth = results.size() == 1 ? 0.0f : results[1].data()[i] - one;

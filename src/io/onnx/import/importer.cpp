@@ -201,7 +201,9 @@ void Importer::add_inputs() {
   bool first = true;
   for (const ::onnx::ValueInfoProto* info : inputs) {
     const std::int32_t type = info->type().tensor_type().elem_type();
-    require(info->type().has_tensor_type() && is_float(type),
+    // Truth values are fed as 1 and 0.
+    require(info->type().has_tensor_type() &&
+                (is_float(type) || type == ::onnx::TensorProto::BOOL),
             "input {} is of {}, only floats are fed: give it a value as one of the constants",
             shown_name(info->name()),
             info->type().has_tensor_type() ? type_name(type) : "no tensor type");
