@@ -108,8 +108,8 @@ Found look_into(const std::string& dir, const std::vector<std::string>& folders)
       continue;
     }
     const auto [known, is_new] = found.parts.try_emplace(*split, name);
-    require(is_new, "{}: has {} and {}, which name the same part: rename or remove one of them", dir,
-            known->second, name);
+    require(is_new, "{}: has {} and {}, which name the same part: rename or remove one of them",
+            dir, known->second, name);
   }
   return found;
 }
@@ -152,8 +152,8 @@ void check_are_classes(const std::string& dir, const Found& found) {
       with_parts.push_back(name);
   }
   require(alike.empty(),
-          "{}: {} may be parts or classes, which cannot be told from the names. Parts are called {}; "
-          "a class has its images in its folder",
+          "{}: {} may be parts or classes, which cannot be told from the names. Parts are called "
+          "{}; a class has its images in its folder",
           dir, fmt::join(alike, ", "), kSpellings);
   require(with_parts.empty(),
           "{}: {} hold parts each (train, val, ...): expected the parts first, with a folder per "

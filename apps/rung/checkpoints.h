@@ -68,8 +68,8 @@ class Checkpoints {
   /// The session is only asked for when it is needed.
   void after_step(const std::function<const Session&()>& session, std::int64_t step,
                   const SaveModel& save);
-  /// The same at the end of an epoch, whose number is the last of session.epochs. Keeps the best, if
-  /// that is asked for.
+  /// The same at the end of an epoch, whose number is the last of session.epochs. Keeps the best,
+  /// if that is asked for.
   void after_epoch(const Session& session, std::int64_t step, const SaveModel& save);
   /// Returns the path of the newest one that this run has written or gone on from, or nothing.
   std::string newest() const;

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view kQuantizer = "QuantizeDequantize";
 constexpr std::array<std::string_view, 9> kLeaveClasses = {
-    "Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast", "Clip", kQuantizer};
+    "Identity",  "Flatten", "Reshape", "Squeeze", "Unsqueeze",
+    "Dropout", "Cast",    "Clip",    kQuantizer};
 
 /// Reads the attribute "axis" of an op.
 class AxisOf final : public AttributeVisitor {

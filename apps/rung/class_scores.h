@@ -17,18 +17,19 @@ class ClassScores {
   /// Looks at the end of the graph, through what only views, names, clips or quantizes numbers.
   explicit ClassScores(const Graph& graph);
 
-  /// Empty, "Softmax" or "Sigmoid": what turns logits into the output. LogSoftmax needs nothing: its
-  /// numbers are logits, too.
+  /// Empty, "Softmax" or "Sigmoid": what turns logits into the output. LogSoftmax needs nothing:
+  /// its numbers are logits, too.
   const std::string& activation() const { return activation_; }
-  /// True if a quantizer stands behind the activation, so that the output says less than the logits.
+  /// True if a quantizer stands behind the activation, so that the output says less than the
+  /// logits.
   bool quantized() const { return quantized_; }
 
   /// Makes an executor keep the logits. Does nothing without an activation.
   void watch(Executor& executor) const;
   /// Undoes watch().
   void unwatch(Executor& executor) const;
-  /// Returns the logits [N, C] of the last forward, whose output is given; the output itself without
-  /// an activation.
+  /// Returns the logits [N, C] of the last forward, whose output is given; the output itself
+  /// without an activation.
   Tensor logits(const Executor& executor, const Tensor& output) const;
   /// Returns cross entropy of the logits, with its gradient by the output. The executor, which must
   /// outlive it, must keep the logits.

@@ -123,7 +123,8 @@ void Data::divide() {
   if (options.split && !options.dir.empty())
     throw UsageError("--val-split holds training images out, --val-data names others: give one");
   if (options.needed && options.split == 0.0)
-    throw UsageError("--keep-best and --patience need validation images, --val-split 0 leaves none");
+    throw UsageError(
+        "--keep-best and --patience need validation images, --val-split 0 leaves none");
   training_images_ = read(Split::train);
   const datasets::Parts parts = datasets::parts(task_.dataset, data_.dir);
   if (!options.dir.empty()) {
@@ -152,8 +153,8 @@ nn::DataLoader Data::train(const Graph& graph, const Augmentation& augmentation,
   const bool left_out = lonely && trains_batch_norms(graph);
   if (left_out)
     console.line(
-        fmt::format("{} images in batches of {}: the last one of each epoch is left out, since batch "
-                    "norms need more than one image",
+        fmt::format("{} images in batches of {}: the last one of each epoch is left out, since "
+                    "batch norms need more than one image",
                     images->size(), batch));
   return nn::DataLoader({.dataset = images,
                          .transform = training_transform(task_, augmentation),

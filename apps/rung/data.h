@@ -41,8 +41,8 @@ class Data {
   /// What tells during training how good the model is; nothing if there are no such images.
   std::optional<nn::DataLoader> validation() const;
   nn::DataLoader test() const;
-  /// Says why the labels of the images mean nothing to the model; empty if they do. Calibration goes
-  /// without labels.
+  /// Says why the labels of the images mean nothing to the model; empty if they do. Calibration
+  /// goes without labels.
   std::string labels_unfit() const;
   /// The images that --data names: those of the part that the folder is, else the test images.
   nn::DataLoader named() const;

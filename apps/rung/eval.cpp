@@ -47,7 +47,8 @@ void run(const Options& options) {
   apply(options.conv, task.conv_choices, executor);
   const nn::Metrics metrics = test_model(executor, loader, "test");
   if (const std::string end = ClassScores(file.graph).activation(); !end.empty())
-    console.line(fmt::format("the model ends in {}: the loss is that of the numbers before it", end));
+    console.line(
+        fmt::format("the model ends in {}: the loss is that of the numbers before it", end));
   const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
   console.line(
       fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {:.4f}  {:.0f} images/s",

@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kLittle = 1.0;  // point: less is within what seeds and few test images make
 
-/// Returns the scheme that searches ranges as the given one would go on with them; empty if it does.
+/// Returns the scheme that searches ranges and else does as the given one; empty if that searches.
 std::string searching_scheme(const std::string& name) {
   switch (parse_quant_scheme(name)) {
     case QuantScheme::post_training_tf:

@@ -14,8 +14,8 @@ struct QuantizeChoices {
   bool integers = true;  ///< and not short floats
 };
 
-/// Returns what to try, in the order of the effort, after so many points of accuracy were lost: what
-/// was not tried yet. Empty if little was lost.
+/// Returns what to try, in the order of the effort, after so many points of accuracy were lost:
+/// what was not tried yet. Empty if little was lost.
 std::vector<std::string> hints(const QuantizeChoices& choices, double lost_points);
 
 }  // namespace rung::cli

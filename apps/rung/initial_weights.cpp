@@ -36,7 +36,8 @@ class Drawn {
                             fmt::join(head, ", ")));
   }
   bool has(const std::string& name) const {
-    return std::ranges::any_of(values_, [&](const auto& each) { return each.first->name() == name; });
+    return std::ranges::any_of(values_,
+                               [&](const auto& each) { return each.first->name() == name; });
   }
   void put_back() const {
     for (const auto& [parameter, value] : values_) parameter->edit().copy_from(value);

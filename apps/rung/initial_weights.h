@@ -22,8 +22,8 @@ void add_init_options(Command& command, InitOptions& options);
 void check_init_options(const InitOptions& options);
 
 /// Fills a new model from the file. Parameters of the head that have another size there, because
-/// the file is for other classes, stay as they were drawn, which is said in a line; so do those that
-/// options.head names. Throws Error if anything else does not fit.
+/// the file is for other classes, stay as they were drawn, which is said in a line; so do those
+/// that options.head names. Throws Error if anything else does not fit.
 void load_initial_weights(Graph& graph, const std::string& model,
                           const models::ModelOptions& model_options, const InitOptions& options,
                           const Console& console);

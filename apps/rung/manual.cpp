@@ -75,7 +75,8 @@ std::string bash_value(const OptionText& option) {
   const std::string names = replace_all(option.names, ",", "|");
   switch (value_of(option)) {
     case Value::words:
-      return fmt::format("        {}) words='{}' files= ;;\n", names, fmt::join(option.choices, " "));
+      return fmt::format("        {}) words='{}' files= ;;\n", names,
+                         fmt::join(option.choices, " "));
     case Value::file:
       return fmt::format("        {}) words= files=-f ;;\n", names);
     case Value::folder:

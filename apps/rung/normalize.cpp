@@ -19,7 +19,7 @@ std::vector<float> per_channel(const char* name, const std::vector<double>& numb
   if (numbers.empty()) return std::vector<float>(channels, static_cast<float>(usual));
   if (numbers.size() == 1) return std::vector<float>(channels, static_cast<float>(numbers[0]));
   if (numbers.size() != channels)
-    throw Error(fmt::format("{} has {} numbers, the images have {} channel{}: give one number, or {}",
+    throw Error(fmt::format("{} has {} numbers, the images have {} channel{}: give one, or {}",
                             name, numbers.size(), channels, channels == 1 ? "" : "s", channels));
   return {numbers.begin(), numbers.end()};
 }
@@ -44,7 +44,8 @@ std::string origin(const Task& task) {
   return {};
 }
 
-std::string who_says_so(const Task& task, const NormalizeOptions& options, const std::string& file) {
+std::string who_says_so(const Task& task, const NormalizeOptions& options,
+                        const std::string& file) {
   if (options.none) return "as --no-normalize says";
   if (options.given()) return "as --mean and --std say";
   std::string text = origin(task);
@@ -59,8 +60,8 @@ std::string who_says_so(const Task& task, const NormalizeOptions& options, const
 
 void add_normalize_options(Command& command, NormalizeOptions& options) {
   command.option("--mean A,B,C", options.mean,
-                 "of pixels from 0 to 1, per channel or one number: images become (x - mean) / std; "
-                 "default: as the model says, else as the data");
+                 "of pixels from 0 to 1, per channel or one number: images become (x - mean) / "
+                 "std; default: as the model says, else as the data");
   command.option("--std A,B,C", options.std, "see --mean");
   command.flag("--no-normalize", options.none,
                "take pixels from 0 to 1, and arrays of floats, as they are");
@@ -80,8 +81,8 @@ void apply(const NormalizeOptions& options, Task& task) {
     std::vector<float> means = mean, stds = std;
     for (float& x : means) x /= 255.0f;
     for (float& x : stds) x /= 255.0f;
-    throw Error(fmt::format("--mean {} is for pixels from 0 to 255; here they are from 0 to 1: give "
-                            "--mean {:.4g} --std {:.4g}",
+    throw Error(fmt::format("--mean {} is for pixels from 0 to 255; here they are from 0 to 1: "
+                            "give --mean {:.4g} --std {:.4g}",
                             fmt::join(mean, ","), fmt::join(means, ","), fmt::join(stds, ",")));
   }
   task.mean = std::move(mean);

@@ -18,15 +18,15 @@ struct NormalizeOptions {
 /// Adds --mean, --std and --no-normalize.
 void add_normalize_options(Command& command, NormalizeOptions& options);
 
-/// Makes a task follow the options, if any were given. Throws UsageError for options that contradict
-/// each other, and Error for numbers that do not fit the task's images.
+/// Makes a task follow the options, if any were given. Throws UsageError for options that
+/// contradict each other, and Error for numbers that do not fit the task's images.
 void apply(const NormalizeOptions& options, Task& task);
 
 /// Makes the task one of images with so many channels, if it is for colors and they are grey.
 void set_channels(Task& task, std::int64_t channels);
 
-/// Returns one line that says how images are prepared for a network, and who says so: an option, the
-/// file (its name; empty: a new model), or nobody.
+/// Returns one line that says how images are prepared for a network, and who says so: an option,
+/// the file (its name; empty: a new model), or nobody.
 std::string describe_preparation(const Task& task, const NormalizeOptions& options,
                                  const std::string& file);
 

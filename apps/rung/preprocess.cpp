@@ -17,9 +17,10 @@ nn::Transform from_picture(const Task& task, nn::Transform rest) {
 
 nn::Transform evaluation_transform(const Task& task) {
   if (task.resize == 0) return nn::normalize(task.mean, task.std);
-  return from_picture(task, nn::imagenet_eval({.size = task.image_size,
-                                               .resize = task.resize,
-                                               .statistics = {.mean = task.mean, .std = task.std}}));
+  const nn::ImagenetStatistics statistics{.mean = task.mean, .std = task.std};
+  return from_picture(
+      task, nn::imagenet_eval(
+                {.size = task.image_size, .resize = task.resize, .statistics = statistics}));
 }
 
 nn::Transform training_transform(const Task& task, const Augmentation& augmentation) {

@@ -88,8 +88,8 @@ void Report::write(const std::string& path) const {
 
 void Report::write_so_far(const std::string& path) const {
   std::error_code ignored;
-  if (path.empty() || path == "-" || (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)))
-    return;
+  if (path.empty() || path == "-") return;
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) return;
   try {
     write(path);
   } catch (const Error&) {

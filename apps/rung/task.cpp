@@ -33,8 +33,8 @@ Normalization parse_normalization(const std::string& text) {
   return Normalization::unknown;  // of a later version
 }
 
-/// Returns the names of a dataset's classes that are known without its files; none for one that this
-/// version does not know.
+/// Returns the names of a dataset's classes that are known without its files; none for one that
+/// this version does not know.
 std::vector<std::string> names_of_classes(const std::string& dataset) {
   for (const datasets::DatasetInfo& info : datasets::list())
     if (info.name == dataset) return info.class_names;

@@ -219,8 +219,8 @@ class Epochs {
     if (!training_.patience || !best) return false;
     const auto waited = static_cast<std::int64_t>(session_.epochs.size() - 1 - *best);
     if (waited < *training_.patience) return false;
-    console_.line(fmt::format("stopped after {} epochs that were not better on the validation images "
-                              "than epoch {}",
+    console_.line(fmt::format("stopped after {} epochs that were not better on the validation "
+                              "images than epoch {}",
                               waited, *best + 1));
     return true;
   }

@@ -83,11 +83,11 @@ struct Training {
 inline constexpr std::int64_t kLookAfter = 50;
 
 /// Trains all epochs, each followed by a look at the validation images if there are any, from where
-/// the checkpoints say, and stops early if patience ends. The test images are looked at once, at the
-/// end. Prints a line per epoch; sets "epochs", which the figures' file has after each, "best" if
-/// that is kept, "top1" and, if there is someone who looks, "warnings". Throws Interrupted, with
-/// everything saved, after a signal, and Error that also names the newest checkpoint. Then writes the
-/// model and the figures, removes the checkpoints, and says what was skipped and written.
+/// the checkpoints say, and stops early if patience ends. The test images are looked at once, at
+/// the end. Prints a line per epoch; sets "epochs", which the figures' file has after each, "best"
+/// if that is kept, "top1" and, if there is someone who looks, "warnings". Throws Interrupted, with
+/// everything saved, after a signal, and Error that also names the newest checkpoint. Then writes
+/// the model and the figures, removes the checkpoints, and says what was skipped and written.
 void run_training(const Training& training, const Console& console, Report& report);
 
 /// Runs a model over a loader, behind a progress bar.

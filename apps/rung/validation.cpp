@@ -20,8 +20,8 @@ void add_validation_options(Command& command, ValidationOptions& options) {
                  "use the images in this folder for that; default: those of the folder val beside "
                  "train and test, if there are all three");
   command.option("--patience N", options.patience,
-                 "stop after N epochs in which that accuracy did not rise, and keep the best model, "
-                 "as OUT.best",
+                 "stop after N epochs in which that accuracy did not rise, and keep the best "
+                 "model, as OUT.best",
                  between(1, 1e6));
 }
 

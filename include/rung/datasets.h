@@ -67,10 +67,10 @@ RUNG_API std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& 
 /// Reads a folder with a sub-folder of images per class, as torchvision.datasets.ImageFolder does:
 /// labels are positions in the sorted names, files are found in sub-folders and behind links too,
 /// by their extensions, except for names that begin with a dot. A folder that several links lead to
-/// counts once. A folder with nothing but images has no classes: its labels, all 0, mean nothing, and
-/// are good for calibration only. Images are decoded when they are asked for, to [3, H, W]. Throws Error if a class
-/// has no image or a link leads in a circle; get() throws Error, naming the file, for one that is damaged or neither
-/// JPEG, PNG nor BMP.
+/// counts once. A folder with nothing but images has no classes: its labels, all 0, mean nothing,
+/// and are good for calibration only. Images are decoded when they are asked for, to [3, H, W].
+/// Throws Error if a class has no image or a link leads in a circle; get() throws Error, naming the
+/// file, for one that is damaged or neither JPEG, PNG nor BMP.
 RUNG_API std::shared_ptr<const nn::Dataset> image_folder(const std::string& folder);
 /// The same for a part of DIR (parts_of), whose classes must agree with those of the training part.
 RUNG_API std::shared_ptr<const nn::Dataset> image_folder(Split split, const std::string& dir);
