@@ -44,6 +44,8 @@ int detail::begin_region() {
   return threads;
 }
 
+detail::Pieces::Taker::Taker(Pieces& pieces) : pieces_(pieces), thread_(omp_get_thread_num()) {}
+
 Team::Team() : Team(std::numeric_limits<int>::max()) {}
 
 Team::Team(int at_most)
@@ -76,11 +78,30 @@ int thread_count() { return 1; }
 void set_thread_count(int) {}
 int detail::begin_region() { return 1; }
 
+detail::Pieces::Taker::Taker(Pieces& pieces) : pieces_(pieces), thread_(0) {}
+
 Team::Team() : Team(1) {}
 Team::Team(int) : threads_(1), wanted_before_(1), dynamic_before_(false) {}
 Team::~Team() = default;
 void Team::check() const {}
 
 #endif
+
+detail::Pieces::Pieces(std::int64_t count, int threads) : used_(std::min(threads, kStretches)) {
+  for (std::int64_t i = 0; i < used_; ++i) {
+    stretches_[i].next.store(count * i / used_, std::memory_order_relaxed);
+    stretches_[i].end = count * (i + 1) / used_;
+  }
+}
+
+std::int64_t detail::Pieces::Taker::next() {
+  for (; passed_ < pieces_.used_; ++passed_) {
+    Stretch& stretch = pieces_.stretches_[(thread_ + passed_) % pieces_.used_];
+    if (stretch.next.load(std::memory_order_relaxed) >= stretch.end) continue;
+    const std::int64_t piece = stretch.next.fetch_add(1, std::memory_order_relaxed);
+    if (piece < stretch.end) return piece;
+  }
+  return -1;
+}
 
 }  // namespace rung

@@ -37,8 +37,7 @@ ImageGradient::ImageGradient(const backend::ConvolutionSpec& spec) : spec_(spec)
   const std::int64_t images = std::max<std::int64_t>(1, spec.src[0]);
   const std::int64_t out_width = std::max<std::int64_t>(1, spec.dst[3]);
   rows_ = std::clamp<std::int64_t>(kPixels / out_width, 1, std::max<std::int64_t>(1, spec.dst[2]));
-  grain_ = (images + thread_count() - 1) / thread_count();
-  workers_ = (images + grain_ - 1) / grain_;
+  workers_ = std::min<std::int64_t>(images, thread_count());
 }
 
 std::int64_t ImageGradient::scratch_floats() const {
@@ -101,27 +100,25 @@ void ImageGradient::run(const float* diff_dst, const float* weights, float* diff
   float* panels = scratch;
   transpose(weights, panels);
   scratch += outputs_ * width_;
-  parallel_for(spec_.src[0], grain_, [&](std::int64_t begin, std::int64_t end) {
-    float* pixels = scratch + begin / grain_ * (pixels_floats() + products_floats());
+  parallel_items(spec_.src[0], workers_, [&](std::int64_t n, std::int64_t worker) {
+    float* pixels = scratch + worker * (pixels_floats() + products_floats());
     float* products = pixels + pixels_floats();
-    for (std::int64_t n = begin; n < end; ++n) {
-      float* to = diff_src + n * image;
-      std::fill_n(to, image, 0.0f);
-      for (std::int64_t row = 0; row < height; row += rows_) {
-        const std::int64_t rows = std::min(rows_, height - row);
-        gather(diff_dst + n * gradient, row, rows, pixels);
-        kernels::multiply_kernels().lanes16({.m = rows * spec_.dst[3],
-                                             .n = width_,
-                                             .k = outputs_,
-                                             .a = pixels,
-                                             .a_row = outputs_,
-                                             .a_step = 1,
-                                             .b = panels,
-                                             .c = products,
-                                             .c_row = width_,
-                                             .adds = false});
-        scatter(products, row, rows, to);
-      }
+    float* to = diff_src + n * image;
+    std::fill_n(to, image, 0.0f);
+    for (std::int64_t row = 0; row < height; row += rows_) {
+      const std::int64_t rows = std::min(rows_, height - row);
+      gather(diff_dst + n * gradient, row, rows, pixels);
+      kernels::multiply_kernels().lanes16({.m = rows * spec_.dst[3],
+                                           .n = width_,
+                                           .k = outputs_,
+                                           .a = pixels,
+                                           .a_row = outputs_,
+                                           .a_step = 1,
+                                           .b = panels,
+                                           .c = products,
+                                           .c_row = width_,
+                                           .adds = false});
+      scatter(products, row, rows, to);
     }
   });
 }

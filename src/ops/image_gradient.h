@@ -29,7 +29,7 @@ class ImageGradient {
   std::int64_t outputs_;          // channels, whole blocks
   std::int64_t taps_, width_;     // of an output pixel; rounded up to whole vectors
   std::int64_t rows_;             // of the output that are worked on at once
-  std::int64_t workers_, grain_;  // images are dealt to workers
+  std::int64_t workers_;          // that images are dealt to
 };
 
 }  // namespace rung

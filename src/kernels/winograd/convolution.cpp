@@ -134,9 +134,8 @@ void multiply_channels(const Pass& p, const Matrices& v, const Matrices& m, cons
 template <typename Body>
 void for_items(std::int64_t items, std::int64_t workers, float* scratch, std::int64_t each,
                const Body& body) {
-  const std::int64_t grain = divided_up(items, workers);
-  parallel_for(items, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t item = begin; item < end; ++item) body(item, scratch + begin / grain * each);
+  parallel_items(items, workers, [&](std::int64_t item, std::int64_t worker) {
+    body(item, scratch + worker * each);
   });
 }
 
