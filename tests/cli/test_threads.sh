@@ -14,3 +14,17 @@ done
 works "threads: a run with two" train "${lenet[@]}" --threads 2 --out two.rung
 OMP_DYNAMIC=true works "threads: OMP_DYNAMIC" train "${lenet[@]}" --threads 2 --out dynamic.rung
 check "threads: OMP_DYNAMIC: the same file" cmp -s two.rung dynamic.rung
+
+# Waiting threads sleep soon, unless the user has said how they shall wait.
+shows_settings() {
+  last="$* rung --version"
+  env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose "$@" "$rung" --version \
+    >stdout 2>stderr
+  check "threads: $last" test $? -eq 0
+}
+shows_settings
+check "threads: they sleep soon" stderr_has "GOMP_SPINCOUNT = '2000'"
+shows_settings OMP_WAIT_POLICY=active
+check "threads: OMP_WAIT_POLICY is kept" lacks stderr "GOMP_SPINCOUNT = '2000'"
+shows_settings GOMP_SPINCOUNT=77
+check "threads: GOMP_SPINCOUNT is kept" stderr_has "GOMP_SPINCOUNT = '77'"
