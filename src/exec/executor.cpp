@@ -12,6 +12,8 @@
 namespace rung {
 
 struct Executor::Impl {
+  static constexpr std::string_view kOwner = "Executor";
+
   // What a plan was compiled for. Work is cut, and primitives are made, for a number of threads.
   struct Key {
     std::uint64_t version;

@@ -9,8 +9,29 @@ namespace rung {
 
 Graph::Graph() : state_(std::make_unique<State>()) {}
 Graph::~Graph() = default;
-Graph::Graph(Graph&&) noexcept = default;
-Graph& Graph::operator=(Graph&&) noexcept = default;
+
+// A graph that was moved from is empty. Neither has a version that anything compiled before knows.
+Graph::Graph(Graph&& other) noexcept : Graph() { *this = std::move(other); }
+Graph& Graph::operator=(Graph&& other) noexcept {
+  if (this == &other) return *this;
+  const std::uint64_t newest = std::max(*version_, *other.version_);
+  Graph taken;
+  const auto exchange = [](Graph& a, Graph& b) {
+    a.nodes_.swap(b.nodes_);
+    a.values_.swap(b.values_);
+    a.value_names_.swap(b.value_names_);
+    a.node_names_.swap(b.node_names_);
+    a.inputs_.swap(b.inputs_);
+    a.outputs_.swap(b.outputs_);
+    a.scopes_.swap(b.scopes_);
+    a.version_.swap(b.version_);
+  };
+  exchange(taken, other);
+  exchange(*this, taken);
+  *version_ = newest + 1;
+  *other.version_ = newest + 2;
+  return *this;
+}
 
 Graph Graph::clone() const {
   Graph copy;

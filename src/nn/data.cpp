@@ -107,6 +107,8 @@ class Prefetcher {
 }  // namespace
 
 struct DataLoader::Impl {
+  static constexpr std::string_view kOwner = "DataLoader";
+
   DataLoaderOptions options;
   Rng rng;
   std::int64_t size = 0;
@@ -213,7 +215,12 @@ DataLoader::Iterator::~Iterator() {
   if (run_ != nullptr && loader_->running && run_->number == loader_->runs) loader_->end_epoch();
 }
 
-DataLoader::Iterator::Iterator(Iterator&&) noexcept = default;
+// One that was moved from is at its end.
+DataLoader::Iterator::Iterator(Iterator&& other) noexcept
+    : loader_(std::move(other.loader_)),
+      run_(std::move(other.run_)),
+      batch_(std::move(other.batch_)),
+      done_(std::exchange(other.done_, true)) {}
 
 DataLoader::Iterator& DataLoader::Iterator::operator++() {
   advance();
@@ -223,7 +230,7 @@ DataLoader::Iterator& DataLoader::Iterator::operator++() {
 void DataLoader::Iterator::advance() {
   batch_ = {};  // frees its memory for the batches being made, unless the user kept it
   do {          // batches whose images were all skipped are passed over
-    done_ = run_->next == run_->end;
+    done_ = run_ == nullptr || run_->next == run_->end;
     if (done_) return;
     batch_ = run_->take();
     for (const SkippedImage& image : batch_.skipped)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,8 @@
 namespace rung {
 
 struct QuantizationSimModel::Impl {
+  static constexpr std::string_view kOwner = "QuantizationSimModel";
+
   Impl(QuantSimOptions options_, std::string config_text_, QuantSimConfig config_, Graph graph_)
       : options(std::move(options_)),
         config_text(std::move(config_text_)),

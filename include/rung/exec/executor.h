@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/core/held.h"
 #include "rung/core/tensor.h"
 #include "rung/graph/graph.h"
 
@@ -79,7 +80,7 @@ class RUNG_API Executor {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Held<std::unique_ptr<Impl>> impl_;
 };
 
 /// Figures of a compiled plan.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/core/held.h"
 #include "rung/core/rng.h"
 #include "rung/core/shape.h"
 #include "rung/core/tensor.h"
@@ -139,7 +140,7 @@ class RUNG_API DataLoader {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // shared with iterators only
+  Held<std::shared_ptr<Impl>> impl_;  // shared with iterators only
 };
 
 /// Runs over batches; ends its worker threads when it is destroyed.
@@ -162,7 +163,7 @@ class RUNG_API DataLoader::Iterator {
   Iterator(std::shared_ptr<Impl> loader, std::int64_t limit);
   void advance();
 
-  std::shared_ptr<Impl> loader_;
+  Held<std::shared_ptr<Impl>> loader_;
   std::unique_ptr<Run> run_;
   Batch batch_;
   bool done_ = false;
@@ -178,7 +179,7 @@ class RUNG_API DataLoader::Range {
   friend class DataLoader;
   Range(std::shared_ptr<Impl> loader, std::int64_t limit)
       : loader_(std::move(loader)), limit_(limit) {}
-  std::shared_ptr<Impl> loader_;
+  Held<std::shared_ptr<Impl>> loader_;
   std::int64_t limit_;
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/core/held.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
 #include "rung/io/encodings.h"
@@ -291,7 +292,7 @@ class RUNG_API QuantizationSimModel {
   LoadedEncodings load(const std::string& path_or_text, const LoadEncodingsOptions& options,
                        bool parameters_only);
   explicit QuantizationSimModel(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  Held<std::unique_ptr<Impl>> impl_;
 };
 
 /// Runs the sims' executors, in the order of the sims.
