@@ -281,6 +281,15 @@ void Convolution::forward(const float* src, const float* weights, std::uint64_t 
   translate("convolution forward", error);
 }
 
+void Convolution::prepare_weights(const float* weights, std::uint64_t weights_version) try {
+  Impl& m = *impl_;
+  const Team team(m.threads);
+  m.check(team);
+  m.weights_data.update(m.stream, weights, weights_version);
+} catch (const dnnl::error& error) {
+  translate("convolution weights", error);
+}
+
 void Convolution::backward_data(const float* diff_dst, const float* weights,
                                 std::uint64_t weights_version, float* diff_src,
                                 float* scratch) try {

@@ -48,6 +48,8 @@ class Convolution {
   /// it is given: nobody needs to keep them.
   bool keeps_weights() const;
 
+  /// Does that part of forward() alone.
+  void prepare_weights(const float* weights, std::uint64_t weights_version);
   /// `bias` and `added` may be nullptr if the spec has none; `added` has the format of dst.
   void forward(const float* src, const float* weights, std::uint64_t weights_version,
                const float* bias, const float* added, float* dst, float* scratch);

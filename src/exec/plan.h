@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <span>
@@ -37,6 +38,7 @@ struct Buffer {
   Tensor kept = {};
   std::uint64_t version = 0;              ///< of kept memory: changes when it is computed again
   std::shared_ptr<CodeScale> codes = {};  ///< set if it holds codes
+  double reach = std::numeric_limits<double>::infinity();  ///< View::reach
 };
 
 enum class StepKind { forward, backward, reorder, sum, accumulate, pack, unpack, round_bias };
@@ -113,7 +115,7 @@ class Plan {
   int rounded_bias(const Node& layer, int bias);
   int joined_gradient(const Value* value, int buffer);
   void contribute(const Value* value, int gradient);
-  View view(int buffer) const;
+  View view(int buffer);
   std::string kernel_name(const Step& step) const;
   double bytes_of(const Step& step) const;
   void run(Step& step, std::uint64_t step_count, std::uint64_t seed);

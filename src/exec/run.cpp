@@ -12,15 +12,23 @@
 
 namespace rung {
 
-View Plan::view(int index) const {
+namespace {
+
+constexpr double kUnknownReach = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+View Plan::view(int index) {
   if (index < 0) return {};
-  const Buffer& buffer = buffers_[index];
+  Buffer& buffer = buffers_[index];
   return {.data = nullptr,
           .shape = &buffer.shape,
           .format = buffer.format,
           .count = buffer.count,
           .version = 0,
-          .codes = buffer.codes.get()};
+          .codes = buffer.codes.get(),
+          // A parameter changes without a step.
+          .reach = buffer.storage == Storage::parameter ? nullptr : &buffer.reach};
 }
 
 void Plan::bind(float* base) {
@@ -77,6 +85,24 @@ void Plan::refresh(const std::vector<int>& list, std::vector<View>& views) {
   }
 }
 
+namespace {
+
+/// Hands on what is known of the inputs to what was made of them.
+void keep_reach(const Step& step) {
+  double largest = 0.0;
+  for (const View& input : step.input_views)
+    largest = std::max(largest, input.reach == nullptr ? kUnknownReach : *input.reach);
+  for (const View& output : step.output_views)
+    if (output.reach != nullptr) *output.reach = largest;
+}
+
+void forget_reach(const Step& step) {
+  for (const View& output : step.output_views)
+    if (output.reach != nullptr) *output.reach = kUnknownReach;
+}
+
+}  // namespace
+
 void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
   if (!profiled_) return execute(step, step_count, seed);
   const auto begin = std::chrono::steady_clock::now();
@@ -101,10 +127,12 @@ void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
   switch (step.kind) {
     case StepKind::forward: {
       Compiled& compiled = compiled_[step.node];
-      if (compiled.kernel->is_view()) return;
+      if (compiled.kernel->is_view()) return keep_reach(step);
+      forget_reach(step);
       const Rng rng = Rng(seed).split(step_count).split(step.name);
       compiled.kernel->forward(Io(step.input_views, step.output_views, mode_, rng,
                                   step.workspace_data, step.scratch_data, compiled.parameters));
+      if (compiled.kernel->keeps_reach) keep_reach(step);
       return;
     }
     case StepKind::backward:
@@ -116,6 +144,7 @@ void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
     case StepKind::reorder: {
       const View &from = step.input_views[0], &to = step.output_views[0];
       kernels::reorder(*from.shape, from.data, from.format, to.data, to.format);
+      keep_reach(step);
       return;
     }
     case StepKind::sum: {
@@ -176,8 +205,10 @@ void Plan::constrain() {
 
 void Plan::forward(std::span<const Tensor> inputs, std::uint64_t step_count, std::uint64_t seed) {
   constrain();
-  for (std::size_t i = 0; i < inputs_.size(); ++i)
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
     copy(inputs[i].data(), base_ + buffers_[inputs_[i]].offset);
+    buffers_[inputs_[i]].reach = kUnknownReach;
+  }
   for (Step& step : forward_) run(step, step_count, seed);
 }
 

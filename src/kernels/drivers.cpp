@@ -1,6 +1,8 @@
 // Runs the loops of this folder on all threads. The chunks never depend on the number of threads.
 
+#include <algorithm>
 #include <cassert>
+#include <limits>
 #include <vector>
 
 #include "kernels/batch_norm.h"
@@ -74,6 +76,18 @@ AffineSums add_backward(const float* a, const float* c, const float* dy, float* 
     sums.offset += part.offset;
   }
   return sums;
+}
+
+float largest_magnitude(const float* x, std::int64_t count) {
+  const auto& k = quantize_kernels();
+  std::vector<float> largest(static_cast<std::size_t>((count + kChunk - 1) / kChunk));
+  parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
+    const MinMax seen = k.min_max(x + b, e - b);
+    const float here = std::max(-seen.min, seen.max);
+    largest[static_cast<std::size_t>(b / kChunk)] =
+        seen.not_finite > 0 ? std::numeric_limits<float>::infinity() : here;
+  });
+  return count > 0 ? *std::ranges::max_element(largest) : 0.0f;
 }
 
 void pack(const float* y, std::uint8_t* codes, std::int64_t count, const AffineParams& params) {

@@ -60,6 +60,9 @@ struct QuantizeKernels {
 
 RUNG_DECLARE_KERNELS(QuantizeKernels, quantize);
 
+/// Returns the largest magnitude; infinity if a number is not finite.
+float largest_magnitude(const float* x, std::int64_t count);
+
 /// QuantizeKernels::pack and unpack on all threads.
 void pack(const float* y, std::uint8_t* codes, std::int64_t count, const AffineParams& params);
 void unpack(const std::uint8_t* codes, float* y, std::int64_t count, const AffineParams& params);

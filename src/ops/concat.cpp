@@ -39,6 +39,7 @@ class ConcatKernel final : public Kernel {
       : outer_(outer), runs_(std::move(runs)) {
     input_formats.assign(runs_.size(), format);
     output_formats = {format};
+    keeps_reach = true;
     for (const std::int64_t run : runs_) total_ += run;
   }
   std::string name() const override { return "concat"; }

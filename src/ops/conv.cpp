@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <limits>
 #include <optional>
+#include <vector>
 
 #include "backend/onednn.h"
 #include "core/format.h"
@@ -9,6 +11,7 @@
 #include "kernels/winograd/convolution.h"
 #include "ops/common.h"
 #include "ops/conv_algorithm.h"
+#include "ops/conv_reach.h"
 #include "ops/epilogue.h"
 #include "ops/exact.h"
 #include "ops/image_axes.h"
@@ -70,6 +73,7 @@ class ConvKernel final : public Kernel {
       }
       scratch_forward = scratch_backward = direct_->scratch_floats();
     }
+    spec_ = spec;
     input_formats.assign(context.inputs.size(), Format::plain);
     input_formats[0] = spec.src_format;
     output_formats = {spec.dst_format};
@@ -123,7 +127,16 @@ class ConvKernel final : public Kernel {
     const float* added = residual_ != 0 ? io.input(residual_).data : nullptr;
     const kernels::Epilogue& epilogue = epilogue_.begin(io);
     std::uint8_t* const bits = epilogue_.has_quantizer() ? mask(io.workspace()) : nullptr;
-    if (forward_) {
+    const ConvReach::Inputs inputs{.x = io.input(0),
+                                   .weights = io.input(1),
+                                   .bias = bias != nullptr ? &io.input(2) : nullptr,
+                                   .added = added != nullptr ? &io.input(residual_) : nullptr};
+    const bool washes = !forward_ && spec_.relu;
+    const double reach = washes || io.mode() == Mode::eval ? reach_.of(inputs, washes) : kUnknown;
+    if (y.reach != nullptr && !epilogue_.has_quantizer()) *y.reach = reach;
+    if (washes && reach == kUnknown) {
+      forward_and_relu(io, bias, added);
+    } else if (forward_) {
       kernels::winograd::forward(forward_->sizes, forward_->cut, io.input(0).data, io.input(1).data,
                                  false, {bias, added, epilogue, bits}, y.data, io.scratch());
     } else {
@@ -177,6 +190,22 @@ class ConvKernel final : public Kernel {
   }
 
  private:
+  // oneDNN's Relu makes 0 of NaN: where there may be one, Relu runs by itself.
+  void forward_and_relu(const Io& io, const float* bias, const float* added) {
+    const View& y = io.output(0);
+    if (!without_relu_) {
+      backend::ConvolutionSpec spec = spec_;
+      spec.relu = spec.backward_data = spec.backward_weights = false;
+      without_relu_ = std::make_unique<backend::Convolution>(spec);
+      own_scratch_.resize(static_cast<std::size_t>(without_relu_->scratch_floats()));
+    }
+    without_relu_->forward(io.input(0).data, io.input(1).data, io.input(1).version, bias, added,
+                           y.data, own_scratch_.data());
+    // What prepares the weights for backward.
+    if (direct_->keeps_weights()) direct_->prepare_weights(io.input(1).data, io.input(1).version);
+    kernels::finish(y.data, y.data, y.count, {.relu = true}, nullptr);
+  }
+
   static std::uint8_t* mask(float* workspace) { return reinterpret_cast<std::uint8_t*>(workspace); }
 
   static bool winograd_fits(const Conv& op, const Shape& weight) {
@@ -198,7 +227,12 @@ class ConvKernel final : public Kernel {
     take(ConvPass::backward_weights, spec.backward_weights, weights_);
   }
 
+  static constexpr double kUnknown = std::numeric_limits<double>::infinity();
+  backend::ConvolutionSpec spec_;                 // of direct_
   std::unique_ptr<backend::Convolution> direct_;  // nullptr if nothing is left for it
+  std::unique_ptr<backend::Convolution> without_relu_;
+  std::vector<float> own_scratch_;
+  ConvReach reach_;
   std::optional<WinogradPass> forward_, data_, weights_;
   std::optional<ImageGradient> image_gradient_;
   Epilogue epilogue_;

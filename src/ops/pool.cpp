@@ -40,6 +40,7 @@ class PlaneKernel : public Kernel {
     planes_ = context.inputs[0][0] * ((context.inputs[0][1] + block_ - 1) / block_);
     in_plane_ = geometry.h * geometry.w * block_;
     out_plane_ = geometry.oh * geometry.ow * block_;
+    keeps_reach = geometry.dilation_h == 1 && geometry.dilation_w == 1;  // no window is empty
   }
 
  protected:

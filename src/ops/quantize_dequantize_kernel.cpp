@@ -106,6 +106,9 @@ Shape QuantizeDequantizeKernel::shape_of(const View& x) const {
 /// y = x: as real numbers, and where codes were expected as numbers of scale 1.
 void QuantizeDequantizeKernel::pass(const Io& io) {
   if (io.output(0).data != nullptr) copy(io.input(0).span(), io.output(0).span());
+  for (std::size_t i = 0; i < (gives_codes_ ? 2u : 1u); ++i)
+    if (io.output(i).reach != nullptr && io.input(0).reach != nullptr)
+      *io.output(i).reach = *io.input(0).reach;
   if (!gives_codes_) return;
   copy(io.input(0).span(), io.output(1).span());
   *io.output(1).codes = {.scale = {1.0f}, .largest = 0.0f, .whole = false};

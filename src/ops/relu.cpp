@@ -11,6 +11,7 @@ class ReluKernel final : public Kernel {
   explicit ReluKernel(const KernelContext& context) {
     input_formats = output_formats = {context.formats[0]};
     needs = Needs::outputs();
+    keeps_reach = true;
   }
   std::string name() const override { return "relu"; }
   void forward(const Io& io) override {

@@ -72,6 +72,9 @@ struct View {
   /// Changes whenever the values may have changed; 0 means "always new" (an activation).
   std::uint64_t version = 0;
   CodeScale* codes = nullptr;  ///< set if data are codes (see KernelContext::takes_codes)
+  /// Where the plan keeps what is known of the values: none is NaN or of a larger magnitude. It is
+  /// infinity unless a kernel has said otherwise. nullptr: nobody asks.
+  double* reach = nullptr;
   std::span<float> span() const { return {data, static_cast<std::size_t>(count)}; }
 };
 
@@ -201,6 +204,9 @@ class RUNG_API Kernel {
   std::int64_t workspace = 0;                         ///< floats that live from forward to backward
   std::int64_t scratch_forward = 0;                   ///< floats that live during one call
   std::int64_t scratch_backward = 0;
+  /// True if no output is NaN, or of a larger magnitude than every input, while all inputs are
+  /// finite (Relu, pooling): View::reach of the outputs follows from that of the inputs.
+  bool keeps_reach = false;
   /// Floating-point operations of one call, for profiles; 0 for loops that memory bounds.
   double flops_forward = 0, flops_backward = 0;
   Needs needs;  ///< as op.backward_needs() unless the kernel knows better
