@@ -39,7 +39,8 @@ std::vector<fs::path> models() {
 OperatorCase case_of(const fs::path& model, const Graph& graph) {
   OperatorCase made{model, {}, {}};
   const io::SafetensorsFile file(fs::path(model).replace_extension(".safetensors"));
-  for (const Value* input : graph.inputs()) made.inputs.push_back(file.tensor("in." + input->name()));
+  for (const Value* input : graph.inputs())
+    made.inputs.push_back(file.tensor("in." + input->name()));
   for (const Value* output : graph.outputs())
     made.outputs.push_back(file.tensor("out." + output->name()));
   return made;

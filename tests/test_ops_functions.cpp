@@ -117,7 +117,8 @@ const std::map<std::string, std::function<double(const Values&)>, std::less<>>& 
       {"ReduceL1", [](const Values& v) { return sum(v, [](double x) { return std::abs(x); }); }},
       {"ReduceL2",
        [](const Values& v) { return std::sqrt(sum(v, [](double x) { return x * x; })); }},
-      {"ReduceLogSum", [](const Values& v) { return std::log(sum(v, [](double x) { return x; })); }},
+      {"ReduceLogSum",
+       [](const Values& v) { return std::log(sum(v, [](double x) { return x; })); }},
       {"ReduceLogSumExp",
        [](const Values& v) { return std::log(sum(v, [](double x) { return std::exp(x); })); }},
       {"ReduceMax", [](const Values& v) { return *std::max_element(v.begin(), v.end()); }},
@@ -176,7 +177,8 @@ TEST_SUITE("ops functions") {
   TEST_CASE("what is not finite stays what it is") {
     const Tensor x(Shape{4}, {-INFINITY, -200.0f, NAN, INFINITY});
     const auto of = [&](const char* type) {
-      return evaluate({x}, [&](Graph&, const Operands& in) { return nn::unary(in[0], type, "op"); });
+      return evaluate(
+          {x}, [&](Graph&, const Operands& in) { return nn::unary(in[0], type, "op"); });
     };
     CHECK(of("IsInf").data()[0] == 1.0f);
     CHECK(of("IsInf").data()[2] == 0.0f);
@@ -192,10 +194,11 @@ TEST_SUITE("ops functions") {
   }
 
   TEST_CASE("functions of two tensors are their formulas, operands repeated") {
-    const std::vector<std::array<Shape, 3>> shapes = {{{{2, 17, 3, 2}, {2, 17, 3, 2}, {2, 17, 3, 2}}},
-                                                      {{{2, 3, 4, 5}, {3, 1, 1}, {2, 3, 4, 5}}},
-                                                      {{{4, 1, 3}, {2, 1}, {4, 2, 3}}},
-                                                      {{{}, {2, 3}, {2, 3}}}};
+    const std::vector<std::array<Shape, 3>> shapes = {
+        {{{2, 17, 3, 2}, {2, 17, 3, 2}, {2, 17, 3, 2}}},
+        {{{2, 3, 4, 5}, {3, 1, 1}, {2, 3, 4, 5}}},
+        {{{4, 1, 3}, {2, 1}, {4, 2, 3}}},
+        {{{}, {2, 3}, {2, 3}}}};
     for (const FamilyMember& member : binary_functions()) {
       const std::string type(member.type);
       CAPTURE(type);

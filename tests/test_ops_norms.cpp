@@ -10,7 +10,7 @@
 namespace rung::test {
 namespace {
 
-/// Normalizes groups of `size` elements; element i is scaled and shifted by number i / run % period.
+/// Normalizes groups of `size` elements; element i is scaled by weight number i / run % period.
 Tensor normalized(const Tensor& x, const Tensor& weight, const Tensor& bias, std::int64_t size,
                   std::int64_t run, double epsilon) {
   Tensor y(x.shape());

@@ -31,7 +31,8 @@ Statistics statistics_of(const float* x, std::int64_t size, float epsilon) {
 
 template <typename Body>
 void each_group(const Cut& cut, const Body& body) {
-  const std::int64_t grain = std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, cut.size));
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, cut.size));
   parallel_for(cut.groups, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t group = begin; group < end; ++group) body(group * cut.size);
   });

@@ -47,8 +47,8 @@ void sum_rows(const float* from, std::int64_t width, std::int64_t rows, float* s
 }
 
 /// Inputs: x [T, N, I], weight [D, G H, I], recurrence [D, G H, H], bias [D, 2 G H], and the first
-/// states h (and c) [D, N, H] or none. Forward keeps nothing: backward computes the gates again from
-/// the states in y.
+/// states h (and c) [D, N, H] or none. Forward keeps nothing: backward computes the gates again
+/// from the states in y.
 template <typename Cell>
 class RecurrentKernel final : public Kernel {
  public:
@@ -262,7 +262,8 @@ class RecurrentKernel final : public Kernel {
                        const float* db, const float* before, const float* scaled) const {
     const std::int64_t width = s_.width(), rows = s_.rows();
     if (io.wants(0))
-      backend::gemm(false, false, rows, s_.inputs, width, da, w.weight, io.input_grad(0).data, 1.0f);
+      backend::gemm(false, false, rows, s_.inputs, width, da, w.weight, io.input_grad(0).data,
+                    1.0f);
     if (io.wants(1))
       backend::gemm(true, false, width, s_.inputs, rows, da, io.input(0).data,
                     io.input_grad(1).data + d * width * s_.inputs);
@@ -284,7 +285,8 @@ class RecurrentKernel final : public Kernel {
       for (std::int64_t j = 0; j < s_.hidden; ++j) {
         double sum = 0.0;
         for (std::int64_t row = 0; row < s_.rows(); ++row)
-          sum += static_cast<double>(db[row * s_.width() + first + i]) * scaled[row * s_.hidden + j];
+          sum += static_cast<double>(db[row * s_.width() + first + i]) *
+                 scaled[row * s_.hidden + j];
         dr[(first + i) * s_.hidden + j] = static_cast<float>(sum);
       }
   }
@@ -325,8 +327,8 @@ struct Recurrent final : Op {
     require(in[3] == Shape{directions, 2 * width}, "bias must be [{}, {}], got {}", directions,
             2 * width, in[3]);
     for (std::size_t i = 4; i < in.size(); ++i)
-      require(in[i] == Shape{directions, x[1], hidden}, "the first state must be [{}, {}, {}], got {}",
-              directions, x[1], hidden, in[i]);
+      require(in[i] == Shape{directions, x[1], hidden},
+              "the first state must be [{}, {}, {}], got {}", directions, x[1], hidden, in[i]);
     return {Shape{x[0], directions, x[1], hidden}};
   }
   Needs backward_needs() const override { return {.input_bits = ~0u, .output_bits = 1u}; }

@@ -104,7 +104,8 @@ struct LstmCell {
       const float t = std::tanh(row.c[j]);
       const float dc = g.dc[j] + g.dh[j] * s.o * (1.0f - t * t);
       const float all[4] = {dc * s.g * s.i * (1.0f - s.i), g.dh[j] * t * s.o * (1.0f - s.o),
-                            dc * row.c_before[j] * s.f * (1.0f - s.f), dc * s.i * (1.0f - s.g * s.g)};
+                            dc * row.c_before[j] * s.f * (1.0f - s.f),
+                            dc * s.i * (1.0f - s.g * s.g)};
       for (std::int64_t k = 0; k < 4; ++k) g.da[k * hidden + j] = g.db[k * hidden + j] = all[k];
       g.dc[j] = dc * s.f;
       g.dh_before[j] = 0.0f;

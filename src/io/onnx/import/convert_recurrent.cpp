@@ -48,9 +48,9 @@ class RecurrentConverter {
     std::vector<std::string> functions = node_.texts("activations");
     for (std::string& each : functions)
       std::ranges::transform(each, each.begin(), [](unsigned char c) { return std::tolower(c); });
-    std::vector<std::string> usual = node_.type() == "RNN"   ? std::vector<std::string>{"tanh"}
-                                     : node_.type() == "GRU" ? std::vector<std::string>{"sigmoid", "tanh"}
-                                                             : std::vector<std::string>{"sigmoid", "tanh", "tanh"};
+    std::vector<std::string> usual = {"sigmoid", "tanh", "tanh"};
+    if (node_.type() == "GRU") usual = {"sigmoid", "tanh"};
+    if (node_.type() == "RNN") usual = {"tanh"};
     if (functions.empty()) return usual;
     if (node_.type() == "RNN" && functions[0] == "relu") usual = {"relu"};
     if (both()) usual.insert(usual.end(), usual.begin(), usual.end());

@@ -23,8 +23,8 @@ Value& unfold_depth(Importer& importer, const NodeReader& node, Value& x, const 
   Value* padded = &x;
   if (w.pads[0] != 0 || w.pads[3] != 0)
     padded = &importer.add_step(
-        node, "deep", make_op("Pad", {{"pads", Ints{0, 0, w.pads[0], 0, 0, 0, 0, w.pads[3], 0, 0}}}),
-        {&x});
+        node, "deep",
+        make_op("Pad", {{"pads", Ints{0, 0, w.pads[0], 0, 0, 0, 0, w.pads[3], 0, 0}}}), {&x});
   const std::int64_t reach = (w.kernel[0] - 1) * w.dilations[0] + 1;
   const std::int64_t depth = padded->shape()[2];
   require(depth >= reach, "the kernel reaches over {} images, the padded volume has {}", reach,
@@ -73,7 +73,8 @@ void convert_volume_conv(Importer& importer, const NodeReader& node) {
                                    make_op("Transpose", {{"perm", Ints{0, 2, 1, 3, 4, 5}}}),
                                    {&unfolded});
   const Ints image = {-1, volume[1] * w.kernel[0], volume[3], volume[4]};
-  Value& images = importer.add_step(node, "images", make_op("Reshape", {{"shape", image}}), {&moved});
+  Value& images =
+      importer.add_step(node, "images", make_op("Reshape", {{"shape", image}}), {&moved});
   const Ints sides = of_image(w.pads);
   Value* padded = &images;
   const bool symmetric = sides[0] == sides[2] && sides[1] == sides[3];

@@ -16,7 +16,7 @@ using Inputs = std::vector<ConstantPtr>;
 using Ints = std::vector<std::int64_t>;
 using Proto = ::onnx::TensorProto;
 
-constexpr std::int64_t kLargestExact = std::int64_t{1} << 24;  // of the floats that ops compute with
+constexpr std::int64_t kLargestExact = std::int64_t{1} << 24;  // of floats, which ops compute with
 
 /// Returns the elements for a batch of this size.
 Tensor at_batch(const Constant& x, std::int64_t batch) {
