@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/format.h"
+#include "io/check_values.h"
 #include "io/checksum.h"
 #include "io/file_kind.h"
 #include "io/graph_json.h"
@@ -80,10 +81,13 @@ void save_model(const std::filesystem::path& path, const Graph& graph, const Mod
   content.metadata["rung.graph"] = dump_json(graph_to_json(graph, path.string()), path.string());
   for (const auto& [name, text] : extras.sections)
     content.metadata[std::string(kSection) + name] = text;
+  const std::map<std::string, Tensor> legal = legal_ranges(graph);
   for (const Parameter* parameter : graph.parameters()) {
     require(!parameter->name().starts_with(kExtra), "{}: the parameter {} must not begin with {}",
             path.string(), shown_name(parameter->name()), kExtra);
-    content.tensors.emplace_back(parameter->name(), parameter->value());
+    const auto found = legal.find(parameter->name());
+    content.tensors.emplace_back(parameter->name(),
+                                 found == legal.end() ? parameter->value() : found->second);
   }
   for (const auto& [name, tensor] : extras.tensors)
     content.tensors.emplace_back(std::string(kExtra) + name, tensor);
@@ -122,6 +126,11 @@ ModelFile load_model(const std::filesystem::path& path) {
   if (version >= kFirstWithChecksum) check_checksum(file, tensors);
   for (const auto& [key, text] : file.metadata())
     if (key.starts_with(kSection)) model.sections[key.substr(kSection.size())] = text;
+  try {  // behind the checksum: damage is told as what it is
+    check_values(model.graph);
+  } catch (const Error& error) {
+    fail("{}: {}", path.string(), error.what());
+  }
   return model;
 }
 

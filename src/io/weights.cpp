@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/format.h"
+#include "io/check_values.h"
 #include "io/file_kind.h"
 #include "io/names.h"
 #include "io/weight_names.h"
@@ -120,6 +121,12 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
   std::vector<Tensor> values;
   for (const Parameter* parameter : found)
     values.push_back(file.tensor(prefix + parameter->name()));
+  for (std::size_t i = 0; i < found.size(); ++i)
+    if (found[i]->role() == Role::buffer) try {
+        check_variance(graph, found[i]->name(), values[i]);
+      } catch (const Error& error) {
+        fail("{}: {}", file.path().string(), error.what());
+      }
   for (std::size_t i = 0; i < found.size(); ++i) found[i]->edit().copy_from(values[i]);
   return report;
 }

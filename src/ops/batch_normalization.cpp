@@ -3,6 +3,7 @@
 
 #include "core/format.h"
 #include "ops/batch_norm_kernel.h"
+#include "ops/epsilon.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/ops.h"
 
@@ -70,6 +71,7 @@ void BatchNormalization::visit(AttributeVisitor& v) {
 std::vector<Shape> BatchNormalization::infer(std::span<const Shape> in) const {
   require(in.size() == 5, "takes x, weight, bias, running_mean, running_var, got {} inputs",
           in.size());
+  require_epsilon(epsilon);
   require(in[0].rank() >= 2, "x must be [N, C, ...], got {}", in[0]);
   for (std::size_t i = 1; i < 5; ++i)
     require(in[i] == Shape{in[0][1]}, "weight, bias and statistics must be [{}], got {}", in[0][1],

@@ -5,6 +5,7 @@
 #include "kernels/relu.h"
 #include "ops/batch_norm_kernel.h"
 #include "ops/common.h"
+#include "ops/epsilon.h"
 #include "ops/fold_arithmetic.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/folded_batch_norm.h"
@@ -118,6 +119,7 @@ void FoldedBatchNormalization::visit(AttributeVisitor& v) {
 
 std::vector<Shape> FoldedBatchNormalization::infer(std::span<const Shape> in) const {
   require_input_count(in, kInputs);
+  require_epsilon(epsilon);
   require(in[0].rank() >= 2, "x must be [N, C, ...], got {}", in[0]);
   for (const Shape& shape : in.subspan(1))
     require(shape == Shape{in[0][1]}, "gamma, beta, statistics and bias must be [{}], got {}",

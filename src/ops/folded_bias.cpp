@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/common.h"
+#include "ops/epsilon.h"
 #include "ops/fold_arithmetic.h"
 #include "rung/ops/folded_batch_norm.h"
 
@@ -66,6 +67,7 @@ void FoldedBias::visit(AttributeVisitor& v) {
 
 std::vector<Shape> FoldedBias::infer(std::span<const Shape> in) const {
   require_input_count(in, kInputs);
+  require_epsilon(epsilon);
   require(in[kBias].rank() == 1, "bias must be [O], got {}", in[kBias]);
   for (const Shape& shape : in)
     require(shape == in[kBias], "gamma, beta and statistics must be {}, got {}", in[kBias], shape);

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/common.h"
+#include "ops/epsilon.h"
 #include "ops/fold_arithmetic.h"
 #include "rung/core/parallel.h"
 #include "rung/ops/folded_batch_norm.h"
@@ -72,6 +73,7 @@ void FoldedWeight::visit(AttributeVisitor& v) { v("epsilon", epsilon); }
 
 std::vector<Shape> FoldedWeight::infer(std::span<const Shape> in) const {
   require_input_count(in, 3);
+  require_epsilon(epsilon);
   require(in[kWeight].rank() >= 1, "weight must be [O, ...], got {}", in[kWeight]);
   for (const Input i : {kGamma, kVariance})
     require(in[i] == Shape{in[kWeight][0]}, "gamma and running_var must be [{}], got {}",

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/common.h"
+#include "ops/epsilon.h"
 #include "rung/core/parallel.h"
 #include "rung/ops/norm.h"
 
@@ -133,6 +134,7 @@ struct LayerNormalization final : GroupNorm<LayerNormalization> {
     require(in.size() == 2 || in.size() == 3, "takes x, weight and optionally bias, got {} inputs",
             in.size());
     const Shape& x = in[0];
+    require_epsilon(epsilon);
     require(x.numel() > 0, "cannot normalize nothing, got {}", x);
     const auto group = x.dims().subspan(static_cast<std::size_t>(require_axis(axis, x)));
     const Shape expected(std::vector<std::int64_t>(group.begin(), group.end()));
@@ -150,7 +152,10 @@ struct InstanceNormalization final : GroupNorm<InstanceNormalization> {
   static constexpr std::string_view kType = "InstanceNormalization";
 
   void visit(AttributeVisitor& visitor) override { visitor("epsilon", epsilon); }
-  std::vector<Shape> infer(std::span<const Shape> in) const override { return infer_channels(in); }
+  std::vector<Shape> infer(std::span<const Shape> in) const override {
+    require_epsilon(epsilon);
+    return infer_channels(in);
+  }
   Cut cut(const Shape& x) const {
     const std::int64_t size = product(x, 2, x.rank());
     return {x[0] * x[1], size, size, x[1]};
@@ -166,6 +171,7 @@ struct GroupNormalization final : GroupNorm<GroupNormalization> {
     visitor("num_groups", num_groups);
   }
   std::vector<Shape> infer(std::span<const Shape> in) const override {
+    require_epsilon(epsilon);
     std::vector<Shape> shapes = infer_channels(in);
     require(num_groups > 0 && in[0][1] % num_groups == 0,
             "num_groups must divide the {} channels, got {}", in[0][1], num_groups);

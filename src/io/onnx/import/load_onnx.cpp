@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "io/check_values.h"
 #include "io/onnx/import/importer.h"
 #include "rung/io/onnx_import.h"
 
@@ -9,7 +10,9 @@ namespace rung::io {
 Graph load_onnx(const std::filesystem::path& path, const OnnxImportOptions& options) {
   try {
     const onnx_import::Model model = onnx_import::read_model(path, options.max_bytes);
-    return onnx_import::Importer(model, options).run();
+    Graph graph = onnx_import::Importer(model, options).run();
+    check_values(graph);
+    return graph;
   } catch (const Error& error) {
     const std::string text = error.what(), name = path.string();
     if (text.starts_with(name)) throw;
