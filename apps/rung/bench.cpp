@@ -45,6 +45,7 @@ Examples:
   rung bench train --model resnet20 --batch-size 128 --image-size 32 --threads 2
   rung bench qat --model resnet18 --batch-size 16 --image-size 224 --num-classes 1000
   rung bench infer --fold-bn --per-op
+  rung bench qat net.onnx --batch-size 32
 The figures of --json: {"model", "mode", "batch", "threads", "median_s", "min_s", "max_s",
 "images_per_s", "peak_rss_mib", "others_cpu_s", "plan": {"steps", "reorders", "arena_mib"}},
 with qat also "float_median_s" and "over_float", with calibrate "forward_median_s" and
@@ -122,9 +123,10 @@ void run(const Options& options) {
   BenchOptions bench = options.bench;
   bench.seed = options.run.seed;
   bench.profile = options.per_op;
-  const BenchData data(bench);
-  if (options.error) print_conv_errors(bench, data, console);
-  const BenchPair pair = make_bench(bench, data);
+  const BenchNetwork network(bench);
+  const BenchData data(network, bench);
+  if (options.error) print_conv_errors(network, data, console);
+  const BenchPair pair = make_bench(network, bench, data);
 
   std::vector<double> seconds, beside, ratios;
   double others = 0;
@@ -147,7 +149,8 @@ void run(const Options& options) {
   console.line(fmt::format(
       "{} {} batch {} of {}x{}x{}, {} threads: median {:.1f} ms (min {:.1f}, max {:.1f}), {:.0f} "
       "images/s, peak memory {:.0f} MiB",
-      bench.model, bench.mode, bench.batch, bench.channels, bench.size, bench.size, thread_count(),
+      network.name(), bench.mode, bench.batch, network.image()[0], network.image()[1],
+      network.image()[2], thread_count(),
       median(seconds) * 1e3, min * 1e3, max * 1e3, images_per_s, peak_rss_mib));
   if (pair.beside)
     console.line(fmt::format("beside it, {}: median {:.1f} ms; median of the ratios {:.3f}",
@@ -159,7 +162,7 @@ void run(const Options& options) {
   figures_of_plan.set("reorders", figures.reorders);
   figures_of_plan.set("arena_mib", static_cast<double>(figures.arena_bytes) / (1 << 20));
   Report report;
-  report.set("model", std::string_view(bench.model));
+  report.set("model", std::string_view(network.name()));
   report.set("mode", std::string_view(bench.mode));
   report.set("batch", bench.batch);
   report.set("threads", std::int64_t{thread_count()});
@@ -185,13 +188,17 @@ void add_bench(Program& program) {
   Command command =
       program.command("bench", "Time a step of training, quantization or inference", kDetails);
   command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
+  command.optional_argument("FILE", bench.file, "a network of float numbers, *.rung or *.onnx");
   command.group("Model and images");
-  command.option("--model NAME", bench.model, "see rung models");
+  command.option("--model NAME", bench.model,
+                 "in place of FILE: see rung models; default: resnet20");
   command.option("--batch-size,--batch N", bench.batch, "images per step", at_least(1));
-  command.option("--image-size,--size N", bench.size, "height and width of the images",
+  command.option("--image-size,--size N", bench.size, "height and width of the images; default: 32",
                  at_least(1));
-  command.option("--in-channels,--channels N", bench.channels, "of the images", at_least(1));
-  command.option("--num-classes,--classes N", bench.classes, "of the logits", at_least(1));
+  command.option("--in-channels,--channels N", bench.channels, "of the images; default: 3",
+                 at_least(1));
+  command.option("--num-classes,--classes N", bench.classes, "of the logits; default: 10",
+                 at_least(1));
   command.group("What is timed");
   command.option("--steps N", bench.steps, "timed steps", at_least(1));
   command.group("Quantization");

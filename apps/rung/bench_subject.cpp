@@ -1,6 +1,14 @@
 #include "bench_subject.h"
 
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <utility>
+
 #include "command.h"
+#include "model_source.h"
+#include "rung/io/model_file.h"
+#include "rung/io/onnx_import.h"
 #include "rung/models.h"
 #include "rung/nn/loss.h"
 #include "rung/ptq/batch_norm.h"
@@ -9,9 +17,19 @@ namespace rung::cli {
 namespace {
 
 constexpr std::int64_t kCalibrationBatches = 8;
+constexpr const char* kUsualModel = "resnet20";
 
-Graph quantizable_graph(const BenchOptions& options) {
-  Graph graph = bench_graph(options);
+Graph read_graph(const std::string& path) {
+  if (std::filesystem::path(path).extension() == ".onnx") return io::load_onnx(path);
+  io::ModelFile file = read_model_file(path);
+  if (has_checkpoint(file))
+    throw Error(path + ": is quantized; give the float model it was made of, and --scheme, "
+                       "--param-bw and --output-bw as it was made with");
+  return std::move(file.graph);
+}
+
+Graph quantizable_graph(const BenchNetwork& network, const BenchOptions& options) {
+  Graph graph = network.graph();
   if (options.fold_bn) ptq::fold_all_batch_norms(graph);
   return graph;
 }
@@ -48,9 +66,9 @@ constexpr nn::SgdOptions kSgd{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4}
 
 class Train final : public BenchSubject {
  public:
-  Train(const BenchOptions& options, const BenchData& data)
+  Train(const BenchNetwork& network, const BenchOptions& options, const BenchData& data)
       : data_(data),
-        model_(bench_graph(options), options),
+        model_(network.graph(), options),
         sgd_(model_.graph().parameters(), kSgd) {}
   void step() override { train_step(model_.executor(), sgd_, data_); }
   Executor& executor() override { return model_.executor(); }
@@ -77,8 +95,8 @@ class Infer final : public BenchSubject {
   std::int64_t batches_;
 };
 
-QuantizationSimModel make_sim(const BenchOptions& options) {
-  return QuantizationSimModel(quantizable_graph(options),
+QuantizationSimModel make_sim(const BenchNetwork& network, const BenchOptions& options) {
+  return QuantizationSimModel(quantizable_graph(network, options),
                               {.quant_scheme = parse_quant_scheme(options.scheme),
                                .default_output_bw = options.output_bw,
                                .default_param_bw = options.param_bw,
@@ -87,7 +105,8 @@ QuantizationSimModel make_sim(const BenchOptions& options) {
 
 class Qat final : public BenchSubject {
  public:
-  Qat(const BenchOptions& options, const BenchData& data) : data_(data), sim_(make_sim(options)) {
+  Qat(const BenchNetwork& network, const BenchOptions& options, const BenchData& data)
+      : data_(data), sim_(make_sim(network, options)) {
     sim_.compute_encodings([&](Executor& executor) { (void)executor.forward(data_.images); });
     // What calibration prepared, above all weights in its layouts, is not part of a training step.
     sim_.executor() = Executor(sim_.graph(), executor_options(options));
@@ -104,8 +123,8 @@ class Qat final : public BenchSubject {
 
 class Calibrate final : public BenchSubject {
  public:
-  Calibrate(const BenchOptions& options, const BenchData& data)
-      : data_(data), sim_(make_sim(options)) {
+  Calibrate(const BenchNetwork& network, const BenchOptions& options, const BenchData& data)
+      : data_(data), sim_(make_sim(network, options)) {
     step();
   }
   void step() override {
@@ -124,33 +143,63 @@ class Calibrate final : public BenchSubject {
 
 }  // namespace
 
-Graph bench_graph(const BenchOptions& options) {
-  return models::make(
-      options.model,
-      {.in_channels = options.channels, .num_classes = options.classes, .image_size = options.size},
-      Rng(options.seed).split("init"));
+BenchNetwork::BenchNetwork(const BenchOptions& options)
+    : name_(options.file), is_file_(!options.file.empty()), seed_(options.seed) {
+  if (!is_file_) {
+    name_ = options.model.empty() ? kUsualModel : options.model;
+    const std::int64_t size = options.size.value_or(32);
+    image_ = {options.channels.value_or(3), size, size};
+    classes_ = options.classes.value_or(10);
+    return;
+  }
+  const char* given = !options.model.empty() ? "--model"
+                      : options.size         ? "--image-size"
+                      : options.channels     ? "--in-channels"
+                      : options.classes      ? "--num-classes"
+                                             : nullptr;
+  if (given != nullptr)
+    throw UsageError(fmt::format("{} is for networks of rung's; {} has one", given, name_));
+  const Graph read = graph();
+  const auto inputs = read.inputs(), outputs = read.outputs();
+  if (inputs.size() != 1 || outputs.size() != 1 || inputs[0]->shape().rank() != 4 ||
+      outputs[0]->shape().rank() != 2)
+    throw Error(name_ + ": must take one batch of images [N, C, H, W] and give logits "
+                        "[N, classes], to be timed");
+  const Shape& input = inputs[0]->shape();
+  image_ = {input[1], input[2], input[3]};
+  classes_ = outputs[0]->shape()[1];
 }
 
-BenchData::BenchData(const BenchOptions& options)
-    : images(Shape{options.batch, options.channels, options.size, options.size}) {
+Graph BenchNetwork::graph() const {
+  if (is_file_) return read_graph(name_);
+  return models::make(
+      name_, {.in_channels = image_[0], .num_classes = classes_, .image_size = image_[1]},
+      Rng(seed_).split("init"));
+}
+
+BenchData::BenchData(const BenchNetwork& network, const BenchOptions& options)
+    : images(Shape{options.batch, network.image()[0], network.image()[1], network.image()[2]}) {
   Rng draw = Rng(options.seed).split("images");
   for (float& pixel : images.data()) pixel = static_cast<float>(draw.normal());
   for (std::int64_t n = 0; n < options.batch; ++n)
     labels.push_back(
-        static_cast<std::int64_t>(draw.below(static_cast<std::uint64_t>(options.classes))));
+        static_cast<std::int64_t>(draw.below(static_cast<std::uint64_t>(network.classes()))));
 }
 
-BenchPair make_bench(const BenchOptions& options, const BenchData& data) {
-  if (options.mode == "train") return {std::make_unique<Train>(options, data), nullptr, ""};
+BenchPair make_bench(const BenchNetwork& network, const BenchOptions& options,
+                     const BenchData& data) {
+  if (options.mode == "train")
+    return {std::make_unique<Train>(network, options, data), nullptr, ""};
   if (options.mode == "infer")
-    return {std::make_unique<Infer>(quantizable_graph(options), options, data), nullptr, ""};
+    return {std::make_unique<Infer>(quantizable_graph(network, options), options, data), nullptr,
+            ""};
   if (options.mode == "qat") {
     std::unique_ptr<BenchSubject> beside;
-    if (!options.alone) beside = std::make_unique<Train>(options, data);
-    return {std::make_unique<Qat>(options, data), std::move(beside), "float"};
+    if (!options.alone) beside = std::make_unique<Train>(network, options, data);
+    return {std::make_unique<Qat>(network, options, data), std::move(beside), "float"};
   }
   if (options.mode == "calibrate") {
-    auto calibrate = std::make_unique<Calibrate>(options, data);
+    auto calibrate = std::make_unique<Calibrate>(network, options, data);
     BenchOptions alike = options;  // quantizers are calibrated behind direct convolutions
     alike.conv.algorithm = to_string(ConvAlgorithm::direct);
     auto forward =

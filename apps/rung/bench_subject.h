@@ -14,9 +14,13 @@
 namespace rung::cli {
 
 struct BenchOptions {
-  std::string mode, model = "resnet20", scheme = "tf", config = "per_channel";
+  std::string mode, scheme = "tf", config = "per_channel";
+  std::string model = {};  ///< one of rung's; empty: resnet20, or what the file holds
+  std::string file = {};   ///< *.rung or *.onnx
   ConvOptions conv;
-  std::int64_t batch = 128, size = 32, channels = 3, classes = 10, steps = 9;
+  std::int64_t batch = 128, steps = 9;
+  /// Height and width, channels, logits. Not to be given with a file, which knows them.
+  std::optional<std::int64_t> size = {}, channels = {}, classes = {};
   int param_bw = 8, output_bw = 8;
   bool fold_bn = false;  ///< before quantizing or inference
   bool alone = false;    ///< do not time the float step beside qat
@@ -24,12 +28,29 @@ struct BenchOptions {
   std::uint64_t seed = 0;
 };
 
-/// Returns the float network.
-Graph bench_graph(const BenchOptions& options);
+/// The network that is timed.
+class BenchNetwork {
+ public:
+  /// Throws UsageError if a model and a file were asked for, Error if the file does not hold a
+  /// network of float numbers that makes logits of images.
+  explicit BenchNetwork(const BenchOptions& options);
+  const std::string& name() const { return name_; }
+  const Shape& image() const { return image_; }  ///< [C, H, W]
+  std::int64_t classes() const { return classes_; }
+  /// Builds or reads it anew: no copy is kept, which peak memory would count.
+  Graph graph() const;
+
+ private:
+  std::string name_;
+  bool is_file_;
+  Shape image_;
+  std::int64_t classes_ = 0;
+  std::uint64_t seed_;
+};
 
 /// Random images and labels, the same for everything that is compared.
 struct BenchData {
-  explicit BenchData(const BenchOptions& options);
+  BenchData(const BenchNetwork& network, const BenchOptions& options);
   Tensor images;
   std::vector<std::int64_t> labels;
 };
@@ -52,6 +73,7 @@ struct BenchPair {
 };
 
 /// Throws UsageError for an unknown mode.
-BenchPair make_bench(const BenchOptions& options, const BenchData& data);
+BenchPair make_bench(const BenchNetwork& network, const BenchOptions& options,
+                     const BenchData& data);
 
 }  // namespace rung::cli

@@ -34,3 +34,25 @@ check "bench --error: names the layers" stdout_has "layer1.0.conv1"
 refuses "bench of an unknown algorithm" "direct" bench train --conv-algorithm fft
 misused "bench of an unknown mode" "calibrate" bench fly
 refuses "bench of an unknown scheme" "tf_enhanced" bench qat --scheme best
+
+# A network of a file; what it says itself cannot be said otherwise.
+run train --model lenet --epochs 1 --train-images 64 --test-images 100 --out bench.rung
+run export bench.rung --out bench_exported --prefix net
+for file in bench.rung bench_exported/net.onnx "$here/../golden/cases/static1.onnx"; do
+  works "bench infer $file" bench infer "$file" --batch-size 4 --steps 2 --json bench.json
+  check "bench infer $file: is named" grep -qF "\"model\": \"$file\"" bench.json
+done
+works "bench train of a file" bench train bench.rung --batch-size 4 --steps 2
+check "bench train of a file: its images" stdout_has "batch 4 of 1x28x28"
+works "bench qat of a file" bench qat bench.rung --batch-size 4 --steps 2 --json bench.json
+check "bench qat of a file: compares with float" grep -qE '"over_float": [0-9.]+' bench.json
+works "bench calibrate of a file" bench calibrate bench.rung --batch-size 4 --steps 2
+works "bench of a file with errors" bench train bench_exported/net.onnx --batch-size 4 --steps 2 --error
+misused "bench of a file and a model" "--model is for networks of rung's" \
+  bench infer bench.rung --model resnet8
+misused "bench of a file with other images" "--image-size is for networks" \
+  bench infer bench.rung --image-size 32
+refuses "bench of a file that is missing" "nowhere.rung" bench infer nowhere.rung
+refuses "bench of weights" "net.safetensors" bench infer bench_exported/net.safetensors
+run quantize bench.rung --out bench_sim.rung --calibration-images 64 --test-images 100
+refuses "bench of a quantized file" "is quantized" bench infer bench_sim.rung
