@@ -33,17 +33,17 @@ void add_checkpoint_options(Command& command, CalibrationCheckpointOptions& opti
 
 CalibrationRun::CalibrationRun(const CalibrationCheckpointOptions& options, const std::string& out,
                                const Configuration& configuration, const Console& console)
-    : options_(options), path_(out + ".calibration"), configuration_(configuration) {
+    : options_(options), path_(out + ".calibration"), configuration_(storable(configuration)) {
   io::remove_unfinished(path_);
   io::check_can_write(path_);  // before there is something to lose
   if (!std::filesystem::exists(path_)) return;
   if (!options.resume)
     throw Error(fmt::format(
         "{} is a calibration that did not end: go on with --resume, or delete it", path_));
-  load(configuration, console);
+  load(console);
 }
 
-void CalibrationRun::load(const Configuration& configuration, const Console& console) {
+void CalibrationRun::load(const Console& console) {
   io::ModelFile file = io::load_model(path_);
   const auto was = read_section(file, kSection, path_, [&](const nlohmann::json& json) {
     batches_ = integer(json, "batches", 0, std::numeric_limits<std::int64_t>::max());
@@ -51,7 +51,7 @@ void CalibrationRun::load(const Configuration& configuration, const Console& con
     estimators_ = file.sections.at(kEstimators);
     return json.at("configuration").get<Configuration>();
   });
-  check_same(was, configuration, path_);
+  check_same(was, configuration_, path_);
   console.line(fmt::format("going on from {}: batch {}", path_, batches_));
 }
 

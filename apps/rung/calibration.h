@@ -36,7 +36,7 @@ class CalibrationRun {
   void finish();
 
  private:
-  void load(const Configuration& configuration, const Console& console);
+  void load(const Console& console);
   void save(QuantizationSimModel& sim, std::int64_t batches) const;
 
   CalibrationCheckpointOptions options_;

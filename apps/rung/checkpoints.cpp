@@ -90,7 +90,7 @@ Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& ou
     : options_(options),
       folder_(out + ".checkpoints"),
       best_(out + ".best"),
-      configuration_(configuration),
+      configuration_(storable(configuration)),
       console_(console),
       timer_(options.every) {
   for (const fs::path& path : {folder_ / "step-", best_}) io::remove_unfinished(path);
@@ -104,13 +104,13 @@ Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& ou
     return;
   }
   if (options.resume != "auto") {
-    load(options.resume, configuration);
+    load(options.resume);
     return;
   }
   for (const fs::path& path : found) {
     // A run that was killed while it wrote has left only whole files; a disk may do worse.
     try {
-      load(path, configuration);
+      load(path);
       return;
     } catch (const Error& error) {
       if (resumed_) throw;
@@ -122,7 +122,7 @@ Checkpoints::Checkpoints(const CheckpointOptions& options, const std::string& ou
                             folder_.string()));
 }
 
-void Checkpoints::load(const fs::path& path, const Configuration& configuration) {
+void Checkpoints::load(const fs::path& path) {
   resumed_path_ = path.string();
   session_ = {};
   io::ModelFile file = io::load_model(path);
@@ -135,7 +135,7 @@ void Checkpoints::load(const fs::path& path, const Configuration& configuration)
     return json.at("configuration").get<Configuration>();
   });
   resumed_ = std::move(file);
-  check_same(was, configuration, resumed_path_);
+  check_same(was, configuration_, resumed_path_);
   console_.line(fmt::format("going on from {}: epoch {}, batch {}", resumed_path_,
                             session_.state.data.epoch + 1, session_.state.data.batch));
 }

@@ -80,7 +80,7 @@ class Checkpoints {
 
  private:
   void write(const Session& session, std::int64_t step, const SaveModel& save);
-  void load(const std::filesystem::path& path, const Configuration& configuration);
+  void load(const std::filesystem::path& path);
 
   CheckpointOptions options_;
   std::filesystem::path folder_, best_;

@@ -27,6 +27,7 @@
 #include "rung/quantsim/quantsim.h"
 #include "subcommands.h"
 #include "task.h"
+#include "utf8.h"
 
 namespace rung::cli {
 namespace {
@@ -145,7 +146,7 @@ io::ModelFile read_model(const Options& options) {
   io::ModelFile file = io::load_model(options.in);
   if (has_checkpoint(file))
     throw Error(options.in + ": is quantized; rung export writes its weights and encodings");
-  set_task(file, options, fs::path(options.in).stem().string());
+  set_task(file, options, to_utf8(fs::path(options.in).stem().string()));
   return file;
 }
 
@@ -169,7 +170,7 @@ io::ModelFile read_onnx(const Options& options) {
   check_needs_no_model(options);
   io::ModelFile file;
   file.graph = load_onnx(options.in, options.onnx);
-  set_task(file, options, fs::path(options.in).stem().string());
+  set_task(file, options, to_utf8(fs::path(options.in).stem().string()));
   const std::vector<QuantizerHandle> quantizers = find_quantizers(file.graph);
   if (quantizers.empty()) return file;
   const bool per_channel = std::ranges::any_of(

@@ -118,6 +118,7 @@ void run(Options options) {
   Data data(task, options.data, options.run);
   data.divide();
   data.check_fits(file.graph);
+  task = data.task();  // the file to write says what it was trained on
   data.report_parts(console);
   console.line(describe_preparation(data.task(), options.data.normalize, options.model));
   const InterruptGuard guard;

@@ -24,6 +24,7 @@
 #include "subcommands.h"
 #include "task.h"
 #include "training.h"
+#include "utf8.h"
 
 namespace rung::cli {
 namespace {
@@ -159,6 +160,8 @@ void check(const Options& options) {
   if (options.percentile &&
       parse_quant_scheme(options.scheme) != QuantScheme::post_training_percentile)
     throw UsageError("--percentile is for --scheme percentile, got " + options.scheme);
+  if (!is_utf8(options.config))  // it is stored in the model file
+    throw Error("--config " + to_utf8(options.config) + ": the name must be UTF-8");
   if (options.decompressed_bw && !options.block_size)
     throw UsageError("--decompressed-bw needs --block-size");
 }
@@ -178,7 +181,10 @@ void run(const Options& options) {
   data.report_parts(console);
   console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
   std::optional<nn::DataLoader> test;
-  if (const std::string unfit = data.labels_unfit(); unfit.empty())
+  const std::string unfit = data.labels_unfit();
+  // The file to write says what it was calibrated with; of pictures alone that means nothing.
+  const Task used = unfit.empty() ? data.task() : task;
+  if (unfit.empty())
     test.emplace(data.test());
   else
     console.line(unfit + ": calibration needs no labels, but the accuracy is not computed");
@@ -210,7 +216,7 @@ void run(const Options& options) {
   const double top1 =
       test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
-  save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(task)}}, .tensors = {}});
+  save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(used)}}, .tensors = {}});
   const double top1_float = calibration_run.top1_float().value_or(unknown);
   std::string result = fmt::format("{} quantizers, calibrated with {} images", quantizers,
                                    calibration.dataset().size());

@@ -9,6 +9,7 @@
 
 #include "messages.h"
 #include "rung/core/error.h"
+#include "utf8.h"
 
 namespace rung::cli {
 namespace {
@@ -18,6 +19,11 @@ constexpr const char* kThreads = "--threads";
 constexpr const char* kNever = "never";
 
 }  // namespace
+
+Configuration storable(Configuration configuration) {
+  for (auto& [key, value] : configuration) value = to_utf8(value);
+  return configuration;
+}
 
 void check_same(const Configuration& was, const Configuration& is, const std::string& path) {
   std::vector<std::string> differences;

@@ -12,6 +12,9 @@ namespace rung::cli {
 /// What a run was told, as far as its result depends on it: option -> value.
 using Configuration = std::map<std::string, std::string>;
 
+/// Returns the configuration as it can be stored: names of files need not be UTF-8.
+Configuration storable(Configuration configuration);
+
 /// Throws Error, beginning with the path, that lists what a checkpoint's run was told otherwise.
 /// Another number of threads is only worth a warning.
 void check_same(const Configuration& was, const Configuration& is, const std::string& path);

@@ -8,6 +8,7 @@
 
 #include "rung/core/error.h"
 #include "section.h"
+#include "utf8.h"
 
 namespace rung::cli {
 namespace {
@@ -106,6 +107,9 @@ Task make_task(const std::string& model, const datasets::DatasetInfo& dataset,
 }
 
 void set_dataset(Task& task, const datasets::DatasetInfo& dataset) {
+  for (const std::string& name : dataset.class_names)  // they are stored in model files
+    check(is_utf8(name), fmt::format("the class {} of {} is not UTF-8: rename its folder",
+                                     to_utf8(name), dataset.name));
   task.dataset = dataset.name;
   const bool same_classes = task.num_classes == dataset.classes;
   task.class_names = same_classes ? dataset.class_names : std::vector<std::string>();

@@ -185,3 +185,33 @@ works "room for figures again" train --model lenet --epochs 1 --train-images 64 
   --test-images 100 --out figures.rung --json figures.json --resume auto
 check "room for figures again: they are there" between "$(number figures.json top1)" 0 100
 check "room for figures again: checkpoints are gone" absent figures.rung.checkpoints
+
+# ---- names that are not UTF-8
+pictures=$here/../golden/images/folder
+mkdir -p latin/train latin/val
+for part in train val; do
+  for class in $(ls "$pictures/$part" | head -2); do
+    cp -r "$pictures/$part/$class" "latin/$part/$class"$'\xe9'
+  done
+done
+early "class names that are not UTF-8" "is not UTF-8: rename its folder" train --model resnet8 \
+  --dataset image-folder --data latin --image-size 32 --epochs 1000 --out latin.rung
+run convert late.rung $'w\xe9.safetensors'
+check "a file's name need not be UTF-8" exits 0
+works "nor that of weights" train --model lenet --init $'w\xe9.safetensors' --epochs 1 \
+  --train-images 64 --test-images 100 --out $'m\xe9.rung' --json latin.json
+works "nor that of a model" convert $'m\xe9.rung' $'n\xe9.rung' --dataset fashion-mnist
+works "nor that of a model that is quantized" quantize $'n\xe9.rung' --calibration-images 64 \
+  --test-images 100 --out $'q\xe9.rung' --json latin.json
+check "figures are UTF-8 all the same" is_json latin.json
+cp edited.json $'c\xe9.json'
+early "a configuration's must be" "--config c" quantize late.rung --config $'c\xe9.json' --out x.rung
+
+# ---- --dataset is kept
+cp -r "$here/../golden/cases/photos" late_photos
+works "a model of pictures" train --model resnet8 --dataset image-folder --data late_photos \
+  --image-size 32 --epochs 1 --out late_photos.rung
+works "quantized with other pictures" quantize late.rung --dataset image-folder --data late_photos \
+  --out late_other.rung --calibration-images 8
+run inspect late_other.rung
+check "pictures without its classes: the model's dataset stays" stdout_has "lenet for fashion-mnist"
