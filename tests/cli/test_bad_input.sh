@@ -86,7 +86,7 @@ refuses "Nesterov without a momentum" "--nesterov needs a --momentum, got 0" \
   train --model lenet --nesterov --momentum 0 --out out/x.rung "${tiny[@]}"
 refuses "scales finer than weights" "--decompressed-bw must be at least" quantize good.rung \
   --block-size 2 --decompressed-bw 2 --out out/x.rung
-refuses "plain weights, what to do with them" "rung convert makes a model" eval weights/net.safetensors
+refuses "plain weights, what to do with them" "rung convert makes one of it" eval weights/net.safetensors
 run quantize good.rung --data-type float --output-bw 16 --param-bw 16 --out float16.rung \
   --calibration-images 64 --test-images 100
 refuses "integers of float quantizers" "--onnx float" export float16.rung --onnx qdq --out out
