@@ -24,7 +24,7 @@ class Console {
 };
 
 /// A line on a terminal that follows a pass over the data: bar, images/s, time left. Redrawn at
-/// most ten times a second and erased at the end; silent if stderr is no terminal, and with --quiet.
+/// most ten times a second and erased at the end; silent with --quiet and if stderr is no terminal.
 class ProgressBar {
  public:
   explicit ProgressBar(std::string label);
