@@ -14,7 +14,7 @@ Graph::~Graph() = default;
 Graph::Graph(Graph&& other) noexcept : Graph() { *this = std::move(other); }
 Graph& Graph::operator=(Graph&& other) noexcept {
   if (this == &other) return *this;
-  const std::uint64_t newest = std::max(*version_, *other.version_);
+  const std::uint64_t newest = std::max(state_->version, other.state_->version);
   Graph taken;
   const auto exchange = [](Graph& a, Graph& b) {
     a.nodes_.swap(b.nodes_);
@@ -24,12 +24,13 @@ Graph& Graph::operator=(Graph&& other) noexcept {
     a.inputs_.swap(b.inputs_);
     a.outputs_.swap(b.outputs_);
     a.scopes_.swap(b.scopes_);
-    a.version_.swap(b.version_);
+    a.state_.swap(b.state_);
+    std::swap(a.int32_biases_, b.int32_biases_);
   };
   exchange(taken, other);
   exchange(*this, taken);
-  *version_ = newest + 1;
-  *other.version_ = newest + 2;
+  state_->version = newest + 1;
+  other.state_->version = newest + 2;
   return *this;
 }
 
