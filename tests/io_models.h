@@ -100,6 +100,7 @@ inline rung::Graph every_op() {
   Var y = nn::conv2d(x, {.out_channels = 4, .kernel = 3, .stride = 2, .padding = 1, .groups = 2},
                      "conv");
   y = nn::leaky_relu(nn::batch_norm2d(y, {.momentum = 0.05f}, "bn"), {.alpha = 0.2f}, "leaky");
+  y = nn::prelu(y, {.channels = 4}, "prelu");
   y = nn::mul(nn::sigmoid(y, "sigmoid"), nn::add(y, other, "add"), "mul");
   y = nn::add(y, functions(y), "functions");
   Var z = nn::concat({nn::clip(y, {.min = -0.5f, .max = 6.25f}, "clip"), nn::relu(y, "relu")}, {},

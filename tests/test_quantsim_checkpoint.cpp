@@ -49,8 +49,9 @@ std::vector<double> train(QuantizationSimModel& sim, std::uint64_t first_seed) {
 
 void check_same(QuantizationSimModel& a, QuantizationSimModel& b) {
   CHECK(a.state() == b.state());
-  CHECK(fingerprint(a) == fingerprint(b));
+  // Files have learned ranges as the next forward makes them.
   CHECK(run_small_net(a) == run_small_net(b));
+  CHECK(fingerprint(a) == fingerprint(b));
   const std::vector<Parameter*> left = a.graph().parameters(), right = b.graph().parameters();
   REQUIRE(left.size() == right.size());
   for (std::size_t i = 0; i < left.size(); ++i) {
