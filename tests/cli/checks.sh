@@ -41,6 +41,16 @@ works() {
   check "$name: stderr is empty" test ! -s stderr
 }
 
+# notes NAME ARGS...: exit code 0 and only notes on stderr, at least one.
+notes() {
+  local name=$1
+  shift
+  run "$@"
+  check "$name: exit code 0" exits 0
+  check "$name: notes on stderr" grep -q ": note: " stderr
+  check "$name: nothing but notes on stderr" test -z "$(grep -v ": note: " stderr)"
+}
+
 # refuses NAME TEXT ARGS...: exit code 1 and one line that contains TEXT.
 refuses() {
   local name=$1 text=$2

@@ -66,7 +66,7 @@ check "convert weights to weights: bit for bit" cmp -s plain.safetensors again.s
 works "convert weights of half precision" convert half.safetensors half.pth
 works "convert weights of half precision back" convert half.pth half_again.safetensors
 check "convert weights to weights: types stay" cmp -s half.safetensors half_again.safetensors
-for name in weights.ckpt weights.bin weights.pth.tar weights; do
+for name in weights.ckpt weights.bin weights.pth.tar nameless; do
   cp good.pth "$name"
   works "convert $name" convert "$name" named.safetensors "${lenet[@]}"
   check "convert $name: the same weights" cmp -s good.safetensors named.safetensors
@@ -77,7 +77,7 @@ cp good.onnx network && cp good.rung model
 works "convert an ONNX file without a suffix" convert network network.rung
 works "inspect an ONNX file without a suffix" inspect network
 works "eval of a model file without a suffix" eval model --test-images 100
-works "eval of weights without a suffix" eval --weights weights --model lenet --test-images 500 \
+works "eval of weights without a suffix" eval --weights nameless --model lenet --test-images 500 \
   --json eval_named.json
 check "eval of weights without a suffix: as of the model" \
   test "$(number eval_named.json loss)" = "$(number eval_model.json loss)"

@@ -113,7 +113,9 @@ check "a pipe that is closed: as others do" test "$code" -eq 141 -o "$code" -eq 
 slow=(--model lenet --train-images 640 --test-images 100 --batch-size 16 --epochs 50)
 # stopped SIGNAL OUT: sends the signal when the first checkpoint is there.
 stopped() {
-  "$rung" train "${slow[@]}" --checkpoint-every 1 --out "$2" >stdout 2>stderr &
+  # Where the tests run under nohup the signal would stay ignored.
+  env --default-signal=HUP "$rung" train "${slow[@]}" --checkpoint-every 1 --out "$2" \
+    >stdout 2>stderr &
   local pid=$!
   until some_file "$2.checkpoints/step-*.rung" || [[ ! -e /proc/$pid ]]; do sleep 0.02; done
   kill -"$1" $pid

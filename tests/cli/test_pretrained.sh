@@ -14,7 +14,7 @@ works "pretrained: quantize" quantize --weights resnet18.pth --model resnet18 \
 works "pretrained: fine-tune" qat w8a8.rung --data "$photos" --epochs 1 --batch-size 4 \
   --lr 0.0001 --out w8a8_qat.rung
 works "pretrained: evaluate" eval w8a8_qat.rung --data "$photos"
-works "pretrained: export" export w8a8_qat.rung --out exported --prefix resnet18 --onnx both
+notes "pretrained: export" export w8a8_qat.rung --out exported --prefix resnet18 --onnx both
 for file in resnet18.safetensors resnet18.encodings resnet18_torch.encodings resnet18.onnx \
   resnet18_qdq.onnx; do
   check "pretrained: exports $file" test -s "exported/$file"

@@ -15,7 +15,7 @@ works "resources: an undisturbed run" train "${small[@]}" --out calm.rung
 # A limit of the size of a file, which the system also tells with a signal.
 mkdir limit
 cp calm.rung limit/m.rung
-touch limit/.m.rung.12345678.0.tmp limit/.other.rung.12345678.0.tmp
+touch limit/.m.rung.12345678.0.tmp limit/.unwritten.rung.12345678.0.tmp
 (ulimit -f 100; "$rung" train "${small[@]}" "${often[@]}" --out limit/m.rung >stdout 2>stderr)
 code=$? last="train with ulimit -f"
 check "a file that may not grow: exit code 1" exits 1
@@ -23,7 +23,7 @@ check "a file that may not grow: one line" one_error_line
 check "a file that may not grow: says so" stderr_has "cannot write: File too large"
 check "a file that may not grow: names it" stderr_has "limit/m.rung.checkpoints/step-000000001.rung"
 check "a file that may not grow: the earlier model stays" cmp -s calm.rung limit/m.rung
-rm limit/.other.rung.12345678.0.tmp
+rm limit/.unwritten.rung.12345678.0.tmp
 check "a file that may not grow: nothing is left, nor of a run before" only_file_in limit m.rung
 
 # A full disk after the third checkpoint; with more room the run goes on.
@@ -109,7 +109,7 @@ check "a read-only checkpoint: the same bytes" cmp -s calm.rung again.rung
 check "a read-only checkpoint: is still there" cmp -s "$newest" locked_checkpoint/c.rung
 chmod u+w locked_checkpoint
 refuses "a checkpoint of another model" "--model was lenet, is resnet8" train --model resnet8 \
-  "${small[@]:2}" --resume "$newest" --out other.rung
+  "${small[@]:2}" --resume "$newest" --out unwritten.rung
 content_of stopped.rung.checkpoints >before
 for damage in cut flipped; do
   if [[ $damage == cut ]]; then
@@ -119,7 +119,7 @@ for damage in cut flipped; do
     printf '\125\252' | dd of=damaged.rung bs=1 seek=$((size / 2)) conv=notrunc status=none
   fi
   refuses "a damaged checkpoint ($damage)" "damaged.rung" train "${small[@]}" \
-    --resume damaged.rung --out other.rung
+    --resume damaged.rung --out unwritten.rung
 done
 # All of them damaged: nothing is trained from the beginning instead, nothing is removed.
 mkdir ruined.rung.checkpoints
@@ -131,7 +131,7 @@ check "only damaged checkpoints: exit code 1" exits 1
 check "only damaged checkpoints: says so" stderr_has "none of the 2 checkpoints"
 check "only damaged checkpoints: they stay" test "$(steps_in ruined.rung)" -eq 2
 check "refusals leave checkpoints alone" test "$(content_of stopped.rung.checkpoints)" = "$(<before)"
-check "refusals write no model" absent other.rung
+check "refusals write no model" absent unwritten.rung
 works "the run goes on after all that" train "${small[@]}" "${often[@]}" --resume auto \
   --out stopped.rung
 check "the run goes on after all that: the same bytes" cmp -s calm.rung stopped.rung
@@ -174,10 +174,10 @@ done
 images=$(readlink cut_data/train-images-idx3-ubyte.gz)
 rm cut_data/train-images-idx3-ubyte.gz
 refuses "a file of the data is gone between two runs" "train-images-idx3-ubyte" \
-  train "${small[@]}" --data cut_data --resume locked_checkpoint/c.rung --out other.rung
+  train "${small[@]}" --data cut_data --resume locked_checkpoint/c.rung --out unwritten.rung
 head -c 100000 "$images" >cut_data/train-images-idx3-ubyte.gz
 refuses "a file of the data is cut off between two runs" "train-images-idx3-ubyte" \
-  train "${small[@]}" --data cut_data --resume locked_checkpoint/c.rung --out other.rung
+  train "${small[@]}" --data cut_data --resume locked_checkpoint/c.rung --out unwritten.rung
 
 cp -r "$photos" album
 album=(train --model resnet8 --dataset image-folder --image-size 32 --batch-size 1 --lr 0.02
