@@ -244,13 +244,7 @@ class ConvKernel final : public Kernel {
 }  // namespace
 
 void Conv::visit(AttributeVisitor& v) {
-  AxesVisitor lists(v, axes);
-  lists("strides", stride_h, stride_w);
-  std::int64_t bottom = padding_h + padding_more_h, right = padding_w + padding_more_w;
-  lists.pads(padding_h, padding_w, bottom, right);
-  padding_more_h = bottom - padding_h;
-  padding_more_w = right - padding_w;
-  lists("dilations", dilation_h, dilation_w);
+  AxesVisitor(v, axes).window(*this);
   v("group", groups);
 }
 

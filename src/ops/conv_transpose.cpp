@@ -117,12 +117,7 @@ bool fits_output_padding(std::int64_t pixels, std::int64_t stride, std::int64_t 
 
 void ConvTranspose::visit(AttributeVisitor& v) {
   AxesVisitor lists(v, axes);
-  lists("strides", stride_h, stride_w);
-  std::int64_t bottom = padding_h + padding_more_h, right = padding_w + padding_more_w;
-  lists.pads(padding_h, padding_w, bottom, right);
-  padding_more_h = bottom - padding_h;
-  padding_more_w = right - padding_w;
-  lists("dilations", dilation_h, dilation_w);
+  lists.window(*this);
   lists("output_padding", output_padding_h, output_padding_w);
   v("group", groups);
 }

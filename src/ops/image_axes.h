@@ -37,6 +37,19 @@ class AxesVisitor {
     right = list[2 * axes - 1];
   }
 
+  /// What Conv and ConvTranspose have in common: strides, pads and dilations. An op keeps how much
+  /// more there is at the bottom and on the right than at the top and on the left.
+  template <typename T>
+  void window(T& op) {
+    (*this)("strides", op.stride_h, op.stride_w);
+    std::int64_t bottom = op.padding_h + op.padding_more_h;
+    std::int64_t right = op.padding_w + op.padding_more_w;
+    pads(op.padding_h, op.padding_w, bottom, right);
+    op.padding_more_h = bottom - op.padding_h;
+    op.padding_more_w = right - op.padding_w;
+    (*this)("dilations", op.dilation_h, op.dilation_w);
+  }
+
  private:
   void show(std::string_view name, std::vector<std::int64_t>& list, std::size_t each) {
     const auto axes = static_cast<std::size_t>(axes_);
