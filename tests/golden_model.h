@@ -55,4 +55,13 @@ inline rung::Graph network(const std::string& weights_file) {
   return graph;
 }
 
+/// Returns the largest distance between numbers at the same place; the shapes must be the same.
+inline double largest_difference(const rung::Tensor& a, const rung::Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  double largest = 0.0;
+  for (std::size_t i = 0; i < a.data().size(); ++i)
+    largest = std::max(largest, std::abs(double{a.data()[i]} - b.data()[i]));
+  return largest;
+}
+
 }  // namespace golden

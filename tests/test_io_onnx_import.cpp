@@ -20,6 +20,7 @@
 #include "temporary_folder.h"
 
 using namespace rung;
+using golden::largest_difference;
 
 namespace {
 
@@ -39,14 +40,6 @@ Tensor tensor_of(const nlohmann::json& shape, const nlohmann::json& values) {
 Case answers(const std::string& name) {
   const nlohmann::json json = golden::json("onnx/" + name + ".json");
   return {tensor_of(json.at("shape"), json.at("x")), tensor_of(json.at("y_shape"), json.at("y"))};
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  double largest = 0.0;
-  for (std::size_t i = 0; i < a.data().size(); ++i)
-    largest = std::max(largest, std::abs(double{a.data()[i]} - b.data()[i]));
-  return largest;
 }
 
 const std::vector<std::string> kNetworks = {"net_bn", "net_bn_per_channel", "net_folded",

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "golden.h"
+#include "golden_model.h"
 #include "rung/core/error.h"
 #include "rung/exec/executor.h"
 #include "rung/io/model_file.h"
@@ -28,6 +29,7 @@
 #include "temporary_folder.h"
 
 using namespace rung;
+using golden::largest_difference;
 
 namespace {
 
@@ -54,14 +56,6 @@ Case answers(const std::string& name) {
   for (std::size_t i = 0; i < x.data().size(); ++i)
     x.data()[i] = static_cast<float>(i * 48271 % 2003) / 1001.0f - 1.0f;
   return {x, Tensor(shape("y_shape"), json.at("y").get<std::vector<float>>())};
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  double largest = 0.0;
-  for (std::size_t i = 0; i < a.data().size(); ++i)
-    largest = std::max(largest, std::abs(double{a.data()[i]} - b.data()[i]));
-  return largest;
 }
 
 std::size_t count(const Graph& graph, std::string_view type) {
