@@ -15,8 +15,8 @@ bool is_hidden(const std::string& name) { return name.starts_with('.') || name =
 }  // namespace
 
 const std::vector<std::string>& image_extensions() {
-  static const std::vector<std::string> kExtensions = {
-      ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
+  static const std::vector<std::string> kExtensions = {".jpg", ".jpeg", ".png",  ".ppm", ".bmp",
+                                                       ".pgm", ".tif",  ".tiff", ".webp"};
   return kExtensions;
 }
 
@@ -24,9 +24,8 @@ bool is_image(const std::string& name) {
   std::string lower = name;
   for (char& c : lower)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return std::ranges::any_of(image_extensions(), [&](const std::string& extension) {
-    return lower.ends_with(extension);
-  });
+  return std::ranges::any_of(
+      image_extensions(), [&](const std::string& extension) { return lower.ends_with(extension); });
 }
 
 FolderContent content_of(const fs::path& folder) {

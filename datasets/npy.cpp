@@ -1,3 +1,5 @@
+#include "datasets/npy.h"
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -5,7 +7,6 @@
 #include <utility>
 
 #include "core/format.h"
-#include "datasets/npy.h"
 #include "datasets/npy_file.h"
 #include "datasets/parts.h"
 #include "io/dtype.h"

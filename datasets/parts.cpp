@@ -41,8 +41,8 @@ constexpr std::array<std::pair<std::string_view, Split>, 18> kNames = {{
 }};
 
 // What stands behind the word: train_set, test-data, val2017.
-constexpr std::array<std::string_view, 9> kEnds = {"set",    "data",   "dataset", "images", "imgs",
-                                                   "image",  "split",  "folder",  "part"};
+constexpr std::array<std::string_view, 9> kEnds = {"set",   "data",  "dataset", "images", "imgs",
+                                                   "image", "split", "folder",  "part"};
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z'); }
 
@@ -83,9 +83,8 @@ std::optional<Split> split_named(const std::string& name) {
 
 /// True for names that have a word of a part in them and more: seg_train, my-test-pictures.
 bool sounds_like_a_part(const std::string& name) {
-  return std::ranges::any_of(words_of(name), [](const std::string& word) {
-    return split_of_word(word).has_value();
-  });
+  return std::ranges::any_of(
+      words_of(name), [](const std::string& word) { return split_of_word(word).has_value(); });
 }
 
 bool is_labelled(const fs::path& folder) {
@@ -139,9 +138,10 @@ void check_are_classes(const std::string& dir, const Found& found) {
   if (!found.parts.empty()) {
     const std::string& name = found.parts.begin()->second;
     if (holds_images(root / name)) return;  // a class that is called so
-    fail("{}: has the part {}, but no other that is understood beside it: {}. Parts are called {}; "
-         "rename {} if it is a class",
-         dir, name, fmt::join(found.others, ", "), kSpellings, name);
+    fail(
+        "{}: has the part {}, but no other that is understood beside it: {}. Parts are called {}; "
+        "rename {} if it is a class",
+        dir, name, fmt::join(found.others, ", "), kSpellings, name);
   }
   std::vector<std::string> alike, with_parts;
   for (const std::string& name : found.others) {

@@ -23,7 +23,8 @@ inline rung::Var every_function(rung::Var x, int opset) {
   }
   for (const FamilyMember& each : reductions()) {
     const std::string type(each.type);
-    sum = nn::add(sum, nn::reduce(half, type, {.axes = {1}, .keepdims = true}, type), type + ".sum");
+    sum =
+        nn::add(sum, nn::reduce(half, type, {.axes = {1}, .keepdims = true}, type), type + ".sum");
   }
   const Var larger = nn::binary(sum, half, "Greater", "larger");
   return nn::unary(nn::where(larger, half, sum, "where"), "Softsign", "bounded");
@@ -35,7 +36,8 @@ inline rung::Var every_norm(rung::Var x, int opset) {
   x = nn::instance_norm(x, {}, "instance_norm");
   if (opset >= 17) x = nn::layer_norm(x, {}, "layer_norm");
   if (opset >= 21) x = nn::group_norm(x, {.groups = 2}, "group_norm");
-  const Var token = x.graph().parameter("token", Tensor(Shape{1, x.channels(), 1, 1}), Role::weight);
+  const Var token =
+      x.graph().parameter("token", Tensor(Shape{1, x.channels(), 1, 1}), Role::weight);
   const Var tokens = nn::expand(token, x, {0, 1, 1, 1}, "expand_batch");
   x = nn::mul(x, nn::expand(tokens, {1, 1, 1, x.shape()[3]}, "expand"), "scaled");
   return nn::gather(x, {.axis = 1, .indices = {3, 2, 1, 0}}, "gather");

@@ -12,7 +12,6 @@
 
 using namespace rung;
 
-
 namespace golden {
 namespace {
 
@@ -107,10 +106,10 @@ void add_movements(const SimRun& run, const Outcome& reference, const Outcome& o
   std::pair<std::vector<double>, std::vector<double>> weights, ranges, scales;
   for (const auto& [name, start] : reference.start) {
     const bool range = is_range(run, name);
-    add_movement(start, reference.end.at(name), other.end.at(name),
-                 range ? widths(run.quantizers.at(name.substr(0, name.rfind('.'))))
-                       : std::vector<double>{},
-                 range ? ranges : weights);
+    add_movement(
+        start, reference.end.at(name), other.end.at(name),
+        range ? widths(run.quantizers.at(name.substr(0, name.rfind('.')))) : std::vector<double>{},
+        range ? ranges : weights);
   }
   all["movements of weights"] = difference(weights.second, weights.first).relative_l2;
   if (!run.learns()) return;
@@ -252,8 +251,7 @@ Distances bounds(const std::vector<Distances>& spread) {
 
 bool almost_equal(const Distances& distances) {
   return distances.at("logits, largest") <= 0.01 &&
-         distances.at("loss of the first step") <= 1e-5 &&
-         distances.at("gradients, worst") <= 1e-4;
+         distances.at("loss of the first step") <= 1e-5 && distances.at("gradients, worst") <= 1e-4;
 }
 
 }  // namespace golden

@@ -38,9 +38,9 @@ std::vector<Way> right_ways();
 struct Outcome {
   std::vector<double> logits, final_logits;  ///< on x3, after calibration and after four steps
   std::vector<double> losses;                ///< of the four steps
-  std::map<std::string, std::vector<double>> gradients;  ///< of the first step
+  std::map<std::string, std::vector<double>> gradients;   ///< of the first step
   std::map<std::string, std::vector<double>> start, end;  ///< parameters, before and after
-  std::map<std::string, std::vector<double>> scales;  ///< at the end, per quantizer that learns
+  std::map<std::string, std::vector<double>> scales;      ///< at the end, per quantizer that learns
 };
 
 /// Reads what AIMET computed; its `start` is empty. Fails if a tensor of the file is no part of it.

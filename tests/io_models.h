@@ -87,8 +87,8 @@ inline rung::Var functions(rung::Var x) {
     states = nn::squeeze(states, {1}, name + ".squeezed");
   }
   x = nn::add(x, nn::reshape(states, {2, 4, 4, 4}, "states"), "recurrent");
-  return nn::gather(nn::expand(x, {1, 1, 1, 1}, "expand"),
-                    {.axis = 2, .indices = {0, 1, 2, 3}}, "gather");
+  return nn::gather(nn::expand(x, {1, 1, 1, 1}, "expand"), {.axis = 2, .indices = {0, 1, 2, 3}},
+                    "gather");
 }
 
 /// A network with a node of every kind and two outputs.

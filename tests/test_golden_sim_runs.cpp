@@ -156,8 +156,8 @@ TEST_SUITE("golden network: sim runs") {
       for (std::size_t i = 0; i < ways_close.size(); ++i)
         ways_close[i] += golden::almost_equal(measured.spread[i]) ? 1 : 0;
       std::printf("%-80s", run.name.c_str());
-      for (const char* what : {"final logits, mean", "losses", "gradients, worst",
-                               "movements of ranges"}) {
+      for (const char* what :
+           {"final logits, mean", "losses", "gradients, worst", "movements of ranges"}) {
         if (!distances.contains(what)) continue;
         double spread = 0;
         for (const Distances& each : measured.spread) spread = std::max(spread, each.at(what));
@@ -181,9 +181,7 @@ TEST_SUITE("golden network: sim runs") {
     const golden::Tensors data = golden::tensors("network/data.safetensors");
     const std::vector<SimRun> runs = golden::sim_runs();
     std::vector<std::optional<Measured>> measured(runs.size());
-    const auto noticed = [&](const Way& wrong) {
-      return is_noticed(runs, measured, data, wrong);
-    };
+    const auto noticed = [&](const Way& wrong) { return is_noticed(runs, measured, data, wrong); };
     CHECK_FALSE(noticed({}));
     CHECK(noticed({.before_calibration =
                        [](QuantizationSimModel& sim) {

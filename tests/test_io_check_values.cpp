@@ -26,8 +26,8 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// Saves a model, lets another program change the first number of a tensor and the checksum with it,
-/// and returns what load_model says, without the path.
+/// Saves a model, lets another program change the first number of a tensor and the checksum with
+/// it, and returns what load_model says, without the path.
 std::string message_with(const Graph& graph, std::string_view name, float value) {
   const TemporaryFolder folder;
   const auto path = folder / "m.rung";
@@ -82,8 +82,9 @@ TEST_SUITE("io model file") {
       Graph other = iotest::small_network();
       other.parameter("conv1.weight").edit().fill(7.0f);
       CHECK(message_of([&] { load_weights(other, folder / name); }) ==
-            (folder / name).string() + ": [BatchNormalization bn1] bn1.running_var of channel 1 is "
-                                       "-2: a variance must be finite and not negative");
+            (folder / name).string() +
+                ": [BatchNormalization bn1] bn1.running_var of channel 1 is "
+                "-2: a variance must be finite and not negative");
       CHECK(other.parameter("conv1.weight").value().data()[0] == 7.0f);
     }
   }

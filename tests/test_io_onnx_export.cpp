@@ -184,9 +184,10 @@ TEST_SUITE("io: onnx export") {
     CHECK(exported(every_op()).opset_import(0).version() == 21);
     CHECK(exported(every_op(17)).opset_import(0).version() == 17);
     CHECK(exported(every_op(13)).opset_import(0).version() == 13);
-    CHECK(error_of(every_op(17), {.opset = 13}).find("[LayerNormalization layer_norm] came to ONNX "
-                                                     "with opset 17: it cannot be written with "
-                                                     "opset 13") != std::string::npos);
+    CHECK(error_of(every_op(17), {.opset = 13})
+              .find("[LayerNormalization layer_norm] came to ONNX "
+                    "with opset 17: it cannot be written with "
+                    "opset 13") != std::string::npos);
   }
 
   TEST_CASE("truth values have their type in the file, and are floats around it") {

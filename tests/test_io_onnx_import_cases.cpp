@@ -59,8 +59,8 @@ Case answers(const std::string& name) {
 }
 
 std::size_t count(const Graph& graph, std::string_view type) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      graph.nodes(), [&](const Node* node) { return node->type() == type; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(graph.nodes(), [&](const Node* node) { return node->type() == type; }));
 }
 
 std::vector<std::string> types(const Graph& graph) {
@@ -212,8 +212,7 @@ TEST_SUITE("io onnx import cases") {
     Graph u4 = load("qcdq_u4");
     REQUIRE(types(u4) == std::vector<std::string>{"QuantizeDequantize"});
     const Node& node = *u4.nodes()[0];
-    const Encoding encoding =
-        node.as<QuantizeDequantize>()->encoding(quantizer_parameters(node));
+    const Encoding encoding = node.as<QuantizeDequantize>()->encoding(quantizer_parameters(node));
     CHECK(encoding.bitwidth == 4);
     CHECK(encoding.offset[0] == -7);
     Graph weight = load("qcdq_w_const");
@@ -239,8 +238,7 @@ TEST_SUITE("io onnx import cases") {
       std::ranges::copy(x.data(), many.data().begin() + n * x.numel());
     Executor executor(graph);
     const Tensor y = executor.forward(many);
-    for (std::int64_t n = 0; n < 3; ++n)
-      CHECK(largest_difference(y.slice(n, n + 1), one) == 0.0);
+    for (std::int64_t n = 0; n < 3; ++n) CHECK(largest_difference(y.slice(n, n + 1), one) == 0.0);
     const Tensor back = [&] {
       const TemporaryFolder folder;
       io::save_onnx(graph, folder / "m.onnx");

@@ -101,15 +101,14 @@ TEST_SUITE("io onnx operators") {
       CAPTURE(path.filename().string());
       const Graph graph = io::load_onnx(path);
       const OperatorCase each = case_of(path, graph);
-      QuantizationSimModel sim(
-          graph, {.quant_scheme = QuantScheme::training_range_learning_with_tf_init,
-                  .config_file = "per_channel"});
+      QuantizationSimModel sim(graph,
+                               {.quant_scheme = QuantScheme::training_range_learning_with_tf_init,
+                                .config_file = "per_channel"});
       sim.compute_encodings([&](Executor& executor) { executor.forward(each.inputs, Mode::eval); });
       // Rounding moves a sum by little, but makes numbers equal that were not; and a mask of -1e9
       // takes the whole grid.
       const bool is_smooth = path.stem() != "equal_mask" && path.stem() != "attention_mask";
-      const double moved =
-          distance(sim.executor().forward(each.inputs, Mode::eval), each.outputs);
+      const double moved = distance(sim.executor().forward(each.inputs, Mode::eval), each.outputs);
       CHECK(moved < (is_smooth ? 0.1 : 2.0));
 
       const std::vector<Tensor> outputs = sim.executor().forward(each.inputs, Mode::train);

@@ -79,8 +79,9 @@ TEST_CASE("inputs and gradients of another shape than the graph takes") {
   CHECK(channels ==
         "[Conv conv1] weight must be [O, I/groups, KH, KW] with I/groups = 4 and O a multiple of "
         "1, got [4, 3, 3, 3]");
-  CHECK(message_of([&] { executor.forward(noise({2, 3}, 1)); }) ==
-        "Executor: input input must have rank 4 like [1, 3, 8, 8], got [2, 3]");
+  CHECK(message_of([&] {
+          executor.forward(noise({2, 3}, 1));
+        }) == "Executor: input input must have rank 4 like [1, 3, 8, 8], got [2, 3]");
   (void)executor.forward(images(), Mode::train);
   CHECK(message_of([&] {
           executor.backward(Tensor(Shape{2, 4}));

@@ -153,9 +153,9 @@ TEST_CASE("element-wise losses and their gradients are PyTorch's") {
              {0.125f, -0.125f, 0.0f, 0.125f, -0.125f, -0.125f, 0.125f, 0.0f});
   check_loss(nn::smooth_l1_loss(kX, kT), 13.578125,
              {0.0625f, -0.0625f, 0.0f, 0.125f, -0.0625f, -0.125f, 0.0625f, 0.0f});
-  check_loss(nn::smooth_l1_loss(kX, kT, {.beta = 0.75}), 13.630208333333334,
-             {0.0833333333f, -0.0833333333f, 0.0f, 0.125f, -0.0833333333f, -0.125f, 0.0833333333f,
-              0.0f});
+  check_loss(
+      nn::smooth_l1_loss(kX, kT, {.beta = 0.75}), 13.630208333333334,
+      {0.0833333333f, -0.0833333333f, 0.0f, 0.125f, -0.0833333333f, -0.125f, 0.0833333333f, 0.0f});
   check_loss(nn::smooth_l1_loss(kX, kT, {.beta = 0}), 13.890625,
              {0.125f, -0.125f, 0.0f, 0.125f, -0.125f, -0.125f, 0.125f, 0.0f});
   check_loss(nn::binary_cross_entropy_with_logits(kX, kShares), 0.6280285358091968,
@@ -164,7 +164,7 @@ TEST_CASE("element-wise losses and their gradients are PyTorch's") {
   check_loss(nn::kl_div(kLog, kProbabilities), 0.15590895789752224,
              {-0.0625f, -0.03125f, -0.03125f, -0.0f, -0.015625f, -0.0625f, -0.03125f, -0.015625f});
   check_loss(nn::kl_div(kLog, kProbabilities, {.reduction = nn::KlReduction::batch_mean}),
-              0.623635831590089,
+             0.623635831590089,
              {-0.25f, -0.125f, -0.125f, -0.0f, -0.0625f, -0.25f, -0.125f, -0.0625f});
   check_loss(nn::kl_div(kLog, kLogTarget, {.log_target = true}), 0.00033340849419969656,
              {-0.0590458191f, -0.0459849301f, -0.0169169104f, -0.00622338355f, -0.00228945486f,
@@ -176,16 +176,13 @@ TEST_CASE("element-wise losses have the gradients that they claim") {
   const Tensor t({6}, {0.1f, 0.2f, 0.9f, 0.6f, 0.5f, 0.75f});
   const testing::GradcheckOptions options{.step = 1e-3, .tolerance = 1e-5};
   const auto check = [&](const auto& loss) {
-    const auto result =
-        testing::gradcheck([&](const Tensor& p) { return loss(p, t); }, x, options);
+    const auto result = testing::gradcheck([&](const Tensor& p) { return loss(p, t); }, x, options);
     CHECK(result.compared == 6);
     CHECK_MESSAGE(result.ok(), result.to_string());
   };
   check(nn::mse_loss);
   check(nn::l1_loss);
-  check([](const Tensor& p, const Tensor& q) {
-    return nn::smooth_l1_loss(p, q, {.beta = 0.7});
-  });
+  check([](const Tensor& p, const Tensor& q) { return nn::smooth_l1_loss(p, q, {.beta = 0.7}); });
   check(nn::binary_cross_entropy_with_logits);
   check([](const Tensor& p, const Tensor& q) {
     return nn::kl_div(p, q, {.reduction = nn::KlReduction::batch_mean});

@@ -139,15 +139,13 @@ TEST_CASE("Adam moves as torch.optim.Adam") {
 
 TEST_CASE("AdamW moves as torch.optim.AdamW, and its state goes on where it stopped") {
   // torch 2.15
-  const std::vector<Values> defaults = {{0.3995000123977661f, -1.1487499475479126f,
-                                         1.8980000019073486f, 0.000999000039882958f,
-                                         -3.0969998836517334f},
-                                        {0.3724668025970459f, -1.1842116117477417f,
-                                         1.7969847917556763f, -0.07340516895055771f,
-                                         -3.133924722671509f},
-                                        {0.306283175945282f, -1.2245924472808838f,
-                                         1.773383378982544f, -0.1372160017490387f,
-                                         -3.1849563121795654f}};
+  const std::vector<Values> defaults = {
+      {0.3995000123977661f, -1.1487499475479126f, 1.8980000019073486f, 0.000999000039882958f,
+       -3.0969998836517334f},
+      {0.3724668025970459f, -1.1842116117477417f, 1.7969847917556763f, -0.07340516895055771f,
+       -3.133924722671509f},
+      {0.306283175945282f, -1.2245924472808838f, 1.773383378982544f, -0.1372160017490387f,
+       -3.1849563121795654f}};
   Parameter p = make_parameter("p");
   SUBCASE("with the defaults") {
     nn::AdamW adamw({&p}, {.lr = 0.1});
@@ -178,8 +176,8 @@ TEST_CASE("AdamW moves as torch.optim.AdamW, and its state goes on where it stop
     CHECK_THROWS_AS(adam.load_state(first.state()), Error);
   }
   SUBCASE("refused") {
-    CHECK_THROWS_WITH_AS(nn::AdamW({&p}, {.beta1 = 1.0}),
-                         "adamw: beta1 must be in [0, 1), got 1", Error);
+    CHECK_THROWS_WITH_AS(nn::AdamW({&p}, {.beta1 = 1.0}), "adamw: beta1 must be in [0, 1), got 1",
+                         Error);
   }
 }
 

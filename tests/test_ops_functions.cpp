@@ -177,8 +177,8 @@ TEST_SUITE("ops functions") {
   TEST_CASE("what is not finite stays what it is") {
     const Tensor x(Shape{4}, {-INFINITY, -200.0f, NAN, INFINITY});
     const auto of = [&](const char* type) {
-      return evaluate(
-          {x}, [&](Graph&, const Operands& in) { return nn::unary(in[0], type, "op"); });
+      return evaluate({x},
+                      [&](Graph&, const Operands& in) { return nn::unary(in[0], type, "op"); });
     };
     CHECK(of("IsInf").data()[0] == 1.0f);
     CHECK(of("IsInf").data()[2] == 0.0f);

@@ -147,7 +147,8 @@ TEST_SUITE("ops images") {
     area->mode = "area";
     area->sizes = {2, 2};
     CHECK_THROWS_WITH_AS(graph.add(std::move(area), {x}, "bad"),
-                         "[Resize bad] mode must be one of nearest, linear, cubic, got area", Error);
+                         "[Resize bad] mode must be one of nearest, linear, cubic, got area",
+                         Error);
   }
 
   TEST_CASE("bicubic upsampling weights sixteen pixels by Keys' kernel") {

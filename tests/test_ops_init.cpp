@@ -104,8 +104,8 @@ TEST_SUITE("ops: initial weights") {
                         {.conv = nn::InitScheme::kaiming_normal_fan_out,
                          .linear = nn::InitScheme::normal_0_01,
                          .bias = nn::BiasInit::zeros});
-    CHECK_FALSE(equal(graph.parameter("conv.weight").value(),
-                      again.parameter("conv.weight").value()));
+    CHECK_FALSE(
+        equal(graph.parameter("conv.weight").value(), again.parameter("conv.weight").value()));
     CHECK(all_equal(again.parameter("fc.bias").value(), 0));
   }
 

@@ -22,9 +22,8 @@ Tensor normalized(const Tensor& x, const Tensor& weight, const Tensor& bias, std
       variance += std::pow(x.data()[i] - mean, 2) / static_cast<double>(size);
     for (std::int64_t i = first; i < first + size; ++i) {
       const std::int64_t w = i / run % weight.numel();
-      y.data()[i] = static_cast<float>((x.data()[i] - mean) / std::sqrt(variance + epsilon) *
-                                           weight.data()[w] +
-                                       bias.data()[w]);
+      y.data()[i] = static_cast<float>(
+          (x.data()[i] - mean) / std::sqrt(variance + epsilon) * weight.data()[w] + bias.data()[w]);
     }
   }
   return y;
@@ -51,8 +50,8 @@ TEST_SUITE("ops norms") {
       const Build build = [&](Graph&, const Operands& in) {
         return with_parameters(nn::layer_norm(in[0], {.axis = axis, .epsilon = 1e-3f}, "op"), in);
       };
-      check_values({x, weight, bias}, build,
-                   normalized(x, weight, bias, group.numel(), 1, 1e-3f), 2e-6);
+      check_values({x, weight, bias}, build, normalized(x, weight, bias, group.numel(), 1, 1e-3f),
+                   2e-6);
       gradcheck({x, weight, bias}, build);
     }
   }
@@ -116,8 +115,7 @@ TEST_SUITE("ops norms") {
       for (std::int64_t i = 0; i < expected.numel(); ++i) {
         std::int64_t index = indices[static_cast<std::size_t>(i / inner % 4)];
         if (index < 0) index += x.size(at);
-        expected.data()[i] =
-            x.data()[(i / (inner * 4) * x.size(at) + index) * inner + i % inner];
+        expected.data()[i] = x.data()[(i / (inner * 4) * x.size(at) + index) * inner + i % inner];
       }
       check_values({x}, build, expected, 0.0);
       gradcheck({x}, build);

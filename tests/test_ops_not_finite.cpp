@@ -30,11 +30,10 @@ struct Case {
 
 /// Without padding: whether a weight times a zero that is only imagined is NaN, libraries see
 /// differently.
-Var conv(Var x, std::int64_t outputs, std::int64_t kernel, std::int64_t stride,
-         std::int64_t groups, std::string_view name) {
-  return nn::conv2d(x,
-                    {.out_channels = outputs, .kernel = kernel, .stride = stride, .groups = groups},
-                    name);
+Var conv(Var x, std::int64_t outputs, std::int64_t kernel, std::int64_t stride, std::int64_t groups,
+         std::string_view name) {
+  return nn::conv2d(
+      x, {.out_channels = outputs, .kernel = kernel, .stride = stride, .groups = groups}, name);
 }
 
 std::vector<Case> cases() {
@@ -44,9 +43,8 @@ std::vector<Case> cases() {
   };
   const auto conv_relu = [&](std::string name, std::int64_t inputs, std::int64_t outputs,
                              std::int64_t kernel, std::int64_t stride, std::int64_t groups) {
-    add("conv, relu: " + name, inputs, [=](Var x) {
-      return nn::relu(conv(x, outputs, kernel, stride, groups, "conv"), "relu");
-    });
+    add("conv, relu: " + name, inputs,
+        [=](Var x) { return nn::relu(conv(x, outputs, kernel, stride, groups, "conv"), "relu"); });
     add("conv, add, relu: " + name, inputs, [=](Var x) {
       const Var y = conv(x, outputs, kernel, stride, groups, "conv");
       return nn::relu(nn::add(y, conv(x, outputs, kernel, stride, groups, "other"), "add"), "relu");
@@ -131,10 +129,10 @@ std::int64_t wrong(const Tensor& got, const Tensor& expected, Sums sums) {
 
 /// Nothing fused, row-major, oneDNN's plain convolutions: one op after the other.
 const ExecutorOptions kPlain{.layout = LayoutPolicy::plain,
-                                 .memory = MemoryPolicy::keep_all,
-                                 .conv_algorithm = ConvAlgorithm::direct,
-                                 .fuse = false,
-                                 .exact = false};
+                             .memory = MemoryPolicy::keep_all,
+                             .conv_algorithm = ConvAlgorithm::direct,
+                             .fuse = false,
+                             .exact = false};
 
 void compare(Graph& graph, const Tensor& x, Mode mode, bool large) {
   Graph other = graph.clone();
@@ -228,8 +226,7 @@ TEST_SUITE("ops not finite") {
   }
 
   TEST_CASE("NaN in an imported network comes out as NaN, as in ONNX Runtime") {
-    const Graph graph =
-        io::load_onnx(paths::golden_dir() + "/cases/not_finite/nan_conv_relu.onnx");
+    const Graph graph = io::load_onnx(paths::golden_dir() + "/cases/not_finite/nan_conv_relu.onnx");
     for (const Mode mode : {Mode::eval, Mode::train}) {
       Graph own = graph.clone();
       const Tensor y = Executor(own).forward(normal({2, 3, 32, 32}, 4), mode);

@@ -85,11 +85,8 @@ Tensor reference(const Kind& kind, const std::string& direction, const std::vect
 }
 
 const std::vector<Kind>& kinds() {
-  static const std::vector<Kind> all = {{"RNN", 1},
-                                        {"RNN", 1, false, true},
-                                        {"GRU", 3, false},
-                                        {"GRU", 3, true},
-                                        {"LSTM", 4}};
+  static const std::vector<Kind> all = {
+      {"RNN", 1}, {"RNN", 1, false, true}, {"GRU", 3, false}, {"GRU", 3, true}, {"LSTM", 4}};
   return all;
 }
 
@@ -105,10 +102,10 @@ TEST_SUITE("ops recurrent") {
         CAPTURE(direction);
         const std::int64_t directions = direction == "bidirectional" ? 2 : 1,
                            width = kind.gates * kHidden;
-        const std::vector<Tensor> operands = {
-            uniform({kSteps, kBatch, kInputs}, Rng(1)),
-            uniform({directions, width, kInputs}, Rng(2)),
-            uniform({directions, width, kHidden}, Rng(3)), uniform({directions, 2 * width}, Rng(4))};
+        const std::vector<Tensor> operands = {uniform({kSteps, kBatch, kInputs}, Rng(1)),
+                                              uniform({directions, width, kInputs}, Rng(2)),
+                                              uniform({directions, width, kHidden}, Rng(3)),
+                                              uniform({directions, 2 * width}, Rng(4))};
         const Build build = [&](Graph& graph, const Operands& in) {
           const Var y = nn::recurrent(in[0],
                                       {.cell = kind.cell,
@@ -165,7 +162,8 @@ TEST_SUITE("ops recurrent") {
                          doctest::Contains("there is no recurrent cell MGU"), Error);
     CHECK_THROWS_WITH_AS(
         nn::recurrent(x, {.hidden_size = 2, .direction = "sideways"}, "other"),
-        doctest::Contains("direction must be forward, reverse or bidirectional, got sideways"), Error);
+        doctest::Contains("direction must be forward, reverse or bidirectional, got sideways"),
+        Error);
   }
 }
 

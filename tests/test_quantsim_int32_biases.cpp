@@ -38,9 +38,9 @@ QuantizationSimModel w4a4(bool int32_biases) {
 /// Gives the parameters the values of their int32 codes.
 void round_parameters(QuantizationSimModel& sim) {
   for (const std::string& layer : kLayers) {
-    const float x = sim.quantizer(layer == "conv1"   ? "conv1.input0"
-                                  : layer == "fc"    ? "flatten"
-                                                     : "relu1")
+    const float x = sim.quantizer(layer == "conv1" ? "conv1.input0"
+                                  : layer == "fc"  ? "flatten"
+                                                   : "relu1")
                         .encoding()
                         .scale.at(0);
     const std::vector<float> w = sim.quantizer(layer + ".weight").encoding().scale;
@@ -65,8 +65,7 @@ std::vector<float> gradients(QuantizationSimModel& sim) {
 
 /// x -> conv1 -> relu -> conv2, the second filter of conv2 being zeros with the bias 5.
 Graph dead_channel() {
-  return io::load_onnx(paths::golden_dir() +
-                       "/cases/onnxruntime/zero_weight_channel_named.onnx");
+  return io::load_onnx(paths::golden_dir() + "/cases/onnxruntime/zero_weight_channel_named.onnx");
 }
 
 void calibrate(QuantizationSimModel& sim) {
@@ -132,8 +131,7 @@ TEST_SUITE("quantsim: int32 biases") {
       CHECK((y == run_small_net(sim)) == simulated);
     }
     QuantizationSimModel sim = w4a4(false);
-    sim.export_to(folder.path(), "float",
-                  {.export_qdq_onnx = true, .export_int32_bias = false});
+    sim.export_to(folder.path(), "float", {.export_qdq_onnx = true, .export_int32_bias = false});
     Graph file = io::load_onnx(folder.path("float_qdq.onnx"));
     CHECK(values(Executor(file).forward(random_tensor({4, 2, 6, 6}, 3))) == run_small_net(sim));
   }

@@ -100,8 +100,8 @@ TEST_SUITE("quantsim: load_encodings") {
           const Encoding encoding =
               encoding_from_range(legal_range(seen, grid, symmetry), bitwidth, symmetry);
           const Encoding back = encoding_from_range(
-              stored_range(encoding.scale[0], encoding.offset[0], bitwidth, symmetry),
-              bitwidth, symmetry);
+              stored_range(encoding.scale[0], encoding.offset[0], bitwidth, symmetry), bitwidth,
+              symmetry);
           ++all;
           exact += back.scale == encoding.scale && back.offset == encoding.offset;
         }
@@ -360,8 +360,7 @@ TEST_SUITE("quantsim: load_encodings") {
     };
     for (const int axis : {0, 1, -1}) {
       load(axis, "[0.5, 0.25, 1]");
-      CHECK(sim.quantizer("fc.weight").encoding().scale ==
-            std::vector<float>{0.5f, 0.25f, 1.0f});
+      CHECK(sim.quantizer("fc.weight").encoding().scale == std::vector<float>{0.5f, 0.25f, 1.0f});
     }
     CHECK_THROWS_WITH_AS(load(1, "[0.5, 0.25, 1, 1]"), doctest::Contains("has 4 scales"), Error);
   }

@@ -44,8 +44,9 @@ Graph misnamed_net() {
   const auto parameter = [&](const char* name, Shape shape, Role role) {
     return graph.parameter(name, random_tensor(std::move(shape), 3), role);
   };
-  Var y = graph.add(make_op("Conv"), {x, parameter("a.bias", {3, 2, 1, 1}, Role::weight),
-                                      parameter("onnx::Conv_1", {3}, Role::bias)},
+  Var y = graph.add(make_op("Conv"),
+                    {x, parameter("a.bias", {3, 2, 1, 1}, Role::weight),
+                     parameter("onnx::Conv_1", {3}, Role::bias)},
                     "conv");
   y = nn::relu(y, "relu");
   y = graph.add(make_op("BatchNormalization"),
@@ -54,8 +55,8 @@ Graph misnamed_net() {
                  graph.parameter("variance", Tensor::full({3}, 1.0f), Role::buffer)},
                 "bn");
   y = nn::flatten(y, "flatten");
-  y = graph.add(make_op("Gemm"), {y, parameter("7", {4, 48}, Role::weight),
-                                  parameter("fc.weight", {4}, Role::bias)},
+  y = graph.add(make_op("Gemm"),
+                {y, parameter("7", {4, 48}, Role::weight), parameter("fc.weight", {4}, Role::bias)},
                 "fc");
   graph.set_outputs({y});
   return graph;
@@ -72,8 +73,8 @@ std::set<std::string> quantized(QuantizationSimModel& sim) {
 
 TEST_SUITE("quantsim: roles") {
   TEST_CASE("biases of ONNX files are left alone whatever they are called, and int32 in QDQ") {
-    for (const char* name : {"torch_default_export.onnx", "torch_train_export.onnx",
-                             "bias_with_another_name.onnx"}) {
+    for (const char* name :
+         {"torch_default_export.onnx", "torch_train_export.onnx", "bias_with_another_name.onnx"}) {
       CAPTURE(std::string(name));
       const Graph graph = imported(name);
       for (const char* config : {"default", "per_channel", "htp"}) {

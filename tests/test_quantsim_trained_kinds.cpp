@@ -100,9 +100,8 @@ std::vector<Kind> kinds() {
                      }});
   for (const bool weights : {false, true})
     for (const bool in_order : {false, true})
-      all.push_back({"ternary", weights, [=](const QuantizerHandle&) {
-                       return std::make_unique<Ternary>(in_order);
-                     }});
+      all.push_back({"ternary", weights,
+                     [=](const QuantizerHandle&) { return std::make_unique<Ternary>(in_order); }});
   return all;
 }
 

@@ -1,8 +1,6 @@
 // The public gradient checker: it accepts what is right and points at what is not; and gradients of
 // watched values, which it is built on.
 
-#include "rung/testing/gradcheck.h"
-
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -12,6 +10,7 @@
 #include "rung/ops/activations.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
+#include "rung/testing/gradcheck.h"
 
 using namespace rung;
 
@@ -84,9 +83,7 @@ TEST_SUITE("testing: gradcheck") {
     CHECK(testing::gradcheck(loss, Tensor({2}, {0.5f, 0.5f})).ok());
   }
 
-  TEST_CASE("nothing compared is not a success") {
-    CHECK_FALSE(testing::GradcheckResult{}.ok());
-  }
+  TEST_CASE("nothing compared is not a success") { CHECK_FALSE(testing::GradcheckResult{}.ok()); }
 }
 
 TEST_SUITE("exec: gradients of watched values") {
@@ -147,9 +144,9 @@ TEST_SUITE("exec: gradients of watched values") {
     CHECK_THROWS_AS(executor.gradient("x"), Error);
     executor.backward(uniform({2, 4, 5, 5}, 2));
     CHECK(executor.gradient("x").shape() == x.shape());
-    CHECK_THROWS_WITH_AS(
-        executor.gradient("square"),
-        "Executor::gradient: square is not watched; call watch() before forward", Error);
+    CHECK_THROWS_WITH_AS(executor.gradient("square"),
+                         "Executor::gradient: square is not watched; call watch() before forward",
+                         Error);
     executor.forward(x);
     CHECK_THROWS_AS(executor.gradient("x"), Error);
   }

@@ -28,9 +28,7 @@ bool is_written(const std::string& name) {
 
 bool is_model_out(const std::string& name) { return name == "--out" || name == "OUT"; }
 
-bool names_file(const OptionText& option) {
-  return option.meta.find("FILE") != std::string::npos;
-}
+bool names_file(const OptionText& option) { return option.meta.find("FILE") != std::string::npos; }
 
 /// A file that was named on the command line, and by what.
 struct NamedFile {
@@ -121,8 +119,7 @@ std::string explain_unknown(const CLI::App& program, const CLI::App* command) {
   const std::vector<std::string> words = program.remaining(true);
   if (command == nullptr)
     for (const std::string& word : words)
-      if (!is_option(word))
-        return no_command(program, word);
+      if (!is_option(word)) return no_command(program, word);
   std::vector<std::string> unknown;
   for (const std::string& word : words) {
     if (!is_option(word)) continue;

@@ -150,8 +150,8 @@ void run(const Options& options) {
       "{} {} batch {} of {}x{}x{}, {} threads: median {:.1f} ms (min {:.1f}, max {:.1f}), {:.0f} "
       "images/s, peak memory {:.0f} MiB",
       network.name(), bench.mode, bench.batch, network.image()[0], network.image()[1],
-      network.image()[2], thread_count(),
-      median(seconds) * 1e3, min * 1e3, max * 1e3, images_per_s, peak_rss_mib));
+      network.image()[2], thread_count(), median(seconds) * 1e3, min * 1e3, max * 1e3, images_per_s,
+      peak_rss_mib));
   if (pair.beside)
     console.line(fmt::format("beside it, {}: median {:.1f} ms; median of the ratios {:.3f}",
                              pair.beside_name, median(beside) * 1e3, median(ratios)));

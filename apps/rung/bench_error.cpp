@@ -48,8 +48,7 @@ double error(const Tensor& got, const Tensor& expected) {
 
 }  // namespace
 
-void print_conv_errors(const BenchNetwork& network, const BenchData& data,
-                       const Console& console) {
+void print_conv_errors(const BenchNetwork& network, const BenchData& data, const Console& console) {
   Graph graph = network.graph();
   Executor executor(graph, {.conv_algorithm = ConvAlgorithm::direct});
   std::vector<const Node*> convolutions;

@@ -23,8 +23,9 @@ Graph read_graph(const std::string& path) {
   if (std::filesystem::path(path).extension() == ".onnx") return io::load_onnx(path);
   io::ModelFile file = read_model_file(path);
   if (has_checkpoint(file))
-    throw Error(path + ": is quantized; give the float model it was made of, and --scheme, "
-                       "--param-bw and --output-bw as it was made with");
+    throw Error(path +
+                ": is quantized; give the float model it was made of, and --scheme, "
+                "--param-bw and --output-bw as it was made with");
   return std::move(file.graph);
 }
 
@@ -67,9 +68,7 @@ constexpr nn::SgdOptions kSgd{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4}
 class Train final : public BenchSubject {
  public:
   Train(const BenchNetwork& network, const BenchOptions& options, const BenchData& data)
-      : data_(data),
-        model_(network.graph(), options),
-        sgd_(model_.graph().parameters(), kSgd) {}
+      : data_(data), model_(network.graph(), options), sgd_(model_.graph().parameters(), kSgd) {}
   void step() override { train_step(model_.executor(), sgd_, data_); }
   Executor& executor() override { return model_.executor(); }
 
@@ -163,8 +162,9 @@ BenchNetwork::BenchNetwork(const BenchOptions& options)
   const auto inputs = read.inputs(), outputs = read.outputs();
   if (inputs.size() != 1 || outputs.size() != 1 || inputs[0]->shape().rank() != 4 ||
       outputs[0]->shape().rank() != 2)
-    throw Error(name_ + ": must take one batch of images [N, C, H, W] and give logits "
-                        "[N, classes], to be timed");
+    throw Error(name_ +
+                ": must take one batch of images [N, C, H, W] and give logits "
+                "[N, classes], to be timed");
   const Shape& input = inputs[0]->shape();
   image_ = {input[1], input[2], input[3]};
   classes_ = outputs[0]->shape()[1];
@@ -172,9 +172,9 @@ BenchNetwork::BenchNetwork(const BenchOptions& options)
 
 Graph BenchNetwork::graph() const {
   if (is_file_) return read_graph(name_);
-  return models::make(
-      name_, {.in_channels = image_[0], .num_classes = classes_, .image_size = image_[1]},
-      Rng(seed_).split("init"));
+  return models::make(name_,
+                      {.in_channels = image_[0], .num_classes = classes_, .image_size = image_[1]},
+                      Rng(seed_).split("init"));
 }
 
 BenchData::BenchData(const BenchNetwork& network, const BenchOptions& options)

@@ -20,7 +20,7 @@ struct CheckpointOptions {
   std::string every = "epoch";
   std::int64_t keep = 2;
   std::string resume = {};  ///< a file, "auto", or empty
-  bool keep_best = false;  ///< by the validation images
+  bool keep_best = false;   ///< by the validation images
 };
 void add_checkpoint_options(Command& command, CheckpointOptions& options);
 

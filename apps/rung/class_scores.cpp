@@ -10,9 +10,9 @@ namespace rung::cli {
 namespace {
 
 constexpr std::string_view kQuantizer = "QuantizeDequantize";
-constexpr std::array<std::string_view, 9> kLeaveClasses = {
-    "Identity",  "Flatten", "Reshape", "Squeeze", "Unsqueeze",
-    "Dropout", "Cast",    "Clip",    kQuantizer};
+constexpr std::array<std::string_view, 9> kLeaveClasses = {"Identity", "Flatten",   "Reshape",
+                                                           "Squeeze",  "Unsqueeze", "Dropout",
+                                                           "Cast",     "Clip",      kQuantizer};
 
 /// Reads the attribute "axis" of an op.
 class AxisOf final : public AttributeVisitor {
@@ -107,8 +107,7 @@ nn::LossFunction ClassScores::loss(const Executor& executor,
       const std::vector<double> slope =
           slopes(activation_, std::span<const float>(numbers.data()).subspan(row, classes));
       for (std::size_t i = 0; i < classes; ++i)
-        gradient[row + i] =
-            static_cast<float>(gradient[row + i] / std::max(slope[i], 1e-30));
+        gradient[row + i] = static_cast<float>(gradient[row + i] / std::max(slope[i], 1e-30));
     }
     return loss;
   };

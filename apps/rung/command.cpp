@@ -56,8 +56,7 @@ template <typename T>
 CLI::Option* add(void* pointer, CommandText& text, T& value, const Declaration& declaration) {
   const std::size_t blank = declaration.name.find(' ');
   const std::string names(declaration.name.substr(0, blank));
-  const std::string meta(
-      blank == std::string_view::npos ? "" : declaration.name.substr(blank + 1));
+  const std::string meta(blank == std::string_view::npos ? "" : declaration.name.substr(blank + 1));
   CLI::Option* option = app(pointer).add_option(names, value, declaration.help);
   option->type_name(meta)->group(declaration.group);
   option->check(CLI::Validator(
@@ -211,12 +210,12 @@ void Command::action(std::function<void()> run) {
   app(app_).set_help_flag("-h,--help", "print this help and exit")->group(group_);
   text_->options.push_back(
       {.group = group_, .names = "-h,--help", .meta = {}, .help = "print this help and exit"});
-  app(app_).callback([this_app = &app(app_), text = text_, line = command_line_, common,
-                      run = std::move(run)] {
-    check_files(*this_app, *text, common->force);
-    open_output(common->output, *line);
-    run();
-  });
+  app(app_).callback(
+      [this_app = &app(app_), text = text_, line = command_line_, common, run = std::move(run)] {
+        check_files(*this_app, *text, common->force);
+        open_output(common->output, *line);
+        run();
+      });
 }
 
 }  // namespace rung::cli

@@ -55,11 +55,12 @@ std::shared_ptr<const nn::Dataset> open_validation(const std::string& dataset,
 void warn_of_overlap(const nn::Dataset& train, const nn::Dataset& others, const char* kind) {
   const datasets::Overlap overlap = datasets::find_overlap(train, others);
   if (overlap.found == 0) return;
-  warn(fmt::format("{} of {} {} images{} are training images, too ({} is {}): the accuracy says "
-                   "little about others",
-                   overlap.found, overlap.looked_at, kind,
-                   overlap.looked_at < others.size() ? " that were looked at" : "",
-                   overlap.first_test, overlap.first_train));
+  warn(
+      fmt::format("{} of {} {} images{} are training images, too ({} is {}): the accuracy says "
+                  "little about others",
+                  overlap.found, overlap.looked_at, kind,
+                  overlap.looked_at < others.size() ? " that were looked at" : "",
+                  overlap.first_test, overlap.first_train));
 }
 
 /// True if training would compute statistics of a batch.
@@ -90,8 +91,7 @@ const std::shared_ptr<const nn::Dataset>& Data::open(Split split) const {
 }
 
 std::string Data::misfit(const nn::Dataset& dataset, const std::string& dir) const {
-  if (dataset.num_classes() == 0)
-    return fmt::format("{} has no folders of classes", dir);
+  if (dataset.num_classes() == 0) return fmt::format("{} has no folders of classes", dir);
   const std::vector<std::string> names = dataset.class_names();
   // Where classes are counted from labels the last ones may be missing.
   const bool counted = names.empty() && datasets::info(task_.dataset).classes == 0;
@@ -252,9 +252,10 @@ void Data::report_parts(const Console& console) const {
   const bool measures = labels_unfit().empty();
   if (parts.train == parts.test) {
     if (measures)
-      warn(fmt::format("{} has no parts: its images are training and test images at once, so that "
-                       "the accuracy says nothing about others; expected folders train and val",
-                       parts.train));
+      warn(
+          fmt::format("{} has no parts: its images are training and test images at once, so that "
+                      "the accuracy says nothing about others; expected folders train and val",
+                      parts.train));
     return;
   }
   if (parts.test.empty()) return;
@@ -271,8 +272,8 @@ void Data::report_skipped(std::initializer_list<const nn::DataLoader*> loaders,
   std::int64_t count = 0;
   std::string first;
   for (const nn::DataLoader* loader : loaders)
-    for (const nn::SkippedImage& image : loader == nullptr ? std::vector<nn::SkippedImage>()
-                                                           : loader->skipped())
+    for (const nn::SkippedImage& image :
+         loader == nullptr ? std::vector<nn::SkippedImage>() : loader->skipped())
       if (count++ == 0) first = image.reason;
   report.set("skipped", count);
   if (count > 0)

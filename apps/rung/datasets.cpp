@@ -13,8 +13,8 @@ namespace rung::cli {
 namespace {
 
 constexpr const char* kDetails =
-    R"(Pixels are numbers from 0 to 1, images [channels, height, width]. Each command that has --dataset
-takes these names, and --data for the folder.
+    R"(Pixels are numbers from 0 to 1, images [channels, height, width]. Each command that has
+--dataset takes these names, and --data for the folder.
 
 Example:
   rung datasets

@@ -61,12 +61,12 @@ struct Exported {
 };
 
 Exported export_sim(const QuantizationSimModel& sim, const Options& options) {
-  ExportOptions wanted{.encodings_version = options.version,
-                       .export_onnx = options.writes_float(),
-                       .export_qdq_onnx = options.writes_qdq(),
-                       .onnx_opset = options.opset,
-                       .onnx_codes = options.onnx_codes == "packed" ? io::OnnxCodes::packed
-                                                                    : io::OnnxCodes::bytes};
+  ExportOptions wanted{
+      .encodings_version = options.version,
+      .export_onnx = options.writes_float(),
+      .export_qdq_onnx = options.writes_qdq(),
+      .onnx_opset = options.opset,
+      .onnx_codes = options.onnx_codes == "packed" ? io::OnnxCodes::packed : io::OnnxCodes::bytes};
   if (options.float_biases) wanted.export_int32_bias = false;
   Exported exported{sim.export_to(options.out, options.prefix, wanted)};
   exported.notes = export_notes(sim, wanted);

@@ -13,10 +13,14 @@ constexpr double kLittle = 1.0;  // point: less is within what seeds and few tes
 std::string searching_scheme(const std::string& name) {
   switch (parse_quant_scheme(name)) {
     case QuantScheme::post_training_tf:
-    case QuantScheme::post_training_percentile: return "tf_enhanced";
-    case QuantScheme::training_range_learning_with_tf_init: return "range_learning_tf_enhanced";
-    case QuantScheme::training_lsq_with_tf_init: return "lsq_tf_enhanced";
-    default: return {};
+    case QuantScheme::post_training_percentile:
+      return "tf_enhanced";
+    case QuantScheme::training_range_learning_with_tf_init:
+      return "range_learning_tf_enhanced";
+    case QuantScheme::training_lsq_with_tf_init:
+      return "lsq_tf_enhanced";
+    default:
+      return {};
   }
 }
 

@@ -90,10 +90,9 @@ void load_initial_weights(Graph& graph, const std::string& model,
   if (same_names && channels)
     throw Error(fmt::format("{}: is for images of {} channels, here they have {}", options.file,
                             *channels, model_options.in_channels));
-  const bool fits =
-      same_names &&
-      std::ranges::all_of(report.other_shapes,
-                          [&](const auto& other) { return may_differ(other.name); });
+  const bool fits = same_names && std::ranges::all_of(report.other_shapes, [&](const auto& other) {
+                      return may_differ(other.name);
+                    });
   if (!fits) io::load_weights(graph, options.file);  // throws, with all that does not fit
   tell(report, options.file, console);
   drawn.put_back();

@@ -14,8 +14,9 @@ class Interrupted : public std::runtime_error {
   explicit Interrupted(const std::string& message) : std::runtime_error(message) {}
 };
 
-/// While one lives, SIGINT, SIGTERM and SIGHUP (a closed terminal) are only noted, so that a step can be finished and saved; a second signal ends the process at once, as if there were no
-/// guard. SIGHUP stays ignored if it was (nohup). There may be one at a time.
+/// While one lives, SIGINT, SIGTERM and SIGHUP (a closed terminal) are only noted, so that a step
+/// can be finished and saved; a second signal ends the process at once, as if there were no guard.
+/// SIGHUP stays ignored if it was (nohup). There may be one at a time.
 class InterruptGuard {
  public:
   InterruptGuard();

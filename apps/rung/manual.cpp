@@ -136,7 +136,8 @@ std::string manual_page(const ProgramText& program) {
       roff(first_line(program.version)), roff(program.description));
   for (const CommandText& command : program.commands) text += roff_command(command);
   text +=
-      ".SH \"EXIT STATUS\"\n0 success; 1 bad input or a failure, with one line on standard error; 2 "
+      ".SH \"EXIT STATUS\"\n0 success; 1 bad input or a failure, with one line on standard error; "
+      "2 "
       "wrong usage; 3 ended by a signal, with everything saved.\n"
       ".SH ENVIRONMENT\n.TP\n\\fBRUNG_MAX_ISA\\fR\nbaseline or avx2: do not use newer "
       "instructions.\n";
@@ -163,9 +164,9 @@ std::string bash_completion(const ProgramText& program) {
     }
     const std::string topics =
         command.name == "help" ? fmt::format(" {}", fmt::join(command_names(program), " ")) : "";
-    text += fmt::format(
-        "    {})\n      words='{}{}'\n      case $prev in\n{}      esac ;;\n", command.name,
-        fmt::join(names, " "), topics, values.empty() ? "        *) ;;\n" : values);
+    text += fmt::format("    {})\n      words='{}{}'\n      case $prev in\n{}      esac ;;\n",
+                        command.name, fmt::join(names, " "), topics,
+                        values.empty() ? "        *) ;;\n" : values);
   }
   return text +
          "    esac\n"
@@ -199,9 +200,9 @@ std::string zsh_completion(const ProgramText& program) {
   for (const CommandText& command : program.commands) {
     text += fmt::format("    {})\n      _arguments", command.name);
     for (const OptionText& option : command.options) text += zsh_option(option);
-    text += command.name == "help"
-                ? fmt::format(" \\\n        '1:COMMAND:({})'", fmt::join(command_names(program), " "))
-                : " \\\n        '*:FILE:_files'";
+    text += command.name == "help" ? fmt::format(" \\\n        '1:COMMAND:({})'",
+                                                 fmt::join(command_names(program), " "))
+                                   : " \\\n        '*:FILE:_files'";
     text += " ;;\n";
   }
   return text + "  esac\n}\n_rung \"$@\"\n";

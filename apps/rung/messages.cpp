@@ -85,8 +85,8 @@ void open_output(const OutputOptions& options, std::string_view command_line) {
   out.log_path = options.log_file;
   out.log.reset(std::fopen(options.log_file.c_str(), "ae"));
   if (out.log == nullptr)
-    throw Error(fmt::format("--log-file {}: cannot open: {}", options.log_file,
-                            std::strerror(errno)));
+    throw Error(
+        fmt::format("--log-file {}: cannot open: {}", options.log_file, std::strerror(errno)));
   append_to_log(command_line);
 }
 

@@ -34,12 +34,18 @@ bool changes_nothing(const Task& task) {
 /// Returns where mean and std, or that there are none, come from.
 std::string origin(const Task& task) {
   switch (task.normalization) {
-    case Normalization::imagenet: return "ImageNet's";
-    case Normalization::images: return "those of " + task.dataset + "'s training images";
-    case Normalization::floats: return "arrays of floats are taken as they are";
-    case Normalization::given: return "given when it was made";
-    case Normalization::none: return "so it was said when it was made";
-    case Normalization::unknown: break;
+    case Normalization::imagenet:
+      return "ImageNet's";
+    case Normalization::images:
+      return "those of " + task.dataset + "'s training images";
+    case Normalization::floats:
+      return "arrays of floats are taken as they are";
+    case Normalization::given:
+      return "given when it was made";
+    case Normalization::none:
+      return "so it was said when it was made";
+    case Normalization::unknown:
+      break;
   }
   return {};
 }
@@ -81,9 +87,10 @@ void apply(const NormalizeOptions& options, Task& task) {
     std::vector<float> means = mean, stds = std;
     for (float& x : means) x /= 255.0f;
     for (float& x : stds) x /= 255.0f;
-    throw Error(fmt::format("--mean {} is for pixels from 0 to 255; here they are from 0 to 1: "
-                            "give --mean {:.4g} --std {:.4g}",
-                            fmt::join(mean, ","), fmt::join(means, ","), fmt::join(stds, ",")));
+    throw Error(
+        fmt::format("--mean {} is for pixels from 0 to 255; here they are from 0 to 1: "
+                    "give --mean {:.4g} --std {:.4g}",
+                    fmt::join(mean, ","), fmt::join(means, ","), fmt::join(stds, ",")));
   }
   task.mean = std::move(mean);
   task.std = std::move(std);
@@ -102,8 +109,8 @@ std::string describe_preparation(const Task& task, const NormalizeOptions& optio
   std::string text = "images are ";
   if (task.resize > 0) {
     if (task.mean.size() == 1) text += "made grey, ";
-    text += fmt::format("resized to {}, cut to {}x{}, ", task.resize, task.image_size,
-                        task.image_size);
+    text +=
+        fmt::format("resized to {}, cut to {}x{}, ", task.resize, task.image_size, task.image_size);
   }
   if (changes_nothing(task))
     text += "not normalized";

@@ -27,8 +27,7 @@ std::pair<std::string, Shape> shape_of(const std::string& text) {
   for (std::string_view rest = std::string_view(text).substr(equals + 1);;) {
     const std::string_view number = rest.substr(0, rest.find(','));
     std::int64_t extent = 0;
-    const auto [end, error] =
-        std::from_chars(number.data(), number.data() + number.size(), extent);
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), extent);
     if (error != std::errc() || end != number.data() + number.size() || extent < 1 ||
         extent > kLargestExtent)
       refuse();

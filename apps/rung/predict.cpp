@@ -34,9 +34,9 @@ struct Options {
 };
 
 constexpr const char* kDetails =
-    R"(Prints the most probable classes of each picture (JPEG, PNG, BMP). Pictures are prepared as the
-test images of the model's dataset were: resized and cropped, or resized to its size and made grey.
-Quantized models are simulated. A picture that cannot be read is reported; the others go on.
+    R"(Prints the most probable classes of each picture (JPEG, PNG, BMP). Pictures are prepared as
+the test images of the model's dataset were: resized and cropped, or resized to its size and made
+grey. Quantized models are simulated. A picture that cannot be read is reported; the others go on.
 
 Example:
   rung predict photos.rung cat.jpg dog.png --top 3

@@ -27,8 +27,8 @@ nn::Transform training_transform(const Task& task, const Augmentation& augmentat
   std::vector<nn::Transform> steps;
   if (augmentation.on && task.resize > 0) {
     steps.push_back(from_picture(
-        task, nn::imagenet_train({.size = task.image_size,
-                                  .statistics = {.mean = task.mean, .std = task.std}})));
+        task, nn::imagenet_train(
+                  {.size = task.image_size, .statistics = {.mean = task.mean, .std = task.std}})));
   } else {
     if (augmentation.on) {
       steps.push_back(nn::random_crop(task.image_size, augmentation.crop_padding));

@@ -43,8 +43,7 @@ struct Program::Impl {
   std::deque<CommandText> texts;  // commands point to theirs
 
   ProgramText text() const {
-    ProgramText program{
-        .description = app.get_description(), .version = version, .commands = {}};
+    ProgramText program{.description = app.get_description(), .version = version, .commands = {}};
     for (const CommandText& command : texts)
       if (app.get_subcommand(command.name)->get_group() != kHidden)
         program.commands.push_back(command);

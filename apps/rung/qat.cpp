@@ -49,9 +49,10 @@ defaults follow AIMET's recipe: a learning rate of the order of the last one of 
 (recorded by rung train; at most 0.005), divided by 10 every 5 epochs; 15 to 20 epochs give the
 best result, a few do most of the work. Ranges are trained as well if the model was quantized with
 a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
-fixed ranges bear can make them collapse, which is warned of, once for each quantizer. Batch norms of a model made with --fold-bn-in-sim are
-trained, too; their statistics can be kept for the last epochs, which are calmer then. Accuracies
-are in percent. Validation images, checkpoints, --resume and signals: as of rung train.
+fixed ranges bear can make them collapse, which is warned of, once for each quantizer. Batch norms
+of a model made with --fold-bn-in-sim are trained, too; their statistics can be kept for the last
+epochs, which are calmer then. Accuracies are in percent. Validation images, checkpoints, --resume
+and signals: as of rung train.
 
 Example: two epochs
   rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
@@ -139,8 +140,7 @@ void run(Options options) {
   std::optional<nn::DataLoader> validation = data.validation();
   nn::DataLoader test = data.test();
 
-  const double before =
-      top1_before(checkpoints, sim.executor(), validation ? *validation : test);
+  const double before = top1_before(checkpoints, sim.executor(), validation ? *validation : test);
   console.line(fmt::format(
       "{} on {}: {} training images, {} epochs, lr {:.3g}, ranges {}; top1 before {:.2f} %",
       task.model, data.task().dataset, train.dataset().size(), options.recipe.epochs, lr,

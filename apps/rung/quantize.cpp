@@ -50,9 +50,9 @@ struct Options {
 };
 
 constexpr const char* kDetails =
-    R"(Folds batch norms into the layers before them, inserts quantizers where the configuration says,
-finds their ranges with training images that are not augmented, and measures the accuracy before
-and after. Schemes (AIMET's long names are understood, too):
+    R"(Folds batch norms into the layers before them, inserts quantizers where the configuration
+says, finds their ranges with training images that are not augmented, and measures the accuracy
+before and after. Schemes (AIMET's long names are understood, too):
   tf                          from the smallest to the largest number
   tf_enhanced                 the range with the smallest error, searched with a histogram
   percentile                  cuts off outliers, see --percentile
@@ -213,8 +213,7 @@ void run(const Options& options) {
   for (const std::string& note : sim.calibration_notes())
     fmt::print(stderr, "rung quantize: note: {}\n", note);
   const double unknown = std::numeric_limits<double>::quiet_NaN();
-  const double top1 =
-      test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
+  const double top1 = test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(used)}}, .tensors = {}});
   const double top1_float = calibration_run.top1_float().value_or(unknown);
@@ -222,14 +221,13 @@ void run(const Options& options) {
                                    calibration.dataset().size());
   if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
   console.line(result);
-  const std::vector<std::string> to_try =
-      hints({.scheme = options.scheme,
-             .config = options.config,
-             .param_bw = options.param_bw,
-             .output_bw = options.output_bw,
-             .edge_bw = options.edge_bw,
-             .integers = options.data_type == "int"},
-            top1_float - top1);
+  const std::vector<std::string> to_try = hints({.scheme = options.scheme,
+                                                 .config = options.config,
+                                                 .param_bw = options.param_bw,
+                                                 .output_bw = options.output_bw,
+                                                 .edge_bw = options.edge_bw,
+                                                 .integers = options.data_type == "int"},
+                                                top1_float - top1);
   if (!to_try.empty())
     console.line(fmt::format("W{}A{} lost {:.1f} points: try {}", options.param_bw,
                              options.output_bw, top1_float - top1, fmt::join(to_try, ", ")));

@@ -32,15 +32,16 @@ void check_same(const Configuration& was, const Configuration& is, const std::st
     const std::string old = found == was.end() ? "unknown" : found->second;
     if (old == value) continue;
     if (key == kThreads)
-      warn(
-          fmt::format("{} was written with {} threads, this run has {}: the last bits of the result "
-                      "may differ from an uninterrupted run's",
-                      path, old, value));
+      warn(fmt::format(
+          "{} was written with {} threads, this run has {}: the last bits of the result "
+          "may differ from an uninterrupted run's",
+          path, old, value));
     else
       differences.push_back(fmt::format("{} was {}, is {}", key, old, value));
   }
   for (const auto& [key, value] : was)
-    if (!is.contains(key)) differences.push_back(fmt::format("{} was {}, is not given", key, value));
+    if (!is.contains(key))
+      differences.push_back(fmt::format("{} was {}, is not given", key, value));
   if (!differences.empty())
     throw Error(fmt::format("{} belongs to a run that was told something else: {}", path,
                             fmt::join(differences, "; ")));

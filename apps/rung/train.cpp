@@ -43,12 +43,12 @@ The test images are looked at once, at the end. What is chosen on the way, the b
 images that is held out (--val-split; the same --seed holds out the same ones), images of a folder
 (--val-data), or those in val of a folder with train, val and test.
 
-Until then checkpoints are written, to OUT.checkpoints. A run that was killed at any moment goes on
-with the same command and --resume auto, and ends in the same bytes as if it had not been (with the
-same number of threads). SIGINT and SIGTERM finish the step, write a checkpoint and end with exit
-code 3; a second signal ends the run at once. After an error (a full disk, a loss that is not finite)
-the checkpoints stay. Each is a model, too: rung export writes its weights for --init, so that a run
-with a lower --lr can start there.
+Until training has ended checkpoints are written, to OUT.checkpoints. A run that was killed at any
+moment goes on with the same command and --resume auto, and ends in the same bytes as if it had not
+been (with the same number of threads). SIGINT and SIGTERM finish the step, write a checkpoint and
+end with exit code 3; a second signal ends the run at once. After an error (a full disk, a loss that
+is not finite) the checkpoints stay. Each is a model, too: rung export writes its weights for
+--init, so that a run with a lower --lr can start there.
 
 Example: a ResNet-20 in 20 epochs
   rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung

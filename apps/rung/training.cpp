@@ -27,8 +27,7 @@ void add_recipe_options(Command& command, Recipe& recipe) {
   command.option("--momentum X", recipe.momentum, "of sgd", between(0, 1));
   command.flag("--nesterov", recipe.nesterov, "use Nesterov's momentum");
   command.option("--weight-decay X", recipe.weight_decay,
-                 "L2 penalty; of adamw: a step takes lr * X of each weight off",
-                 at_least(0));
+                 "L2 penalty; of adamw: a step takes lr * X of each weight off", at_least(0));
   command.option("--label-smoothing X", recipe.label_smoothing,
                  "share of the target spread over all classes", between(0, 1));
   command.option("--clip-grad-norm X", recipe.clip_grad_norm,
@@ -219,9 +218,10 @@ class Epochs {
     if (!training_.patience || !best) return false;
     const auto waited = static_cast<std::int64_t>(session_.epochs.size() - 1 - *best);
     if (waited < *training_.patience) return false;
-    console_.line(fmt::format("stopped after {} epochs that were not better on the validation "
-                              "images than epoch {}",
-                              waited, *best + 1));
+    console_.line(
+        fmt::format("stopped after {} epochs that were not better on the validation "
+                    "images than epoch {}",
+                    waited, *best + 1));
     return true;
   }
 
@@ -289,8 +289,8 @@ class Epochs {
 };
 
 /// Says which model was best and tests it, unless it is the last one.
-void report_best(const Training& training, Epochs& epochs, double last_top1,
-                 const Console& console, Report& report) {
+void report_best(const Training& training, Epochs& epochs, double last_top1, const Console& console,
+                 Report& report) {
   const std::optional<std::size_t> best = best_epoch(epochs.figures());
   if (!best || training.checkpoints.best().empty()) return;
   const std::string path = training.checkpoints.best();
@@ -312,8 +312,8 @@ void run_epochs(const Training& training, const Console& console, Report& report
     epochs.run();
     const nn::Metrics test = epochs.test();
     const double top1 = percent(test.top1);
-    console.line(fmt::format("test: {} images, top1 {:.2f} %, loss {:.4f}", test.images, top1,
-                             test.loss));
+    console.line(
+        fmt::format("test: {} images, top1 {:.2f} %, loss {:.4f}", test.images, top1, test.loss));
     report_best(training, epochs, top1, console, report);
     if (training.look) report.set("warnings", epochs.warnings());
     report.set("top1", top1);

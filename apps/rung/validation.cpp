@@ -36,8 +36,8 @@ HeldOut hold_out(const nn::Dataset& dataset, double share, Rng rng) {
   const auto label_of = [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)]; };
   std::ranges::stable_sort(order, {}, label_of);
   // Every so many of what is now sorted by class.
-  const auto count = std::clamp<std::int64_t>(
-      std::llround(share * static_cast<double>(size)), 1, size - 1);
+  const auto count =
+      std::clamp<std::int64_t>(std::llround(share * static_cast<double>(size)), 1, size - 1);
   HeldOut parts;
   for (std::int64_t i = 0, taken = 0; i < size; ++i) {
     const bool held_out = taken < count && i >= (2 * taken + 1) * size / (2 * count);

@@ -29,8 +29,9 @@ constexpr std::array kWordings = {
     Wording{"cross_entropy: label_smoothing", "--label-smoothing"},
     Wording{"clip_grad_norm: max_norm", "--clip-grad-norm"},
     Wording{"DataLoader: batch_size", "--batch-size"},
-    Wording{"random_crop: size must be positive and padding", "--crop-padding: the size must be "
-                                                              "positive and the padding"},
+    Wording{"random_crop: size must be positive and padding",
+            "--crop-padding: the size must be "
+            "positive and the padding"},
     Wording{"random_erasing: probability", "--random-erasing"},
     Wording{"give one as input_shapes", "give one with --input-shape"},
     Wording{"give its shape as input_shapes", "give its shape with --input-shape"},

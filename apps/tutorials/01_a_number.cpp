@@ -11,7 +11,7 @@
 int main() {
   using namespace rung;
 
-  // 1. Calibration saw numbers from -0.9 to 2.85. Four bits have 16 codes; zero must be one of them.
+  // 1. Calibration saw numbers from -0.9 to 2.85. Four bits have 16 codes; one must be zero.
   const int bitwidth = 4;
   const Range observed{-0.9f, 2.85f};
   const Grid grid = make_grid(bitwidth, Symmetry::asymmetric);

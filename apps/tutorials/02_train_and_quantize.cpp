@@ -12,7 +12,7 @@ int main() {
                        rng.split("data"));
   nn::DataLoader test({.dataset = test_images, .transform = pixels, .batch_size = 250});
   const auto tell = [&](const char* what, Executor& executor) {
-    std::cout << what << 100 * nn::evaluate(executor, test).top1 << " % of the test images are right\n";
+    std::cout << what << 100 * nn::evaluate(executor, test).top1 << " % of test images are right\n";
   };
 
   Graph model =

@@ -17,10 +17,10 @@ std::pair<Tensor, std::vector<std::int64_t>> moons(std::int64_t n, Rng rng) {
   for (std::int64_t i = 0; i < n; ++i) {
     const double angle = rng.uniform(0, 3.14159265);
     const bool second = rng.bernoulli(0.5);
-    points.at(i, 0) = static_cast<float>((second ? 1 - std::cos(angle) : std::cos(angle)) +
-                                         0.1 * rng.normal());
-    points.at(i, 1) = static_cast<float>((second ? 0.5 - std::sin(angle) : std::sin(angle)) +
-                                         0.1 * rng.normal());
+    points.at(i, 0) =
+        static_cast<float>((second ? 1 - std::cos(angle) : std::cos(angle)) + 0.1 * rng.normal());
+    points.at(i, 1) =
+        static_cast<float>((second ? 0.5 - std::sin(angle) : std::sin(angle)) + 0.1 * rng.normal());
     labels.push_back(second ? 1 : 0);
   }
   return {points, labels};

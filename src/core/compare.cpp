@@ -18,8 +18,7 @@ bool allclose(const Tensor& a, const Tensor& b, const AllcloseOptions& options) 
           "allclose: two tensors of one shape are needed, got {} and {}", a.shape(), b.shape());
   const auto close = [&](float x, float y) {
     if (x == y) return true;  // infinities too
-    if (std::isnan(x) || std::isnan(y))
-      return options.equal_nan && std::isnan(x) && std::isnan(y);
+    if (std::isnan(x) || std::isnan(y)) return options.equal_nan && std::isnan(x) && std::isnan(y);
     if (std::isinf(x) || std::isinf(y)) return false;
     return std::abs(double{x} - y) <= options.atol + options.rtol * std::abs(double{y});
   };

@@ -11,7 +11,8 @@ constexpr std::size_t kLongest = 1000, kLeft = 700;
 
 std::string one_line(const std::string& message) {
   // Bytes may become four characters each: cut before, so that the work has a bound, too.
-  const std::string text = printable(message.size() > kLongest ? shortened(message, kLeft) : message);
+  const std::string text =
+      printable(message.size() > kLongest ? shortened(message, kLeft) : message);
   return text.size() > kLongest ? shortened(text, kLeft) : text;
 }
 

@@ -28,8 +28,8 @@ class Column {
       smallest = std::min(smallest, std::abs(double{value}));
     }
     // torch's rule for when a column needs exponents.
-    scientific_ = largest > 0 && (largest / smallest > 1e3 || largest > 1e8 ||
-                                  (!whole_ && smallest < 1e-4));
+    scientific_ =
+        largest > 0 && (largest / smallest > 1e3 || largest > 1e8 || (!whole_ && smallest < 1e-4));
     for (const float value : shown)
       if (std::isfinite(value)) width_ = std::max(width_, text(value).size());
   }

@@ -196,8 +196,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
       compiled.inputs[kBiasInput] = rounded_bias(*node.node, compiled.inputs[kBiasInput]);
     const bool derived = from_parameters && mode_ == Mode::eval;  // computed once, then kept
     for (std::size_t i = 0; i < out.size(); ++i) {
-      differentiable[node.outputs[i]] =
-          compiled.needs_gradient || wants_gradient(*node.outputs[i]);
+      differentiable[node.outputs[i]] = compiled.needs_gradient || wants_gradient(*node.outputs[i]);
       if (!gives_real) {
         compiled.outputs.push_back(-1);
         continue;

@@ -100,8 +100,8 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
 void AtomicFile::open_temporary() {
   // O_EXCL instead of mkstemp: the mode then follows the user's umask.
   for (int attempt = 0; descriptor_ < 0; ++attempt) {
-    temporary_ = folder_of(path_) /
-                 fmt::format(".{}.{}.{}.tmp", part_of(path_), ::getpid(), attempt);
+    temporary_ =
+        folder_of(path_) / fmt::format(".{}.{}.{}.tmp", part_of(path_), ::getpid(), attempt);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0 && (errno != EEXIST || attempt >= kAttempts)) {
       const int reason = errno;

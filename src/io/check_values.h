@@ -14,8 +14,8 @@ namespace rung::io {
 /// or a quantizer a range from which no grid follows: with min above max, or not finite.
 void check_values(const Graph& graph);
 
-/// Throws Error that names the channel if `value` is to be the parameter of this name and cannot be:
-/// the part of check_values() that concerns batch norms.
+/// Throws Error that names the channel if `value` is to be the parameter of this name and cannot
+/// be: the part of check_values() that concerns batch norms.
 void check_variance(const Graph& graph, const std::string& name, const Tensor& value);
 
 /// Returns the learned ranges of a graph that a step of training has made illegal, by name, as they

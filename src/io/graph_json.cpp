@@ -129,9 +129,8 @@ Json graph_to_json(const Graph& graph, std::string_view source) {
                {"outputs", names_of(graph.outputs(), source)}};
   if (graph.int32_biases()) json["int32_biases"] = true;
   for (const Value* input : graph.inputs())
-    json["inputs"].push_back(
-        {{"name", checked(input->name(), source)},
-         {"shape", dims_of(input->shape(), input->name(), source)}});
+    json["inputs"].push_back({{"name", checked(input->name(), source)},
+                              {"shape", dims_of(input->shape(), input->name(), source)}});
   for (const Parameter* parameter : graph.parameters()) {
     (void)dims_of(parameter->shape(), parameter->name(), source);
     json["parameters"].push_back({{"name", checked(parameter->name(), source)},

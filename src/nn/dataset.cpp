@@ -22,9 +22,7 @@ class Subset final : public Dataset {
   std::int64_t get(std::int64_t index, Image& image) const override {
     return dataset_->get(original(index), image);
   }
-  std::int64_t label(std::int64_t index) const override {
-    return dataset_->label(original(index));
-  }
+  std::int64_t label(std::int64_t index) const override { return dataset_->label(original(index)); }
   std::string name(std::int64_t index) const override { return dataset_->name(original(index)); }
   std::vector<std::string> class_names() const override { return dataset_->class_names(); }
 

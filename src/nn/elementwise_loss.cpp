@@ -65,8 +65,9 @@ Loss mse_loss(const Tensor& prediction, const Tensor& target) {
 }
 
 Loss l1_loss(const Tensor& prediction, const Tensor& target) {
-  return mean("l1_loss", prediction, target,
-              [](double p, double t) { return Term{std::abs(p - t), sign(p - t)}; });
+  return mean("l1_loss", prediction, target, [](double p, double t) {
+    return Term{std::abs(p - t), sign(p - t)};
+  });
 }
 
 Loss smooth_l1_loss(const Tensor& prediction, const Tensor& target,

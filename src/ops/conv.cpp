@@ -272,10 +272,10 @@ std::vector<Shape> Conv::infer(std::span<const Shape> in) const {
   };
   const auto [images, channels, height, width] = image_extents(x);
   const auto [outputs, unused, kernel_h, kernel_w] = image_extents(w);
-  return {image_shape(
-      axes, images, outputs,
-      extent(height, kernel_h, stride_h, 2 * padding_h + padding_more_h, dilation_h),
-      extent(width, kernel_w, stride_w, 2 * padding_w + padding_more_w, dilation_w))};
+  return {
+      image_shape(axes, images, outputs,
+                  extent(height, kernel_h, stride_h, 2 * padding_h + padding_more_h, dilation_h),
+                  extent(width, kernel_w, stride_w, 2 * padding_w + padding_more_w, dilation_w))};
 }
 
 std::unique_ptr<Kernel> Conv::compile(const KernelContext& context) const {

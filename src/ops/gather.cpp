@@ -26,9 +26,7 @@ class GatherKernel final : public Kernel {
   void forward(const Io& io) override {
     const float* x = io.input(0).data;
     float* y = io.output(0).data;
-    each([&](std::int64_t in_x, std::int64_t in_y) {
-      std::copy_n(x + in_x, inner_, y + in_y);
-    });
+    each([&](std::int64_t in_x, std::int64_t in_y) { std::copy_n(x + in_x, inner_, y + in_y); });
   }
   void backward(const GradIo& io) override {
     if (!io.wants(0)) return;

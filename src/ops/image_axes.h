@@ -28,8 +28,8 @@ class AxesVisitor {
 
   /// Pads: top, left, bottom, right; or left, right.
   void pads(std::int64_t& top, std::int64_t& left, std::int64_t& bottom, std::int64_t& right) {
-    std::vector<std::int64_t> list = axes_ == 1 ? std::vector{left, right}
-                                                : std::vector{top, left, bottom, right};
+    std::vector<std::int64_t> list =
+        axes_ == 1 ? std::vector{left, right} : std::vector{top, left, bottom, right};
     show("pads", list, 2);
     const auto axes = static_cast<std::size_t>(axes_);
     if (axes_ == 2) top = list[0], bottom = list[2];

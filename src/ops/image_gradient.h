@@ -26,10 +26,10 @@ class ImageGradient {
   void scatter(const float* products, std::int64_t row, std::int64_t rows, float* image) const;
 
   backend::ConvolutionSpec spec_;
-  std::int64_t outputs_;          // channels, whole blocks
-  std::int64_t taps_, width_;     // of an output pixel; rounded up to whole vectors
-  std::int64_t rows_;             // of the output that are worked on at once
-  std::int64_t workers_;          // that images are dealt to
+  std::int64_t outputs_;       // channels, whole blocks
+  std::int64_t taps_, width_;  // of an output pixel; rounded up to whole vectors
+  std::int64_t rows_;          // of the output that are worked on at once
+  std::int64_t workers_;       // that images are dealt to
 };
 
 }  // namespace rung

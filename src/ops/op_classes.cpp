@@ -20,9 +20,9 @@ constexpr std::array<std::string_view, 15> kMoving = {
     "GatherElements", "GatherND", "MaxPool",      "MaxRoiPool",   "ReduceMax",
     "ReduceMin",      "Slice",    "SpaceToBatch", "SpaceToDepth", "Split"};
 
-constexpr std::array<std::string_view, 11> kTruth = {
-    "And", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less",
-    "LessOrEqual", "Not", "Or", "Xor"};
+constexpr std::array<std::string_view, 11> kTruth = {"And",   "Equal", "Greater", "GreaterOrEqual",
+                                                     "IsInf", "IsNaN", "Less",    "LessOrEqual",
+                                                     "Not",   "Or",    "Xor"};
 
 }  // namespace
 

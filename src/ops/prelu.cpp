@@ -130,8 +130,8 @@ std::unique_ptr<Op> make_prelu() { return std::make_unique<PRelu>(); }
 Var nn::prelu(Var x, const PReluOptions& options, std::string_view name) {
   const std::string layer = x.graph().scoped(name);
   require(options.channels > 0, "[{}] prelu needs .channels of at least 1", layer);
-  const Var slope = x.graph().parameter(fmt::format("{}.weight", name),
-                                        Tensor::full({options.channels}, options.slope), Role::norm);
+  const Var slope = x.graph().parameter(
+      fmt::format("{}.weight", name), Tensor::full({options.channels}, options.slope), Role::norm);
   return x.graph().add(std::make_unique<PRelu>(), {x, slope}, name);
 }
 

@@ -83,9 +83,7 @@ class RecurrentKernel final : public Kernel {
         const std::int64_t t = time(k, d);
         state_sums(h, w, a + t * s_.batch * s_.width(), b, scaled);
         float* y = state(io.output(0).data, t, d);
-        each_row([&](std::int64_t n) {
-          cell_.step(row(a, t, b, h, c, y, cells, n), s_.hidden);
-        });
+        each_row([&](std::int64_t n) { cell_.step(row(a, t, b, h, c, y, cells, n), s_.hidden); });
         h = y;
         c = cells;
       }
@@ -104,8 +102,7 @@ class RecurrentKernel final : public Kernel {
   template <typename AnyIo>
   Weights weights(const AnyIo& io, std::int64_t d) const {
     return {io.input(1).data + d * s_.width() * s_.inputs,
-            io.input(2).data + d * s_.width() * s_.hidden,
-            io.input(3).data + d * 2 * s_.width()};
+            io.input(2).data + d * s_.width() * s_.hidden, io.input(3).data + d * 2 * s_.width()};
   }
 
   static constexpr bool kIsGru = std::is_same_v<Cell, GruCell>;
@@ -124,8 +121,7 @@ class RecurrentKernel final : public Kernel {
   }
 
   template <typename AnyIo>
-  const float* first_state(const AnyIo& io, std::size_t input, std::int64_t d,
-                           Parts& parts) const {
+  const float* first_state(const AnyIo& io, std::size_t input, std::int64_t d, Parts& parts) const {
     if (has_state_) return io.input(input).data + d * s_.state();
     float* zeros = parts.take(s_.state());
     std::fill_n(zeros, s_.state(), 0.0f);
@@ -143,8 +139,12 @@ class RecurrentKernel final : public Kernel {
   CellRow row(const float* a, std::int64_t t, const float* b, const float* h, const float* c,
               float* y, float* cells, std::int64_t n) const {
     const std::int64_t at = n * s_.hidden;
-    return {a + (t * s_.batch + n) * s_.width(), b + n * s_.width(), h + at,
-            c != nullptr ? c + at : nullptr,     y + at,              cells + at};
+    return {a + (t * s_.batch + n) * s_.width(),
+            b + n * s_.width(),
+            h + at,
+            c != nullptr ? c + at : nullptr,
+            y + at,
+            cells + at};
   }
 
   /// x weight^T + bias, for all steps.
@@ -184,11 +184,10 @@ class RecurrentKernel final : public Kernel {
     float* before = parts.take(s_.steps * s_.state());  // the state before each step, by time
     float* scaled = parts.take(s_.steps * s_.state());
     float* cells = parts.take((s_.steps + 1) * s_.state());  // by number of the step
-    float *dh = parts.take(s_.state()), *dc = parts.take(s_.state()),
-          *sum = parts.take(s_.state()), *through = parts.take(s_.state());
+    float *dh = parts.take(s_.state()), *dc = parts.take(s_.state()), *sum = parts.take(s_.state()),
+          *through = parts.take(s_.state());
     const float* h = first_state(io, 4, d, parts);
-    if constexpr (Cell::kHasCellState)
-      std::copy_n(first_state(io, 5, d, parts), s_.state(), cells);
+    if constexpr (Cell::kHasCellState) std::copy_n(first_state(io, 5, d, parts), s_.state(), cells);
     for (std::int64_t k = 0; k < s_.steps; ++k) {  // everything again but for the states
       const std::int64_t t = time(k, d), gates = t * s_.batch * s_.width();
       std::copy_n(h, s_.state(), before + t * s_.state());
@@ -212,10 +211,9 @@ class RecurrentKernel final : public Kernel {
                               state(io.output(0).data, t, d), cells + (k + 1) * s_.state(), n);
         const std::int64_t at = n * s_.hidden;
         if (scales_state()) keep_reset(r, through + at);
-        cell_.backward(r,
-                       {sum + at, a + gates + n * s_.width(), b + gates + n * s_.width(), dh + at,
-                        dc + at},
-                       s_.hidden);
+        cell_.backward(
+            r, {sum + at, a + gates + n * s_.width(), b + gates + n * s_.width(), dh + at, dc + at},
+            s_.hidden);
       });
       if (scales_state())
         pass_scaled(w, a + gates, b + gates, before + t * s_.state(), through, sum, dh);
@@ -285,8 +283,8 @@ class RecurrentKernel final : public Kernel {
       for (std::int64_t j = 0; j < s_.hidden; ++j) {
         double sum = 0.0;
         for (std::int64_t row = 0; row < s_.rows(); ++row)
-          sum += static_cast<double>(db[row * s_.width() + first + i]) *
-                 scaled[row * s_.hidden + j];
+          sum +=
+              static_cast<double>(db[row * s_.width() + first + i]) * scaled[row * s_.hidden + j];
         dr[(first + i) * s_.hidden + j] = static_cast<float>(sum);
       }
   }

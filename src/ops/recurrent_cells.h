@@ -19,9 +19,9 @@ struct CellRow {
   float *h, *c;
 };
 struct CellGradients {
-  const float* dh;          ///< of the state after the step
-  float *da, *db;           ///< may be the memory of a and b
-  float *dh_before, *dc;    ///< dc: of the cell state after the step, then before it
+  const float* dh;        ///< of the state after the step
+  float *da, *db;         ///< may be the memory of a and b
+  float *dh_before, *dc;  ///< dc: of the cell state after the step, then before it
 };
 
 struct RnnCell {

@@ -117,8 +117,7 @@ class CubicKernel final : public Kernel {
     each_plane([&](std::int64_t x, std::int64_t y) {
       std::fill_n(result + y, y_plane(), 0.0f);
       each_tap([&](std::int64_t from, std::int64_t to, float weight) {
-        for (std::int64_t k = 0; k < block_; ++k)
-          result[y + to + k] += weight * all[x + from + k];
+        for (std::int64_t k = 0; k < block_; ++k) result[y + to + k] += weight * all[x + from + k];
       });
     });
   }

@@ -12,8 +12,8 @@ bool is_batch_norm(const Node& node);
 /// Returns the batch norms in network order.
 std::vector<Node*> batch_norms(const Graph& graph);
 
-/// Finds the Conv or Gemm directly behind a batch norm whose weight and bias can take it in; `skipped`
-/// nodes are stepped over as if they were gone.
+/// Finds the Conv or Gemm directly behind a batch norm whose weight and bias can take it in;
+/// `skipped` nodes are stepped over as if they were gone.
 FoldTarget forward_fold_target(const Graph& graph, const Node& norm, const NodeSet& skipped = {});
 
 /// Finds the layer of a sim into whose scales the batch norm behind it can be folded; disabled

@@ -76,8 +76,7 @@ void untie(Graph& graph, Node& norm) {
     while (graph.find_value(name) != nullptr) name += ".own";
     const Parameter& source = *old.parameter();
     Value& copy = graph.add_parameter(name, source.value().clone(), source.role());
-    if (source.role() != Role::buffer)
-      copy.parameter()->set_requires_grad(source.requires_grad());
+    if (source.role() != Role::buffer) copy.parameter()->set_requires_grad(source.requires_grad());
     graph.replace_input({&norm, i}, copy);
   }
 }

@@ -147,8 +147,7 @@ void QuantizationSimModel::compute_param_encodings() {
     calibrate_parameter(each, "compute_param_encodings");
     set_learned(each, impl_->options.quant_scheme);
   }
-  impl_->calibration_notes =
-      quantsim::make_room_for_biases(impl_->graph, quantsim::Frozen::kept);
+  impl_->calibration_notes = quantsim::make_room_for_biases(impl_->graph, quantsim::Frozen::kept);
   rollback.keep();
 }
 

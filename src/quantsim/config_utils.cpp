@@ -17,8 +17,7 @@ std::vector<QuantizerHandle> weight_quantizers(QuantizationSimModel& sim,
   std::vector<QuantizerHandle> found;
   for (const QuantizerHandle& each : sim.quantizers())
     if (each.place() == QuantizerPlace::parameter &&
-        quantsim::parameter_key(each.node()) == "weight" &&
-        nodes(quantsim::reader_of(each.node())))
+        quantsim::parameter_key(each.node()) == "weight" && nodes(quantsim::reader_of(each.node())))
       found.push_back(each);
   return found;
 }

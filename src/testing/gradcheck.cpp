@@ -19,9 +19,9 @@ void compare(const std::string& name, std::span<const float> values, const Tenso
   Rng pick = rng;
   const std::int64_t count = gradient.numel();
   for (std::int64_t sample = 0; sample < std::min(count, options.samples); ++sample) {
-    const auto i = static_cast<std::size_t>(
-        count <= options.samples ? static_cast<std::uint64_t>(sample)
-                                 : pick.below(static_cast<std::uint64_t>(count)));
+    const auto i = static_cast<std::size_t>(count <= options.samples
+                                                ? static_cast<std::uint64_t>(sample)
+                                                : pick.below(static_cast<std::uint64_t>(count)));
     const float above = values[i] + static_cast<float>(options.step);
     const float below = values[i] - static_cast<float>(options.step);
     const double expected =
@@ -78,26 +78,28 @@ GradcheckResult gradcheck(Graph& graph, std::span<const Tensor> inputs,
   GradcheckResult result;
   const Rng pick(11);
   for (std::size_t k = 0; k < points.size(); ++k)
-    compare(names[k], inputs[k].data(), input_gradients[k], pick.split(names[k]), options,
-            [&](std::size_t i, float value) {
-              points[k].data()[i] = value;
-              const double sum = loss();
-              points[k].data()[i] = inputs[k].data()[i];
-              return sum;
-            },
-            result);
+    compare(
+        names[k], inputs[k].data(), input_gradients[k], pick.split(names[k]), options,
+        [&](std::size_t i, float value) {
+          points[k].data()[i] = value;
+          const double sum = loss();
+          points[k].data()[i] = inputs[k].data()[i];
+          return sum;
+        },
+        result);
   for (Parameter* parameter : graph.parameters()) {
     if (!parameter->requires_grad() || !parameter->has_grad()) continue;
     const Tensor value = parameter->value().clone();
-    compare(parameter->name(), value.data(), parameter->grad().clone(),
-            pick.split(parameter->name()), options,
-            [&](std::size_t i, float moved) {
-              parameter->edit().data()[i] = moved;
-              const double sum = loss();
-              parameter->edit().data()[i] = value.data()[i];
-              return sum;
-            },
-            result);
+    compare(
+        parameter->name(), value.data(), parameter->grad().clone(), pick.split(parameter->name()),
+        options,
+        [&](std::size_t i, float moved) {
+          parameter->edit().data()[i] = moved;
+          const double sum = loss();
+          parameter->edit().data()[i] = value.data()[i];
+          return sum;
+        },
+        result);
   }
   return result;
 }
@@ -106,13 +108,14 @@ GradcheckResult gradcheck(const std::function<nn::Loss(const Tensor&)>& loss,
                           const Tensor& prediction, const GradcheckOptions& options) {
   GradcheckResult result;
   const Tensor point = prediction.clone();
-  compare("prediction", prediction.data(), loss(prediction).gradient, Rng(11), options,
-          [&](std::size_t i, float value) {
-            Tensor moved = point.clone();
-            moved.data()[i] = value;
-            return loss(moved).value;
-          },
-          result);
+  compare(
+      "prediction", prediction.data(), loss(prediction).gradient, Rng(11), options,
+      [&](std::size_t i, float value) {
+        Tensor moved = point.clone();
+        moved.data()[i] = value;
+        return loss(moved).value;
+      },
+      result);
   return result;
 }
 

@@ -2,9 +2,9 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "rung/rung.h"
-#include <vector>
 
 // Compares networks in ONNX Runtime with ours: prepare() writes models and inputs, run.js runs
 // them, compare() looks at what came out.
@@ -13,10 +13,10 @@ namespace agreement {
 
 /// What has to agree.
 enum class Kind {
-  real,    ///< the outputs, as real numbers
-  layers,  ///< the codes of each layer on the codes that ONNX Runtime has in front of it
+  real,     ///< the outputs, as real numbers
+  layers,   ///< the codes of each layer on the codes that ONNX Runtime has in front of it
   outputs,  ///< 99.9 % of the outputs exactly, or all of them to 60 dB (signal to noise)
-  labels,  ///< the codes of the logits, and how many of the images are classified right
+  labels,   ///< the codes of the logits, and how many of the images are classified right
 };
 
 /// One network with its input. Files are named after it: NAME.onnx, NAME.rung, NAME.in.

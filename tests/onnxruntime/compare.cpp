@@ -23,7 +23,7 @@ using Json = nlohmann::json;
 // A real number this close to the middle of two codes, in steps, may become either: ONNX Runtime's
 // integer kernels multiply by rounded quotients of scales.
 constexpr double kTie = 1e-4;
-constexpr double kEqualCodes = 0.9999;        // of the codes of a layer
+constexpr double kEqualCodes = 0.9999;  // of the codes of a layer
 constexpr double kEqualOutputs = 0.999, kDecibels = 60;
 constexpr double kEqualAccuracy = 0.0005001;  // difference of top-1
 

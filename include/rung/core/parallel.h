@@ -94,8 +94,7 @@ void parallel_items(std::int64_t count, std::int64_t workers, const Body& body) 
 #pragma omp parallel num_threads(threads)
   {
     detail::Pieces::Taker taker(pieces);
-    for (std::int64_t item; (item = taker.next()) >= 0;)
-      body(item, std::int64_t{taker.thread()});
+    for (std::int64_t item; (item = taker.next()) >= 0;) body(item, std::int64_t{taker.thread()});
   }
 }
 

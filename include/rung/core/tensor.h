@@ -63,8 +63,8 @@ class RUNG_API Tensor {
   Shape shape_{0};
 };
 
-/// Prints as torch does, tensor([[1., 2.], [3., 4.]]) over several lines, and the shape; of more than
-/// 1,000 elements only three at either end of each axis.
+/// Prints as torch does, tensor([[1., 2.], [3., 4.]]) over several lines, and the shape; of more
+/// than 1,000 elements only three at either end of each axis.
 RUNG_API std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 RUNG_API std::string to_string(const Tensor& tensor);
 

@@ -120,8 +120,8 @@ class RUNG_API Node {
   std::vector<Value*> inputs_, outputs_;
 };
 
-/// The names of a node and of each of its outputs, as they stand (no Scope): for files in which they
-/// differ.
+/// The names of a node and of each of its outputs, as they stand (no Scope): for files in which
+/// they differ.
 struct NodeNames {
   std::string node;
   std::vector<std::string> outputs;

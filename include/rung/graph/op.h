@@ -139,9 +139,9 @@ class GradIo {
 };
 
 /// How convolutions compute. `direct`: oneDNN's direct ones. `winograd`: F(4x4, 3x3) wherever it is
-/// possible (3 x 3, stride 1), with errors of about 1e-5 relative to the largest element, four times
-/// fewer multiplications. `automatic`: the faster one by fixed rules; direct in evaluation if there
-/// are quantizers, whose codes are to equal those of integer hardware.
+/// possible (3 x 3, stride 1), with errors of about 1e-5 relative to the largest element, four
+/// times fewer multiplications. `automatic`: the faster one by fixed rules; direct in evaluation if
+/// there are quantizers, whose codes are to equal those of integer hardware.
 enum class ConvAlgorithm { automatic, direct, winograd };
 RUNG_API std::string_view to_string(ConvAlgorithm algorithm);
 /// Throws Error unless the name is auto, direct or winograd.
@@ -157,8 +157,8 @@ struct KernelContext {
   Mode mode = Mode::eval;
   ConvAlgorithm conv_algorithm = ConvAlgorithm::direct;
   ConvChoices* conv_choices = nullptr;  ///< if set, decides where the algorithm is automatic
-  std::span<const bool> wants;  ///< which inputs need a gradient; all false in eval
-  bool fused_relu = false;      ///< apply Relu to output 0 (only if op.can_fuse_relu())
+  std::span<const bool> wants;          ///< which inputs need a gradient; all false in eval
+  bool fused_relu = false;              ///< apply Relu to output 0 (only if op.can_fuse_relu())
   /// Apply this QuantizeDequantize to output 0, after Relu (only if op.can_fuse_quantizer()). Its
   /// parameters follow the op's own inputs.
   const Op* fused_quantizer = nullptr;

@@ -24,8 +24,8 @@ RUNG_API Var unary(Var x, std::string_view f, std::string_view name);
 /// of these.
 RUNG_API Var binary(Var a, Var b, std::string_view f, std::string_view name);
 
-/// Adds a where the condition is true and b elsewhere, all three repeated to one shape. ONNX: Where;
-/// torch.where.
+/// Adds a where the condition is true and b elsewhere, all three repeated to one shape. ONNX:
+/// Where; torch.where.
 RUNG_API Var where(Var condition, Var a, Var b, std::string_view name);
 
 struct ReduceOptions {

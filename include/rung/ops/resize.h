@@ -40,9 +40,9 @@ struct RUNG_API Resize final : Op {
 
 namespace nn {
 
-/// What upsample computes: nearest repeats pixels; bilinear and bicubic interpolate, with pixels being squares
-/// whose centres it scales; bilinear_align_corners with pixels being points, the outermost of which
-/// stay outermost (torch: align_corners=True).
+/// What upsample computes: nearest repeats pixels; bilinear and bicubic interpolate, with pixels
+/// being squares whose centres it scales; bilinear_align_corners with pixels being points, the
+/// outermost of which stay outermost (torch: align_corners=True).
 enum class UpsampleMode { nearest, bilinear, bilinear_align_corners, bicubic };
 
 struct UpsampleOptions {

@@ -56,8 +56,8 @@ struct FoldBatchNormsOptions {
 /// unchanged, if a statistic is negative or not finite. AIMET: fold_all_batch_norms.
 RUNG_API FoldResult fold_all_batch_norms(Graph& graph, const FoldBatchNormsOptions& options = {});
 
-/// Lists the batch norms that BatchNormMode::fold_in_simulation leaves as they are, and why; `graph`
-/// is the float model.
+/// Lists the batch norms that BatchNormMode::fold_in_simulation leaves as they are, and why;
+/// `graph` is the float model.
 RUNG_API std::vector<SkippedBatchNorm> batch_norms_not_simulated(const Graph& graph);
 
 /// Folds these batch norms, in this order, backward if the layer stands in front and forward if it

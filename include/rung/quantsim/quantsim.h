@@ -109,7 +109,7 @@ struct ExportOptions {
   /// Writes <prefix>_qdq.onnx: quantizers as QuantizeLinear and DequantizeLinear, weights and
   /// biases as whole numbers. AIMET: sim.onnx.export.
   bool export_qdq_onnx = false;
-  std::optional<int> onnx_opset = {};                  ///< see io::OnnxExportOptions
+  std::optional<int> onnx_opset = {};               ///< see io::OnnxExportOptions
   io::OnnxCodes onnx_codes = io::OnnxCodes::bytes;  ///< of <prefix>_qdq.onnx
   /// Also gives activations inside a fused group (a Conv's before its Relu) an entry, with the
   /// bitwidth and the data type of the quantizer at the group's end.

@@ -107,10 +107,9 @@ class Exporter {
     const Value &bias = *node.inputs()[kBiasInput], &output = node.output();
     std::vector<std::string> inputs = {name_of(*node.inputs()[0]), name_of(*node.inputs()[1])};
     const std::string& result = names_[&output] = output.name();
-    const std::string codes =
-        options_.int32_bias ? write_int32_bias(writer_, node) : std::string();
-    const bool is_float = codes.empty() && parameter_behind(bias) != nullptr &&
-                          code_bits(*node.inputs()[0]) > 0;
+    const std::string codes = options_.int32_bias ? write_int32_bias(writer_, node) : std::string();
+    const bool is_float =
+        codes.empty() && parameter_behind(bias) != nullptr && code_bits(*node.inputs()[0]) > 0;
     const std::int64_t channels = bias.shape().numel();
     if (is_float && node.type() != "Gemm") {
       const std::string product = writer_.fresh_name(result + ".product");

@@ -46,8 +46,7 @@ class Attributes final : public AttributeVisitor {
   }
   void write(onnx::NodeProto& node) const {
     for (const auto& entry : map_)
-      std::visit([&](const auto& value) { set_attribute(node, entry.first, value); },
-                 entry.second);
+      std::visit([&](const auto& value) { set_attribute(node, entry.first, value); }, entry.second);
   }
 
  private:

@@ -19,9 +19,9 @@ namespace {
 /// Returns the range that the first working quantizer behind a value has.
 std::optional<Range> range_behind(const Value& value) {
   for (const Use& use : value.uses())
-    if (const auto* op = use.node->as<QuantizeDequantize>();
-        op != nullptr && use.index == 0 && op->enabled() && op->initialized() &&
-        !op->quantizer().pass_through()) {
+    if (const auto* op = use.node->as<QuantizeDequantize>(); op != nullptr && use.index == 0 &&
+                                                             op->enabled() && op->initialized() &&
+                                                             !op->quantizer().pass_through()) {
       const Encoding encoding = op->encoding(quantizer_parameters(*use.node));
       if (!encoding.is_float()) return encoding.effective_range();
     }
@@ -91,12 +91,13 @@ void add_float_biases(const Graph& graph, std::vector<std::string>& notes) {
     for (std::size_t c = 0; c < values.size(); ++c)
       fits = fits && bias_code(values[c], scales[scales.size() == 1 ? 0 : c]).has_value();
     if (bias.uses().size() > 1)
-      notes.push_back(fmt::format("{}: stays float, because {} ops read it", bias.name(),
-                                  bias.uses().size()));
+      notes.push_back(
+          fmt::format("{}: stays float, because {} ops read it", bias.name(), bias.uses().size()));
     else if (!fits)
-      notes.push_back(fmt::format("{}: stays float, because int32 cannot hold it at the scales of "
-                                  "the input and the weight of {}",
-                                  bias.name(), node->name()));
+      notes.push_back(
+          fmt::format("{}: stays float, because int32 cannot hold it at the scales of "
+                      "the input and the weight of {}",
+                      bias.name(), node->name()));
   }
 }
 

@@ -96,8 +96,7 @@ class Loader {
     if (!is_enabled || entry.has_no_numbers()) {
       report_.skipped.push_back(entry.key);
       // An int32 bias needs no quantizer: it follows from its op's scales.
-      const bool is_bias = entry.encoding.bitwidth == 32 &&
-                           is_parameter_name(entry.key, graph_) &&
+      const bool is_bias = entry.encoding.bitwidth == 32 && is_parameter_name(entry.key, graph_) &&
                            quantsim::parameter_key(graph_.value(entry.key)) == "bias";
       if (!is_enabled && !entry.has_no_numbers() && !is_bias)
         leftover_.push_back(describe(entry.key, begin != end));

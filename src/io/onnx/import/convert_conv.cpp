@@ -95,8 +95,7 @@ void add_enlarged(Importer& importer, const NodeReader& node, std::unique_ptr<Co
 }  // namespace
 
 void convert_conv(Importer& importer, const NodeReader& node) {
-  if (importer.value(node.input(0)).shape().rank() == 5)
-    return convert_volume_conv(importer, node);
+  if (importer.value(node.input(0)).shape().rank() == 5) return convert_volume_conv(importer, node);
   Value& x = importer.value(node.input(0));
   auto op = std::make_unique<Conv>();
   windows_of(importer, node, x.shape()).set(*op);

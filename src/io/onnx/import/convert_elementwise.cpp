@@ -100,8 +100,8 @@ void convert_batch_normalization(Importer& importer, const NodeReader& node) {
 void convert_cast(Importer& importer, const NodeReader& node) {
   const auto type = static_cast<std::int32_t>(node.integer("to", 0));
   if (type == ::onnx::TensorProto::BOOL) {  // true is what is not 0
-    Value& is_false = importer.add_step(node, "false", make_op("Not"),
-                                        {&importer.value(node.input(0))});
+    Value& is_false =
+        importer.add_step(node, "false", make_op("Not"), {&importer.value(node.input(0))});
     node.ignore("saturate");
     importer.add(node, make_op("Not"), {&is_false});
     return;

@@ -61,10 +61,9 @@ void convert_expand(Importer& importer, const NodeReader& node) {
 /// Zeros (or another number) as many as the batch has images; others are constants.
 void convert_constant_of_shape(Importer& importer, const NodeReader& node) {
   const std::optional<Constant> value = node.tensor("value");
-  const Tensor number =
-      Tensor::full(Shape{1}, value ? static_cast<float>(value->scalar()) : 0.0f);
-  Value& x = importer.add_parameter(importer.fresh_name(node.output() + ".value"), number,
-                                    Role::buffer);
+  const Tensor number = Tensor::full(Shape{1}, value ? static_cast<float>(value->scalar()) : 0.0f);
+  Value& x =
+      importer.add_parameter(importer.fresh_name(node.output() + ".value"), number, Role::buffer);
   add_expanded(importer, node, x, *importer.constant(node.input(0)));
 }
 

@@ -17,8 +17,7 @@ void convert_binary(Importer& importer, const NodeReader& node) {
   if (count == 1) return convert_identity(importer, node);
   Value* y = &importer.value(node.input(0));
   for (std::size_t i = 1; i + 1 < count; ++i)
-    y = &importer.add_step(node, "step", make_op(node.type()),
-                           {y, &importer.value(node.input(i))});
+    y = &importer.add_step(node, "step", make_op(node.type()), {y, &importer.value(node.input(i))});
   importer.add(node, make_op(node.type()), {y, &importer.value(node.input(count - 1))});
 }
 

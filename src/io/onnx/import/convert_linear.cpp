@@ -114,8 +114,7 @@ class GemmConverter {
   Importer& importer_;
   const NodeReader& node_;
   float alpha_ = node_.number("alpha", 1.0f), beta_ = node_.number("beta", 1.0f);
-  bool transposed_b_ =
-      node_.integer("transB", 0) != 0 || importer_.is_transposed(node_.input(1));
+  bool transposed_b_ = node_.integer("transB", 0) != 0 || importer_.is_transposed(node_.input(1));
   std::int64_t outputs_ = 0;
   Value* x_ = nullptr;
 };

@@ -13,8 +13,7 @@ using Ints = std::vector<std::int64_t>;
 void convert_pool(Importer& importer, const NodeReader& node) {
   require(!node.has_output(1), "writes the places of the maxima, which is not imported");
   require(node.integer("storage_order", 0) == 0, "has a storage_order other than 0");
-  if (importer.value(node.input(0)).shape().rank() == 5)
-    return convert_volume_pool(importer, node);
+  if (importer.value(node.input(0)).shape().rank() == 5) return convert_volume_pool(importer, node);
   Value& x = importer.value(node.input(0));
   const Windows windows = read_windows(node, x.shape(), {});
   std::map<std::string, AttributeValue, std::less<>> attributes = {

@@ -129,10 +129,10 @@ Value& clipped(Importer& importer, const Quantized& codes, Value& value) {
     return static_cast<float>(std::clamp(code, type.lowest(), type.highest()) - zero) *
            scale->floats[0];
   };
-  return importer.add_named(importer.fresh_name(value.name() + ".clip"),
-                            make_op("Clip", {{"min", number((*codes.limits)[0])},
-                                             {"max", number((*codes.limits)[1])}}),
-                            {&value});
+  return importer.add_named(
+      importer.fresh_name(value.name() + ".clip"),
+      make_op("Clip", {{"min", number((*codes.limits)[0])}, {"max", number((*codes.limits)[1])}}),
+      {&value});
 }
 
 /// A bias: int32 codes, one scale or one per element.
@@ -175,8 +175,8 @@ bool are_equal(Importer& importer, const Quantized& a, const Quantized& b) {
 Value& dequantized(Importer& importer, Quantized& codes, const std::string& tensor, bool is_alone) {
   if (codes.result == nullptr) {
     const Role role = role_of(importer, tensor);
-    const bool is_matrix = importer.is_constant(codes.source) &&
-                           importer.constant(codes.source)->shape.rank() == 2;
+    const bool is_matrix =
+        importer.is_constant(codes.source) && importer.constant(codes.source)->shape.rank() == 2;
     const bool turns = is_alone && is_matrix && is_untransposed_weight(importer, tensor, codes);
     Value& source = turns ? importer.parameter(codes.source, role, "transposed", transposed)
                           : importer.parameter(codes.source, role);
@@ -185,8 +185,7 @@ Value& dequantized(Importer& importer, Quantized& codes, const std::string& tens
       importer.set_transposed(tensor);
     }
     QdqGrid grid(importer, codes, source.shape());
-    Node* clip =
-        codes.limits ? nullptr : narrowing_clip(importer, grid, codes.source, source);
+    Node* clip = codes.limits ? nullptr : narrowing_clip(importer, grid, codes.source, source);
     if (codes.limits && grid.narrow_codes((*codes.limits)[0], (*codes.limits)[1]))
       codes.limits.reset();
     codes.result =

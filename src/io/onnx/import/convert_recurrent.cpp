@@ -105,10 +105,9 @@ class RecurrentConverter {
   void check_lengths(const Value& x) {
     if (!node_.has_input(4)) return;
     const ConstantPtr lengths = importer_.constant(node_.input(4));
-    require(lengths->is_integer() && std::ranges::all_of(lengths->integers,
-                                                         [&](std::int64_t length) {
-                                                           return length == x.shape()[0];
-                                                         }) &&
+    require(lengths->is_integer() &&
+                std::ranges::all_of(lengths->integers,
+                                    [&](std::int64_t length) { return length == x.shape()[0]; }) &&
                 lengths->per_batch.empty(),
             "has sequences of different lengths, which are not imported");
   }

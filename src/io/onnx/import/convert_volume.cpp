@@ -51,8 +51,7 @@ Value& flat_weight(Importer& importer, const NodeReader& node, const Shape& shap
     return importer.parameter(name, Role::weight, "flat",
                               [&](const Tensor& weight) { return weight.reshape(flat); });
   return importer.add_step(
-      node, "weight",
-      make_op("Reshape", {{"shape", Ints(flat.dims().begin(), flat.dims().end())}}),
+      node, "weight", make_op("Reshape", {{"shape", Ints(flat.dims().begin(), flat.dims().end())}}),
       {&importer.value(name)});
 }
 
@@ -62,16 +61,15 @@ Value& flat_weight(Importer& importer, const NodeReader& node, const Shape& shap
 void convert_volume_conv(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const std::string& name = node.input(1);
-  const Shape weight = importer.is_constant(name) ? importer.constant(name)->shape
-                                                  : importer.value(name).shape();
+  const Shape weight =
+      importer.is_constant(name) ? importer.constant(name)->shape : importer.value(name).shape();
   require(weight.rank() == 5, "x is {}, but the weight {}", x.shape(), weight);
   const WindowLists w = read_window_lists(node, x.shape(), {weight[2], weight[3], weight[4]});
   const Shape volume = x.shape();
   Value& unfolded = unfold_depth(importer, node, x, w);
   const std::int64_t results = unfolded.shape()[2];
-  Value& moved = importer.add_step(node, "moved",
-                                   make_op("Transpose", {{"perm", Ints{0, 2, 1, 3, 4, 5}}}),
-                                   {&unfolded});
+  Value& moved = importer.add_step(
+      node, "moved", make_op("Transpose", {{"perm", Ints{0, 2, 1, 3, 4, 5}}}), {&unfolded});
   const Ints image = {-1, volume[1] * w.kernel[0], volume[3], volume[4]};
   Value& images =
       importer.add_step(node, "images", make_op("Reshape", {{"shape", image}}), {&moved});
@@ -85,13 +83,12 @@ void convert_volume_conv(Importer& importer, const NodeReader& node) {
         {&images});
   std::vector<Value*> inputs = {padded, &flat_weight(importer, node, weight)};
   if (node.has_input(2)) inputs.push_back(&importer.parameter(node.input(2), Role::bias));
-  Value& y = importer.add_step(
-      node, "conv",
-      make_op("Conv", {{"strides", of_image(w.strides)},
-                       {"pads", symmetric ? sides : Ints{0, 0, 0, 0}},
-                       {"dilations", of_image(w.dilations)},
-                       {"group", node.integer("group", 1)}}),
-      inputs);
+  Value& y = importer.add_step(node, "conv",
+                               make_op("Conv", {{"strides", of_image(w.strides)},
+                                                {"pads", symmetric ? sides : Ints{0, 0, 0, 0}},
+                                                {"dilations", of_image(w.dilations)},
+                                                {"group", node.integer("group", 1)}}),
+                               inputs);
   const Ints deep = {-1, results, y.shape()[1], y.shape()[2], y.shape()[3]};
   Value& volumes = importer.add_step(node, "volumes", make_op("Reshape", {{"shape", deep}}), {&y});
   importer.add(node, make_op("Transpose", {{"perm", Ints{0, 2, 1, 3, 4}}}), {&volumes});
@@ -117,10 +114,10 @@ void convert_volume_pool(Importer& importer, const NodeReader& node) {
     return importer.add_step(node, suffix, make_op("Reshape", {{"shape", shape}}), {&from});
   };
   Value& images = reshaped("images", x, {0, volume[1] * volume[2], volume[3], volume[4]});
-  Value& planes = importer.add_step(node, "planes",
-                                    pool(of_image(w.kernel), of_image(w.strides), of_image(w.pads),
-                                         of_image(w.dilations)),
-                                    {&images});
+  Value& planes = importer.add_step(
+      node, "planes",
+      pool(of_image(w.kernel), of_image(w.strides), of_image(w.pads), of_image(w.dilations)),
+      {&images});
   const std::int64_t h = planes.shape()[2], width = planes.shape()[3];
   Value& columns = reshaped("columns", planes, {0, volume[1], volume[2], h * width});
   Value& y = importer.add_step(

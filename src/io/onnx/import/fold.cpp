@@ -233,26 +233,16 @@ using Fold = Constant (*)(const NodeReader&, const Inputs&, Budget&);
 
 /// Sorted by name; beside them, functions of one and two tensors.
 constexpr std::array kFolds = std::to_array<std::pair<std::string_view, Fold>>({
-    {"Add", fold_arithmetic},
-    {"Cast", fold_cast},
-    {"Ceil", fold_rounding},
-    {"Clip", fold_clip},
-    {"Concat", fold_concat},
-    {"ConstantOfShape", fold_constant_of_shape},
-    {"Div", fold_arithmetic},
-    {"Expand", fold_expand},
-    {"Flatten", fold_flatten},
-    {"Floor", fold_rounding},
-    {"Gather", fold_gather},
-    {"Identity", fold_identity},
-    {"Mul", fold_arithmetic},
-    {"Range", fold_range},
-    {"Reshape", fold_reshape},
-    {"Slice", fold_slice},
-    {"Squeeze", fold_squeeze},
-    {"Sub", fold_arithmetic},
-    {"Transpose", fold_transpose},
-    {"Unsqueeze", fold_unsqueeze},
+    {"Add", fold_arithmetic},      {"Cast", fold_cast},
+    {"Ceil", fold_rounding},       {"Clip", fold_clip},
+    {"Concat", fold_concat},       {"ConstantOfShape", fold_constant_of_shape},
+    {"Div", fold_arithmetic},      {"Expand", fold_expand},
+    {"Flatten", fold_flatten},     {"Floor", fold_rounding},
+    {"Gather", fold_gather},       {"Identity", fold_identity},
+    {"Mul", fold_arithmetic},      {"Range", fold_range},
+    {"Reshape", fold_reshape},     {"Slice", fold_slice},
+    {"Squeeze", fold_squeeze},     {"Sub", fold_arithmetic},
+    {"Transpose", fold_transpose}, {"Unsqueeze", fold_unsqueeze},
     {"Where", fold_function},
 });
 
@@ -289,8 +279,8 @@ bool can_fold(std::string_view type) { return find_fold(type) != nullptr || type
 
 bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs) {
   const std::size_t shape = type == "Expand" ? 1 : type == "ConstantOfShape" ? 0 : inputs.size();
-  return can_fold(type) && (shape >= inputs.size() || inputs[shape] == nullptr ||
-                            inputs[shape]->per_batch.empty());
+  return can_fold(type) &&
+         (shape >= inputs.size() || inputs[shape] == nullptr || inputs[shape]->per_batch.empty());
 }
 
 std::vector<Constant> fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs,

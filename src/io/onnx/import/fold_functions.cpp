@@ -81,8 +81,8 @@ Constant as_constant(const std::vector<Tensor>& results, std::int32_t type) {
 }
 
 Constant fold_op(const NodeReader& node, const Op& op, const Inputs& inputs, Budget& budget) {
-  const bool follows = std::ranges::any_of(
-      inputs, [](const ConstantPtr& each) { return !each->per_batch.empty(); });
+  const bool follows =
+      std::ranges::any_of(inputs, [](const ConstantPtr& each) { return !each->per_batch.empty(); });
   std::vector<Tensor> results;
   for (std::int64_t batch = 1; batch <= (follows ? 3 : 1); ++batch) {
     std::vector<Tensor> numbers;

@@ -22,8 +22,7 @@ Constant fold_function(const NodeReader& node, const std::vector<ConstantPtr>& i
                        Budget& budget);
 Constant fold_expand(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
                      Budget& budget);
-Constant fold_range(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
-                    Budget& budget);
+Constant fold_range(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
 Constant fold_clip(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
 std::vector<Constant> fold_split(const NodeReader& node, const std::vector<ConstantPtr>& inputs);
 /// Computes Add, Sub, Mul and Div.

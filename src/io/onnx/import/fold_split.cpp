@@ -15,9 +15,7 @@ using Ints = std::vector<std::int64_t>;
 
 namespace {
 
-void require_fixed(const Constant& x) {
-  require(x.per_batch.empty(), "depends on the batch size");
-}
+void require_fixed(const Constant& x) { require(x.per_batch.empty(), "depends on the batch size"); }
 
 /// Returns input i of a Clip as whole numbers or as floats, or what stands for a missing one.
 template <typename T>

@@ -202,8 +202,7 @@ void Importer::add_inputs() {
   for (const ::onnx::ValueInfoProto* info : inputs) {
     const std::int32_t type = info->type().tensor_type().elem_type();
     // Truth values are fed as 1 and 0.
-    require(info->type().has_tensor_type() &&
-                (is_float(type) || type == ::onnx::TensorProto::BOOL),
+    require(info->type().has_tensor_type() && (is_float(type) || type == ::onnx::TensorProto::BOOL),
             "input {} is of {}, only floats are fed: give it a value as one of the constants",
             shown_name(info->name()),
             info->type().has_tensor_type() ? type_name(type) : "no tensor type");
@@ -286,10 +285,9 @@ bool Importer::fold_node(const NodeReader& node) {
   std::vector<Constant> results = fold(node, inputs, budget_);
   for (std::size_t i = 0; i < results.size(); ++i)
     if (node.has_output(i)) set_constant(node.output(i), std::move(results[i]));
-  constexpr std::array kReading = std::to_array<std::string_view>(
-      {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"});
-  const bool is_clip =
-      node.type() == "Clip" && constant(node.output())->limits.has_value();
+  constexpr std::array kReading =
+      std::to_array<std::string_view>({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"});
+  const bool is_clip = node.type() == "Clip" && constant(node.output())->limits.has_value();
   if (is_clip || std::ranges::find(kReading, node.type()) != kReading.end())
     entry(node.output()).origin = origin(node.input(0));
   return true;

@@ -54,8 +54,7 @@ Value& Importer::parameter(const std::string& tensor, Role role) {
     const std::string& name = origin(tensor);
     const bool is_same =
         name != tensor && !source->limits && constant(name)->shape == source->shape;
-    found.value =
-        is_same ? &parameter(name, role) : &add_parameter(tensor, source->tensor(), role);
+    found.value = is_same ? &parameter(name, role) : &add_parameter(tensor, source->tensor(), role);
   }
   return found.value != nullptr ? *found.value : value(tensor);
 }
