@@ -3,9 +3,9 @@
 #include <string_view>
 #include <utility>
 
-#include "core/format.h"
-#include "io/file.h"
-#include "io/file_kind.h"
+#include "core/check.h"
+#include "io/files/file.h"
+#include "io/files/file_kind.h"
 #include "rung/datasets.h"
 
 namespace rung::datasets {

@@ -1,6 +1,6 @@
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "datasets/idx.h"
 #include "rung/datasets.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <system_error>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung::datasets {
 namespace {

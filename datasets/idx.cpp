@@ -10,8 +10,8 @@
 #include <memory>
 #include <span>
 
-#include "core/format.h"
-#include "io/file.h"
+#include "core/check.h"
+#include "io/files/file.h"
 #include "rung/io/file_kind.h"
 
 namespace rung::datasets {

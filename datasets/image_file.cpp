@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "datasets/image_integrity.h"
-#include "io/file.h"
-#include "io/file_kind.h"
+#include "io/files/file.h"
+#include "io/files/file_kind.h"
 #include "rung/datasets.h"
 
 // ---- the decoder, for this file only, without the formats whose code is known to be fragile

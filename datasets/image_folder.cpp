@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "datasets/folder.h"
 #include "datasets/image_file.h"
 #include "datasets/parts.h"

@@ -6,10 +6,10 @@
 #include <limits>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "datasets/npy_file.h"
 #include "datasets/parts.h"
-#include "io/dtype.h"
+#include "io/tensors/dtype.h"
 #include "rung/datasets.h"
 
 namespace rung::datasets {

@@ -7,9 +7,9 @@
 #include <span>
 #include <string_view>
 
-#include "core/format.h"
-#include "io/file.h"
-#include "io/file_kind.h"
+#include "core/check.h"
+#include "io/files/file.h"
+#include "io/files/file_kind.h"
 
 namespace rung::datasets {
 namespace {

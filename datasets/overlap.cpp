@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/datasets.h"
 
 namespace rung::datasets {

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "datasets/folder.h"
 
 namespace rung::datasets {

@@ -1,6 +1,6 @@
 #include <functional>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "datasets/npy.h"
 #include "datasets/parts.h"
 #include "datasets/statistics.h"

@@ -1,6 +1,6 @@
 #include <optional>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "models/builders.h"
 #include "rung/ops/layers.h"
 

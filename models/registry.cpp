@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "models/builders.h"
 #include "rung/core/closest.h"
 #include "rung/ops/init.h"

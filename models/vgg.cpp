@@ -1,7 +1,7 @@
 #include <optional>
 #include <string>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "models/builders.h"
 #include "rung/ops/layers.h"
 

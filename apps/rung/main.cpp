@@ -14,11 +14,11 @@
 
 #include <string>
 
+#include "commands/subcommands.h"
 #include "commit.h"
-#include "messages.h"
+#include "console/messages.h"
 #include "rung/build_info.h"
 #include "rung/version.h"
-#include "subcommands.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "core/team.h"
 
 namespace rung::backend {

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 

@@ -1,6 +1,6 @@
 #include "rung/core/held.h"
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 

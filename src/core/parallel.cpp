@@ -9,7 +9,7 @@
 #include <limits>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "core/team.h"
 
 namespace rung {

@@ -6,7 +6,7 @@
 #include <ostream>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/tensor.h"
 
 namespace rung {

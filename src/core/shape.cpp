@@ -2,7 +2,7 @@
 
 #include <ostream>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 

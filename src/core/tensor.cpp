@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 namespace {

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 namespace {

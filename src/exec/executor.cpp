@@ -4,8 +4,8 @@
 #include <atomic>
 #include <list>
 
-#include "core/format.h"
-#include "core/memory.h"
+#include "core/available_memory.h"
+#include "core/check.h"
 #include "core/team.h"
 #include "exec/plan.h"
 

@@ -6,10 +6,10 @@
 #include <algorithm>
 
 #include "backend/onednn.h"
-#include "core/format.h"
-#include "exec/exact.h"
+#include "core/check.h"
+#include "exec/code_flow.h"
 #include "kernels/reorder.h"
-#include "ops/bias_scales.h"
+#include "ops/linear/bias_scales.h"
 
 namespace rung {
 

@@ -1,6 +1,6 @@
 #include <ostream>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "exec/plan.h"
 #include "rung/core/text.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "exec/plan.h"
 #include "rung/core/text.h"
 

@@ -4,11 +4,11 @@
 #include <chrono>
 #include <cstring>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "exec/plan.h"
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
-#include "ops/bias_scales.h"
+#include "ops/linear/bias_scales.h"
 
 namespace rung {
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 

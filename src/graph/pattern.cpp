@@ -1,6 +1,6 @@
 #include "rung/graph/pattern.h"
 
-#include "core/format.h"
+#include "core/check.h"
 #include "graph/fold_target.h"
 
 namespace rung {

@@ -1,7 +1,7 @@
 #include <ostream>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/text.h"
 #include "rung/graph/graph.h"
 

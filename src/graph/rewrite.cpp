@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/graph/graph.h"
 
 namespace rung {

@@ -1,7 +1,7 @@
 #include <Eigen/Core>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/parallel.h"
 #include "rung/nn/optim.h"
 

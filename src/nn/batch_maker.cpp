@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung::nn {
 

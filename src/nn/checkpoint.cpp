@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
-#include "core/format.h"
-#include "io/json.h"
+#include "core/check.h"
+#include "io/files/json.h"
 
 namespace rung::nn {
 namespace {

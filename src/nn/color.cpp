@@ -2,7 +2,7 @@
 #include <array>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/nn/transforms.h"
 
 namespace rung::nn {

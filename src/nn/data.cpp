@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "nn/batch_maker.h"
 
 namespace rung::nn {

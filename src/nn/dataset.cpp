@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/nn/data.h"
 
 namespace rung::nn {

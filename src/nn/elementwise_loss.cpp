@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/parallel.h"
 #include "rung/nn/loss.h"
 

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "nn/resize.h"
 #include "rung/nn/transforms.h"
 

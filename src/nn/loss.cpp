@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/parallel.h"
 
 namespace rung::nn {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung::nn {
 

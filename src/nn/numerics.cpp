@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung::nn {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 #include <set>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung::nn {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "nn/crop.h"
 #include "nn/resample.h"
 

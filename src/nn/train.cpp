@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung::nn {
 namespace {

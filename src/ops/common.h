@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/shape.h"
 #include "rung/graph/op.h"
 

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ops/first_weights.h"
 #include "rung/ops/ops.h"
 

@@ -2,7 +2,7 @@
 #include <array>
 #include <utility>
 
-#include "ops/families.h"
+#include "ops/elementwise/families.h"
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"

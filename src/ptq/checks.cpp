@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ptq/fold.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/folded_batch_norm.h"

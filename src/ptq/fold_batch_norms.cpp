@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
-#include "ops/fold_arithmetic.h"
+#include "core/check.h"
+#include "ops/norm/fold_arithmetic.h"
 #include "ptq/fold.h"
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/ops.h"

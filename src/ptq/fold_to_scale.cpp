@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ptq/fold.h"
 #include "ptq/weight_codes.h"
 #include "quantsim/batch_norms/rename_quantizer.h"

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ptq/checks.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"

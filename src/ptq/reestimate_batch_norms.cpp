@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ptq/fold.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ptq/checks.h"
 #include "rung/ptq/validate.h"
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <ostream>
 
-#include "core/format.h"
+#include "core/check.h"
 
 // The one place that enforces "zero is in the range" and the minimum step. float32 in the order
 // that AIMET computes, because encodings must be equal to its encodings bit for bit.

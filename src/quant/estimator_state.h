@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/quant/encoding.h"
 
 namespace rung {

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "core/format.h"
+#include "core/check.h"
 
 // x = 1.m * 2^e has steps of 2^(e - mantissa bits) around it: divide by the step, round, multiply.
 // The step is a power of two, so that only the rounding rounds.

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "kernels/histogram.h"
 #include "quant/estimator_state.h"
 #include "rung/core/parallel.h"

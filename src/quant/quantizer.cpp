@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <span>
 
-#include "core/format.h"
-#include "ops/bias_scales.h"
+#include "core/check.h"
+#include "ops/linear/bias_scales.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/quantize_dequantize.h"
 #include "rung/quantsim/quantizer_handle.h"

@@ -4,7 +4,7 @@
 #include <set>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/impl.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/impl.h"
 #include "rung/core/text.h"
 #include "rung/quantsim/quantsim.h"

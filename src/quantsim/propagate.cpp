@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ops/op_classes.h"
 #include "quantsim/quantizer_nodes.h"
 #include "rung/quantsim/quantsim.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"

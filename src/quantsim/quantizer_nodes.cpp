@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/ops/quantize_dequantize.h"
 #include "rung/quantsim/quantizer_handle.h"
 

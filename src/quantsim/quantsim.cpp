@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "core/format.h"
-#include "io/json.h"
+#include "core/check.h"
+#include "io/files/json.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/impl.h"
 #include "quantsim/placement/insert_quantizers.h"

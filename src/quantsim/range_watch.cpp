@@ -7,7 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 
 namespace rung {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/rng.h"
 
 namespace rung::testing {

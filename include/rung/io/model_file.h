@@ -16,7 +16,7 @@
 //
 //   format              "rung"
 //   rung.version        "2": the version of this layout; a reader refuses a newer one
-//   rung.checksum       since version 2: of everything else, see src/io/checksum.h
+//   rung.checksum       since version 2: of everything else, see src/io/files/checksum.h
 //   rung.graph          JSON:
 //     inputs            [{"name", "shape"}]
 //     parameters        [{"name", "role", "requires_grad"}]     in the order of creation

@@ -7,9 +7,10 @@
 #include "rung/core/export.h"
 #include "rung/graph/graph.h"
 
-// Families of functions whose members differ in a formula only. Each is a row in src/ops/unary.cpp,
-// src/ops/binary.cpp or src/ops/reduce.cpp and goes by its ONNX name. Truth values are 1 and 0, as
-// floats; whatever is not 0 is true. Where a gradient does not exist (ties, kinks) it is PyTorch's.
+// Families of functions whose members differ in a formula only. Each is a row in
+// src/ops/elementwise/unary.cpp, src/ops/elementwise/binary.cpp or src/ops/reduce/reduce.cpp and
+// goes by its ONNX name. Truth values are 1 and 0, as floats; whatever is not 0 is true. Where a
+// gradient does not exist (ties, kinks) it is PyTorch's.
 
 namespace rung::nn {
 

@@ -2,8 +2,8 @@
 
 #include <onnx/onnx_pb.h>
 
-#include "core/format.h"
-#include "io/onnx/export_writer.h"
+#include "core/check.h"
+#include "io/onnx/export/export_writer.h"
 
 namespace rung::io {
 

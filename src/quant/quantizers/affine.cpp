@@ -1,4 +1,4 @@
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/quant/quantizer.h"
 
 // The parameters are min and max, as in AIMET: both mean something to a reader, and a learning rate

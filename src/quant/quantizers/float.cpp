@@ -1,4 +1,4 @@
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/core/parallel.h"
 #include "rung/quant/quantizer.h"
 

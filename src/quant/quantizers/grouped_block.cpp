@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/quant/quantizer.h"
 
 // Two levels of scales. With K = 2^(decompressed_bw - bitwidth), for each block b of a group g:

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/quant/quantizer.h"
 
 // LSQ learns the scale itself. Its raw gradient is a sum over all numbers that share it, so it

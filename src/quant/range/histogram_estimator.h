@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quant/estimator_state.h"
 #include "quant/histogram.h"
 #include "rung/quant/range_estimator.h"

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quant/estimator_state.h"
 #include "rung/quant/range_estimator.h"
 

@@ -15,7 +15,7 @@
 #include <string>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/batch_norms/rename_quantizer.h"
 #include "quantsim/quantizer_nodes.h"
 #include "rung/exec/executor.h"

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"

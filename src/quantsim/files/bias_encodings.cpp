@@ -3,8 +3,8 @@
 #include <cmath>
 #include <map>
 
-#include "core/format.h"
-#include "ops/bias_scales.h"
+#include "core/check.h"
+#include "ops/linear/bias_scales.h"
 #include "quantsim/files/file_entries.h"
 
 namespace rung::quantsim {

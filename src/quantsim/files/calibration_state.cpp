@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/format.h"
-#include "io/json.h"
+#include "core/check.h"
+#include "io/files/json.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {

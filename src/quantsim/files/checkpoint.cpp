@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {

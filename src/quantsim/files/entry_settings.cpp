@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quant/stored_range.h"
 #include "quantsim/files/file_entries.h"
 

@@ -5,8 +5,8 @@
 #include <system_error>
 #include <vector>
 
-#include "core/format.h"
-#include "io/onnx/export_model.h"
+#include "core/check.h"
+#include "io/onnx/export/export_model.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
 #include "quantsim/files/bias_encodings.h"

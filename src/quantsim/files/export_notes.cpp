@@ -5,8 +5,8 @@
 #include <limits>
 #include <optional>
 
-#include "core/format.h"
-#include "ops/bias_scales.h"
+#include "core/check.h"
+#include "ops/linear/bias_scales.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
 #include "rung/core/rng.h"

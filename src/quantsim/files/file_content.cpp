@@ -2,7 +2,7 @@
 
 #include <variant>
 
-#include "io/file.h"
+#include "io/files/file.h"
 #include "quantsim/files/file_entries.h"
 
 namespace rung::quantsim {

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/ops/folded_batch_norm.h"
 
 namespace rung::quantsim {

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
-#include "io/names.h"
+#include "core/check.h"
+#include "io/files/names.h"
 #include "quantsim/files/entry_settings.h"
 #include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"

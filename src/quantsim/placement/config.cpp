@@ -5,10 +5,10 @@
 #include <initializer_list>
 #include <utility>
 
-#include "core/format.h"
-#include "io/file.h"
-#include "io/json.h"
-#include "io/names.h"
+#include "core/check.h"
+#include "io/files/file.h"
+#include "io/files/json.h"
+#include "io/files/names.h"
 #include "quantsim/placement/default_configs.h"
 
 namespace rung {

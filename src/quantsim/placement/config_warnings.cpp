@@ -6,8 +6,8 @@
 #include <set>
 #include <sstream>
 
-#include "core/format.h"
-#include "io/names.h"
+#include "core/check.h"
+#include "io/files/names.h"
 #include "quantsim/placement/target.h"
 #include "rung/core/closest.h"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/placement/target.h"
 
 // HTP versions treat some op types in their own way, whatever the configuration says about them.

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/placement/placement.h"
 #include "rung/ops/quantize_dequantize.h"
 

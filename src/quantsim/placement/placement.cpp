@@ -5,7 +5,7 @@
 #include <iterator>
 #include <set>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "ops/op_classes.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/placement/config_warnings.h"

@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/impl.h"
 #include "quantsim/placement/placement.h"
 #include "rung/quantsim/quantsim.h"

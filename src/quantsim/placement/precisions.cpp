@@ -2,7 +2,7 @@
 #include <map>
 #include <set>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quantsim/placement/target.h"
 
 // Bitwidths come from the options. A target machine lists in supported_kernels which pairs of

@@ -4,7 +4,7 @@
 
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
-#include "ops/broadcast.h"
+#include "ops/elementwise/broadcast.h"
 
 namespace rung::io::onnx_import {
 namespace {

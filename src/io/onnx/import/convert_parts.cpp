@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "io/names.h"
+#include "io/files/names.h"
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
 

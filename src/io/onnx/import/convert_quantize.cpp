@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "io/names.h"
+#include "io/files/names.h"
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/grid.h"
 #include "io/onnx/import/make_op.h"

@@ -4,7 +4,7 @@
 #include <cctype>
 #include <map>
 
-#include "io/names.h"
+#include "io/files/names.h"
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "io/onnx/import/convert.h"
-#include "ops/families.h"
+#include "ops/elementwise/families.h"
 
 namespace rung::io::onnx_import {
 namespace {

@@ -8,11 +8,11 @@
 #include <string>
 #include <system_error>
 
-#include "core/format.h"
-#include "core/memory.h"
-#include "io/file.h"
-#include "io/names.h"
-#include "io/onnx/import/constant.h"
+#include "core/available_memory.h"
+#include "core/check.h"
+#include "io/files/file.h"
+#include "io/files/names.h"
+#include "io/onnx/constants/constant.h"
 
 namespace rung::io::onnx_import {
 namespace {

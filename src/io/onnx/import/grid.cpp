@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "quant/stored_range.h"
 
 namespace rung::io::onnx_import {

@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "core/format.h"
-#include "io/names.h"
+#include "core/check.h"
+#include "io/files/names.h"
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/sort_nodes.h"
 

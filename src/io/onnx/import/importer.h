@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/onnx/import/fold.h"
+#include "io/onnx/constants/evaluate_constants.h"
 #include "io/onnx/import/node_reader.h"
 #include "io/onnx/import/read_model.h"
 #include "rung/graph/graph.h"

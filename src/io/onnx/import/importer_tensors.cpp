@@ -1,7 +1,7 @@
 // What each tensor of the file is, and the nodes and parameters that are made of them.
 
-#include "core/format.h"
-#include "io/names.h"
+#include "core/check.h"
+#include "io/files/names.h"
 #include "io/onnx/import/convert.h"
 
 namespace rung::io::onnx_import {

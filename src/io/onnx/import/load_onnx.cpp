@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <set>
 
-#include "io/check_values.h"
+#include "io/model/check_values.h"
 #include "io/onnx/import/importer.h"
 #include "rung/io/onnx_import.h"
 

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "rung/ops/ops.h"
 
 namespace rung::io::onnx_import {

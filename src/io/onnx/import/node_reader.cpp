@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "io/names.h"
+#include "io/files/names.h"
 
 namespace rung::io::onnx_import {
 namespace {

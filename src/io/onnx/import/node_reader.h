@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/format.h"
-#include "io/onnx/import/constant.h"
+#include "core/check.h"
+#include "io/onnx/constants/constant.h"
 
 namespace rung::io::onnx_import {
 

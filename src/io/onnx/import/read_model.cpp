@@ -5,11 +5,11 @@
 #include <set>
 #include <string>
 
-#include "core/format.h"
-#include "io/file.h"
-#include "io/file_kind.h"
-#include "io/limits.h"
-#include "io/names.h"
+#include "core/check.h"
+#include "io/files/file.h"
+#include "io/files/file_kind.h"
+#include "io/files/limits.h"
+#include "io/files/names.h"
 #include "io/onnx/import/external_data.h"
 #include "io/onnx/import/scan.h"
 

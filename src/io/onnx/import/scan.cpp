@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/format.h"
+#include "core/check.h"
 
 // A message of two bytes becomes an object of a hundred when it is parsed, so the parts are counted
 // first. protobuf's encoding: a key (field number * 8 + wire type), then a varint, 8 bytes, a

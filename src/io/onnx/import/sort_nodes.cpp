@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "core/format.h"
+#include "core/check.h"
 #include "io/onnx/import/node_reader.h"
 
 namespace rung::io::onnx_import {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes checkpoints of one small network as tools and people leave them.
 
-All hold the parameters of iotest::small_network() (tests/io_models.h), whose numbers count up in
+All hold the parameters of iotest::small_network() (tests/support/io_models.h), whose numbers count up in
 eighths. Made with torch 2.15, numpy 2.4: python3 make.py
 """
 

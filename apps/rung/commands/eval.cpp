@@ -1,0 +1,81 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands/subcommands.h"
+#include "console/options.h"
+#include "console/report.h"
+#include "run/class_scores.h"
+#include "run/data.h"
+#include "run/model_source.h"
+#include "run/task.h"
+#include "run/training.h"
+#include "rung/io/model_file.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  DataOptions data;
+  ConvOptions conv;
+  ModelSource source;
+};
+
+constexpr const char* kDetails =
+    R"(Works on float models and on quantized ones, which are simulated. Accuracies are in percent.
+
+Examples:
+  rung eval resnet20.rung
+  rung eval --weights resnet20.pth --model resnet20
+  rung eval net.rung --data photos --mean 0.5 --std 0.5
+The figures of --json: {"top1", "loss", "images_per_s"})";
+
+void run(const Options& options) {
+  begin_run(options.run);
+  const Console console(options.run.json);
+  io::ModelFile file = load_model(options.source, options.data, console);
+  const Task task = task_of(file, options.source.path());
+  const Data data(task, options.data, options.run);
+  data.check_fits(file.graph);
+  if (const std::string folder = data.named_folder(); !folder.empty())
+    console.line("images in " + folder);
+  console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
+  nn::DataLoader loader = data.named();
+  Executor executor(file.graph, {.seed = options.run.seed});
+  apply(options.conv, task.conv_choices, executor);
+  const nn::Metrics metrics = test_model(executor, loader, "test");
+  if (const std::string end = ClassScores(file.graph).activation(); !end.empty())
+    console.line(
+        fmt::format("the model ends in {}: the loss is that of the numbers before it", end));
+  const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
+  console.line(
+      fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {:.4f}  {:.0f} images/s",
+                  has_checkpoint(file) ? "quantized model" : "float model", metrics.images,
+                  data.task().dataset, percent(metrics.top1), metrics.loss, images_per_s));
+  Report report;
+  data.report_skipped({&loader}, console, report);
+  report.set("top1", percent(metrics.top1));
+  report.set("loss", metrics.loss);
+  report.set("images_per_s", images_per_s);
+  report.write(options.run.json);
+}
+
+}  // namespace
+
+void add_eval(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("eval", "Measure the accuracy of a model on the test images", kDetails);
+  add_model_source(command, options->source, "a model file, *.rung");
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset,
+                 "default: the one it was trained on; with --weights fashion-mnist");
+  add_data_options(command, options->data);
+  add_conv_options(command, options->conv);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

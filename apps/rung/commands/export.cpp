@@ -1,0 +1,147 @@
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "commands/subcommands.h"
+#include "console/console.h"
+#include "console/options.h"
+#include "console/report.h"
+#include "run/model_source.h"
+#include "run/task.h"
+#include "rung/core/error.h"
+#include "rung/io/encodings.h"
+#include "rung/io/model_file.h"
+#include "rung/io/onnx_export.h"
+#include "rung/io/weights.h"
+#include "rung/quantsim/export_notes.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string model, out, prefix = "model", version = "1.0.0", onnx = "float", json;
+  std::string onnx_codes = "bytes";
+  std::optional<int> opset;
+  bool float_biases = false;
+  bool writes_float() const { return onnx == "float" || onnx == "both"; }
+  bool writes_qdq() const { return onnx == "qdq" || onnx == "both"; }
+};
+
+constexpr const char* kDetails =
+    R"(Writes into a folder, which is created:
+  PREFIX.safetensors      the float weights, with PyTorch's names
+  PREFIX.onnx             the graph without quantizers, its weights rounded to their codes
+  PREFIX_qdq.onnx         with --onnx qdq or both: the graph with its quantizers, weights as whole
+                          numbers; opset 13, or 21 for more than 8 bits and for blocks
+  PREFIX.encodings        scale and offset of every quantized tensor, AIMET's format
+  PREFIX_torch.encodings  the same by module name, which AIMET's load_encodings reads
+A float model has no encodings: only its weights and PREFIX.onnx are written.
+
+Biases become int32 in PREFIX_qdq.onnx, as integer hardware wants them. Unless the model was made
+with rung quantize --int32-biases, its simulation had float ones, and it is said how far that moves
+the outputs; at 4 bits it may be as far as quantization itself moved them. --float-biases writes
+them as they are simulated. Codes of up to 8 bits are bytes, which ONNX Runtime runs for every
+number of bits; --onnx-codes packed makes two of 4 bits a byte (opset 21): ONNX Runtime 1.32 runs
+those with 4-bit weights and activations both or none, and not behind a Clip.
+
+Example:
+  rung export w4a4_qat.rung --out exported --prefix resnet20_w4a4 --onnx both
+The figures of --json: {"files": [...], "notes": [...]})";
+
+/// Lists what was written, and what it makes different from the simulation.
+struct Exported {
+  std::vector<std::string> files, notes = {};
+};
+
+Exported export_sim(const QuantizationSimModel& sim, const Options& options) {
+  ExportOptions wanted{
+      .encodings_version = options.version,
+      .export_onnx = options.writes_float(),
+      .export_qdq_onnx = options.writes_qdq(),
+      .onnx_opset = options.opset,
+      .onnx_codes = options.onnx_codes == "packed" ? io::OnnxCodes::packed : io::OnnxCodes::bytes};
+  if (options.float_biases) wanted.export_int32_bias = false;
+  Exported exported{sim.export_to(options.out, options.prefix, wanted)};
+  exported.notes = export_notes(sim, wanted);
+  return exported;
+}
+
+Exported export_files(const Options& options) {
+  io::ModelFile file = read_model_file(options.model);
+  if (has_checkpoint(file))
+    return export_sim(load_checkpoint(std::move(file), options.model), options);
+  if (options.writes_qdq())
+    throw Error(fmt::format("{}: a float model has no quantizers for --onnx {}; run rung quantize",
+                            options.model, options.onnx));
+  std::error_code error;
+  fs::create_directories(options.out, error);
+  if (error)
+    throw Error(fmt::format("cannot create the folder {}: {}", options.out, error.message()));
+  const std::string base = (fs::path(options.out) / options.prefix).string();
+  std::vector<std::string> written = {base + ".safetensors"};
+  io::save_weights(file.graph, written[0]);
+  if (options.writes_float()) {
+    written.push_back(base + ".onnx");
+    io::save_onnx(file.graph, written[1], {.opset = options.opset});
+  }
+  return {written};
+}
+
+void run(const Options& options) {
+  const Exported exported = export_files(options);
+  const Console console(options.json);
+  for (const std::string& path : exported.files) console.line(path);
+  for (const std::string& note : exported.notes)
+    fmt::print(stderr, "rung export: note: {}\n", note);
+  Report report;
+  report.set("files", exported.files);
+  report.set("notes", exported.notes);
+  report.write(options.json);
+}
+
+std::string check_version(const std::string& text) {
+  try {
+    io::encodings_version(text);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+std::string check_prefix(const std::string& text) {
+  return text.empty() || text.find('/') != std::string::npos ? "must be a name without /" : "";
+}
+
+}  // namespace
+
+void add_export(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("export", "Write weights and encodings for other tools", kDetails);
+  command.argument("MODEL", options->model, "a model file, *.rung");
+  command.required("--out DIR", options->out, "the folder to write to");
+  command.option("--prefix NAME", options->prefix, "how the files' names begin", check_prefix);
+  command.option("--encodings-version V", options->version,
+                 "of PREFIX.encodings: 0.6.1, 1.0.0 or 2.0.0", check_version);
+  command.option("--onnx NAME", options->onnx, "float, qdq, both or none, see below",
+                 one_of({"float", "qdq", "both", "none"}));
+  command.flag("--float-biases", options->float_biases,
+               "leave biases float in PREFIX_qdq.onnx and in encodings");
+  command.option("--onnx-codes NAME", options->onnx_codes,
+                 "bytes, or packed: 4-bit types where codes fit", one_of({"bytes", "packed"}));
+  command.option("--opset N", options->opset,
+                 "of ONNX files, 13 to 21; default: the lowest that can hold them",
+                 between(13, 21));
+  command.group("Output");
+  command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,198 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "commands/subcommands.h"
+#include "console/console.h"
+#include "console/options.h"
+#include "console/report.h"
+#include "run/onnx_source.h"
+#include "run/task.h"
+#include "run/why.h"
+#include "rung/core/error.h"
+#include "rung/core/text.h"
+#include "rung/exec/executor.h"
+#include "rung/io/file_kind.h"
+#include "rung/io/model_file.h"
+#include "rung/io/pth.h"
+#include "rung/io/safetensors.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  std::string file, mode = "both", json;
+  bool plan = false, why = false;
+  std::int64_t batch = 128;
+  OnnxSource onnx;
+};
+
+constexpr const char* kDetails =
+    R"(Prints the graph, the quantizers with their encodings, and sizes. Of weights (safetensors,
+PyTorch checkpoints) it prints the tensors. What a file is, its content says, whatever its name.
+With --plan it prints instead what the engine makes of the graph: the steps of a forward and a
+backward pass, their kernels and memory layouts, and where results lie in memory. With --why it
+prints instead for every tensor of a quantized model whether it has a quantizer, and which setting
+of the configuration gave it or took it away.
+
+Examples:
+  rung inspect w4a4.rung
+  rung inspect w4a4.rung --why
+  rung inspect resnet20.rung --plan --batch-size 32 --mode train
+The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, with
+--why also "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
+"by_hand", "precision_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
+
+constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
+
+std::int64_t count(const Graph& graph, Role role) {
+  std::int64_t elements = 0;
+  for (const Parameter* parameter : graph.parameters(role)) elements += parameter->value().numel();
+  return elements;
+}
+
+/// File is a SafetensorsFile or a PthFile.
+template <typename File>
+void print_tensors(const File& file, const Options& options, const Console& console) {
+  if (options.plan) throw Error(options.file + ": holds plain weights, no graph to plan");
+  if (options.why) throw Error(options.file + ": holds plain weights, no quantizers to explain");
+  std::int64_t numbers = 0;
+  for (const auto& tensor : file.tensors()) {
+    console.line(fmt::format("{:<44} {:<8} {}", printable(tensor.name), io::to_string(tensor.dtype),
+                             tensor.shape.to_string()));
+    numbers += tensor.shape.numel();
+  }
+  console.line(fmt::format("{} tensors, {} numbers", file.tensors().size(), numbers));
+}
+
+Report describe(const QuantizerHandle& quantizer) {
+  Report report;
+  report.set("name", quantizer.name());
+  report.set("bitwidth", std::int64_t{quantizer.bitwidth()});
+  report.set("symmetry", to_string(quantizer.symmetry()));
+  if (!quantizer.initialized() || quantizer.op().quantizer().pass_through()) return report;
+  const Encoding encoding = quantizer.encoding();
+  report.set("channels", encoding.channels());
+  report.set("scale", std::vector<double>(encoding.scale.begin(), encoding.scale.end()));
+  report.set("offset", encoding.offset);
+  return report;
+}
+
+void print_plans(Graph& graph, const Options& options, const Console& console) {
+  Executor executor(graph);
+  std::vector<Shape> inputs;
+  for (const Value* input : graph.inputs()) inputs.push_back(input->shape().with(0, options.batch));
+  for (const auto& [name, mode] :
+       {std::pair{"train", Mode::train}, std::pair{"eval", Mode::eval}}) {
+    if (options.mode != "both" && options.mode != name) continue;
+    console.line(fmt::format("plan for {}, batch {}", name, options.batch));
+    console.text(to_string(executor.plan(inputs, mode)));
+  }
+}
+
+std::string sizes(const Graph& graph) {
+  std::vector<std::string> parts;
+  for (const Role role : kRoles)
+    if (const std::int64_t elements = count(graph, role))
+      parts.push_back(fmt::format("{} {}", elements, to_string(role)));
+  return fmt::format("{} nodes; numbers by role: {}", graph.nodes().size(), fmt::join(parts, ", "));
+}
+
+void run_model(io::ModelFile file, const Options& options, const Console& console, Report& report) {
+  if (options.why && !has_checkpoint(file))
+    throw Error(options.file + ": has no quantizers to explain; --why needs a quantized model");
+  const auto found = file.sections.find(kTaskSection);
+  if (options.plan) {
+    print_plans(file.graph, options, console);
+  } else if (!options.why) {
+    if (found != file.sections.end()) {
+      const Task task = task_of(file, options.file);
+      console.line(
+          fmt::format("{} for {}, {} classes", task.model, task.dataset, task.num_classes));
+    }
+    console.text(file.graph.to_string());
+    console.line(sizes(file.graph));
+  }
+  report.set("nodes", static_cast<std::int64_t>(file.graph.nodes().size()));
+  Report parameters;
+  for (const Role role : kRoles) parameters.set(to_string(role), count(file.graph, role));
+  report.set("parameters", parameters);
+  report.set("quantizers", std::vector<std::string>{});
+  for (const QuantizerHandle& quantizer : find_quantizers(file.graph))
+    report.append("quantizers", describe(quantizer));
+  if (!has_checkpoint(file) || options.plan) return;
+  const QuantizationSimModel sim = load_checkpoint(std::move(file), options.file);
+  if (options.why) {
+    print_why(sim, console, report);
+    return;
+  }
+  std::ostringstream table;
+  table << sim;
+  console.text(table.str());
+}
+
+/// Reads all numbers: a checkpoint has checksums.
+void check(const io::PthFile& file) {
+  for (const io::PthTensor& tensor : file.tensors()) (void)file.bytes(tensor.name);
+}
+
+void run(const Options& options) {
+  const Console console(options.json);
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(options.file, error);
+  if (error) throw Error(fmt::format("{}: cannot open: {}", options.file, error.message()));
+  const io::FileKind kind = io::file_kind(options.file);
+  const bool is_known = kind.format == io::FileFormat::model ||
+                        kind.format == io::FileFormat::onnx || kind.format == io::FileFormat::pth ||
+                        kind.format == io::FileFormat::safetensors;
+  if (!is_known)
+    throw Error(fmt::format(
+        "{}: is {}; expected a model, *.rung or *.onnx, or weights, *.safetensors or *.pth",
+        options.file, kind.what));
+  if (!options.plan && !options.why)
+    console.line(fmt::format("{}: {}, {} bytes", options.file, kind.what, bytes));
+  Report report;
+  report.set("bytes", static_cast<std::int64_t>(bytes));
+  if (kind.format != io::FileFormat::onnx) check_no_onnx_options(options.file, options.onnx);
+  if (kind.format == io::FileFormat::onnx) {
+    io::ModelFile file;
+    file.graph = load_onnx(options.file, options.onnx);
+    run_model(std::move(file), options, console, report);
+  } else if (kind.format == io::FileFormat::model) {
+    run_model(io::load_model(options.file), options, console, report);
+  } else if (kind.format == io::FileFormat::pth) {
+    const io::PthFile file(options.file);
+    check(file);
+    print_tensors(file, options, console);
+  } else {
+    print_tensors(io::SafetensorsFile(options.file), options, console);
+  }
+  report.write(options.json);
+}
+
+}  // namespace
+
+void add_inspect(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command = program.command("inspect", "Show what is in a file", kDetails);
+  command.argument("FILE", options->file, "a model, *.rung or *.onnx, or weights");
+  command.exclusive_flags(
+      {{"--plan", options->plan, "print the compiled plan"},
+       {"--why", options->why, "print why each tensor has a quantizer, or none"}});
+  command.option("--batch-size,--batch N", options->batch, "of the plan", between(1, 1e6));
+  command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
+                 one_of({"train", "eval", "both"}));
+  add_onnx_options(command, options->onnx);
+  command.group("Output");
+  command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

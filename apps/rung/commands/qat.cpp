@@ -1,0 +1,221 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "commands/subcommands.h"
+#include "console/interrupt.h"
+#include "console/options.h"
+#include "console/report.h"
+#include "run/checkpoints.h"
+#include "run/data.h"
+#include "run/model_source.h"
+#include "run/task.h"
+#include "run/training.h"
+#include "rung/core/error.h"
+#include "rung/io/model_file.h"
+#include "rung/quantsim/batch_norm_fold.h"
+#include "rung/quantsim/quantsim.h"
+#include "rung/quantsim/range_watch.h"
+
+namespace rung::cli {
+namespace {
+
+constexpr double kUsualLr = 1e-3;
+// Folded layers have lost the batch norms that made them bear larger rates.
+constexpr double kLargestDefaultLr = 5e-3;
+// Of --lr. Scales (LSQ) are smaller numbers than ranges and reach every code at once.
+constexpr double kEncodingsShare = 0.1, kLsqShare = 0.05;
+
+struct Options {
+  RunOptions run;
+  DataOptions data;
+  // AIMET's recipe for quantization-aware training.
+  Recipe recipe{.epochs = 15, .weight_decay = 1e-4, .schedule = "step", .step_size = 5};
+  std::optional<double> lr, lr_encodings;
+  ConvOptions conv;
+  CheckpointOptions checkpoint;
+  std::optional<int> freeze_bn_after;
+  std::string model, out;
+};
+
+constexpr const char* kDetails =
+    R"(Goes on training with the quantizers in place, so that the weights get used to them. The
+defaults follow AIMET's recipe: a learning rate of the order of the last one of float training
+(recorded by rung train; at most 0.005), divided by 10 every 5 epochs; 15 to 20 epochs give the
+best result, a few do most of the work. Ranges are trained as well if the model was quantized with
+a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
+fixed ranges bear can make them collapse, which is warned of, once for each quantizer. Batch norms
+of a model made with --fold-bn-in-sim are trained, too; their statistics can be kept for the last
+epochs, which are calmer then. Accuracies are in percent. Validation images, checkpoints, --resume
+and signals: as of rung train.
+
+Example: two epochs
+  rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
+The figures of --json: as of rung train, "top1_before" (of the validation images if there are any),
+"warnings")";
+
+/// Returns the groups of a sim's parameters; batch norm statistics are left out by the optimizer.
+std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Options& options,
+                                      double lr) {
+  std::vector<OptimizerGroup> groups(2);
+  groups[0].lr = lr;
+  groups[0].weight_decay = options.recipe.weight_decay;
+  const double share = is_lsq(sim.options().quant_scheme) ? kLsqShare : kEncodingsShare;
+  groups[1].lr = options.lr_encodings.value_or(lr * share);
+  for (Parameter* parameter : sim.graph().parameters())
+    groups[parameter->role() == Role::encoding ? 1 : 0].parameters.push_back(parameter);
+  return groups;
+}
+
+Configuration configuration_of(const Options& options, const Data& data,
+                               const io::ModelFile& file) {
+  Configuration configuration = data.configuration();
+  describe(options.recipe, configuration);
+  const auto number = [](const std::optional<double>& value) {
+    return value ? fmt::format("{}", *value) : std::string("default");
+  };
+  configuration["command"] = "qat";
+  configuration["MODEL"] = io::hash_of(file);
+  configuration["--lr"] = number(options.lr);
+  configuration["--lr-encodings"] = number(options.lr_encodings);
+  configuration["--freeze-bn-after"] =
+      options.freeze_bn_after ? std::to_string(*options.freeze_bn_after) : "never";
+  configuration["--conv-algorithm"] = options.conv.algorithm;
+  if (options.checkpoint.keep_best) configuration["--keep-best"] = "true";
+  return configuration;
+}
+
+std::vector<std::string> warnings_of(RangeWatch& watch) {
+  std::vector<std::string> warnings;
+  for (const CollapsedRange& each : watch.check())
+    warnings.push_back(fmt::format("quantizer {}: {}; try a lower --lr-encodings or --lr",
+                                   each.quantizer, each.reason));
+  return warnings;
+}
+
+/// Returns how often the model is right before it is trained: on the validation images if there are
+/// any, since the test images are for the end.
+double top1_before(Checkpoints& checkpoints, Executor& executor, nn::DataLoader& loader) {
+  std::optional<double> before = checkpoints.session().top1_before;
+  if (!before) before = percent(test_model(executor, loader, "before").top1);
+  checkpoints.set_top1_before(*before);
+  return *before;
+}
+
+void run(Options options) {
+  settle(options.data, options.checkpoint);
+  begin_run(options.run, {options.out});
+  const Console console(options.run.json);
+  io::ModelFile file = read_model_file(options.model);
+  if (!has_checkpoint(file))
+    throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
+  Task task = task_of(file, options.model);
+  apply(options.data.normalize, task);
+  Data data(task, options.data, options.run);
+  data.divide();
+  data.check_fits(file.graph);
+  task = data.task();  // the file to write says what it was trained on
+  data.report_parts(console);
+  console.line(describe_preparation(data.task(), options.data.normalize, options.model));
+  const InterruptGuard guard;
+  Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data, file),
+                          console);
+  QuantizationSimModel start = load_checkpoint(std::move(file), options.model);
+  std::optional<QuantizationSimModel> resumed;
+  if (std::optional<io::ModelFile> checkpoint = checkpoints.take_resumed())
+    resumed.emplace(load_checkpoint(std::move(*checkpoint), checkpoints.resumed_path()));
+  QuantizationSimModel& sim = resumed ? *resumed : start;
+  sim.executor().set_seed(options.run.seed);
+  const auto choices = apply(options.conv, task.conv_choices, sim.executor());
+
+  const double lr =
+      options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
+  const auto optimizer = make_optimizer(options.recipe, groups_of(sim, options, lr));
+  nn::DataLoader train = data.train(sim.graph(), augmentation_of(options.recipe), console);
+  std::optional<nn::DataLoader> validation = data.validation();
+  nn::DataLoader test = data.test();
+
+  const double before = top1_before(checkpoints, sim.executor(), validation ? *validation : test);
+  console.line(fmt::format(
+      "{} on {}: {} training images, {} epochs, lr {:.3g}, ranges {}; top1 before {:.2f} %",
+      task.model, data.task().dataset, train.dataset().size(), options.recipe.epochs, lr,
+      is_range_learning(sim.options().quant_scheme)
+          ? fmt::format("learned at {:.3g}", optimizer->lr(1))
+          : std::string("fixed"),
+      before));
+  Report report;
+  report.set("top1_before", before);
+  const auto freeze_bn = [&](std::int64_t epoch) {
+    if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
+  };
+  const SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
+    if (choices) task.conv_choices = *choices;
+    extras.sections[kTaskSection] = to_json(task);
+    save_checkpoint(sim, path, std::move(extras));
+  };
+  RangeWatch watch(sim.graph(), start.graph());
+  const auto look = [&] { return warnings_of(watch); };
+  const auto test_saved = [&](const std::string& path, nn::DataLoader& loader) {
+    QuantizationSimModel saved = load_checkpoint(io::load_model(path), path);
+    apply(options.conv, task.conv_choices, saved.executor());
+    return test_model(saved.executor(), loader, "test");
+  };
+  run_training({.executor = sim.executor(),
+                .train = train,
+                .validation = validation ? &*validation : nullptr,
+                .test = test,
+                .optimizer = *optimizer,
+                .recipe = options.recipe,
+                .data = data,
+                .patience = options.data.validation.patience,
+                .out = options.out,
+                .json = options.run.json,
+                .checkpoints = checkpoints,
+                .save = save,
+                .test_saved = test_saved,
+                .before_epoch = freeze_bn,
+                .look = look},
+               console, report);
+}
+
+}  // namespace
+
+void add_qat(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("qat", "Fine-tune a quantized model: quantization-aware training", kDetails);
+  command.argument("MODEL", options->model, "a quantized model, *.rung");
+  command.group("Model");
+  command.required("--out FILE", options->out, "the fine-tuned model to write, *.rung");
+  command.group("Training");
+  command.option("--lr X", options->lr,
+                 "initial learning rate; default: that of the last float epoch, at most 0.005",
+                 at_least(0));
+  command.option("--lr-encodings X", options->lr_encodings,
+                 "learning rate of the ranges; default: a tenth of --lr, with LSQ a twentieth",
+                 at_least(0));
+  command.option("--freeze-bn-after N", options->freeze_bn_after,
+                 "batch norms keep their statistics after N epochs; default: never",
+                 between(0, 1e6));
+  command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
+  add_recipe_options(command, options->recipe);
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset,
+                 "see rung datasets; default: the one that the model was made for");
+  command.option("--train-images N", options->data.train_images,
+                 "use the first N training images, 0 = all", at_least(0));
+  add_data_options(command, options->data);
+  add_validation_options(command, options->data.validation);
+  add_checkpoint_options(command, options->checkpoint);
+  add_conv_options(command, options->conv);
+  add_autotune(command, options->conv);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,307 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "commands/subcommands.h"
+#include "console/hints.h"
+#include "console/interrupt.h"
+#include "console/messages.h"
+#include "console/options.h"
+#include "console/report.h"
+#include "console/utf8.h"
+#include "run/calibration.h"
+#include "run/data.h"
+#include "run/model_source.h"
+#include "run/task.h"
+#include "run/training.h"
+#include "rung/core/error.h"
+#include "rung/io/model_file.h"
+#include "rung/ptq/ptq.h"
+#include "rung/quantsim/batch_norm_fold.h"
+#include "rung/quantsim/config.h"
+#include "rung/quantsim/config_utils.h"
+#include "rung/quantsim/quantsim.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  DataOptions data;
+  ConvOptions conv;
+  CalibrationCheckpointOptions checkpoint;
+  ModelSource source;
+  std::string out;
+  std::string scheme = "tf_enhanced";
+  std::string config = "default";
+  int param_bw = 8, output_bw = 8;
+  std::optional<int> edge_bw;
+  std::optional<double> percentile;
+  std::string data_type = "int", rounding = "nearest", weight_ranges = "fixed";
+  std::optional<std::int64_t> block_size;
+  std::optional<int> decompressed_bw;
+  bool fold_bn = false, fold_bn_in_sim = false, keep_bn = false;
+  bool int32_biases = false;
+  std::int64_t calibration_images = 1024;
+};
+
+constexpr const char* kDetails =
+    R"(Folds batch norms into the layers before them, inserts quantizers where the configuration
+says, finds their ranges with training images that are not augmented, and measures the accuracy
+before and after. Schemes (AIMET's long names are understood, too):
+  tf                          from the smallest to the largest number
+  tf_enhanced                 the range with the smallest error, searched with a histogram
+  percentile                  cuts off outliers, see --percentile
+  range_learning_tf           as tf; rung qat then trains the ranges
+  range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
+  lsq_tf, lsq_tf_enhanced     the same; rung qat then trains the scales (LSQ, not AIMET's)
+Configurations: default and per_channel are AIMET's; htp follows what AIMET says about Qualcomm's
+HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to. Softmax and
+Sigmoid have the range 0 .. 1; a file of your own may say otherwise.
+Biases are float in the simulation and int32 in what rung export writes. With --int32-biases they
+are rounded in the simulation, too, so that rung qat trains with them and the exported network
+computes the simulated codes; without, 4-bit networks may lose accuracy in export.
+With --fold-bn-in-sim quantizers see folded weights too, but rung qat goes on training the batch
+norms; rung export folds them. With --keep-bn batch norms stay, and rung qat keeps their statistics
+as they are.
+A calibration that was killed goes on with the same command and --resume, and ends in the same
+bytes. SIGINT and SIGTERM save it and end with exit code 3. Accuracies are in percent.
+
+Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTorch trained
+  rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
+       --param-bw 4 --output-bw 4 --edge-bw 8 --out w4a4.rung
+  rung quantize --weights resnet20.pth --model resnet20 --out w8a8.rung
+Images need no labels that the model knows: a folder of pictures, or of other classes, will do. The
+accuracy is not computed then.
+The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...],
+"hints": [...]}; accuracies that were not computed are null)";
+
+/// Makes the model what is to be quantized; returns a line for each batch norm that stays although
+/// it was to be folded.
+std::vector<std::string> prepare(Graph& graph, const Options& options) {
+  std::vector<ptq::SkippedBatchNorm> skipped;
+  if (options.keep_bn)
+    freeze_bn_stats(graph);
+  else
+    skipped = options.fold_bn_in_sim ? ptq::batch_norms_not_simulated(graph)
+                                     : ptq::fold_all_batch_norms(graph).skipped;
+  std::vector<std::string> lines;
+  for (const ptq::SkippedBatchNorm& each : skipped)
+    lines.push_back(fmt::format("batch norm {} is not folded: {}", each.batch_norm, each.reason));
+  return lines;
+}
+
+QuantSimOptions sim_options(const Options& options) {
+  return {.quant_scheme = parse_quant_scheme(options.scheme),
+          .default_output_bw = options.output_bw,
+          .default_param_bw = options.param_bw,
+          .default_data_type = options.data_type == "float" ? QuantizationDataType::floating
+                                                            : QuantizationDataType::integer,
+          .rounding_mode =
+              options.rounding == "stochastic" ? RoundingMode::stochastic : RoundingMode::nearest,
+          .weight_ranges = options.weight_ranges == "recomputed" ? WeightRanges::recomputed
+                                                                 : WeightRanges::fixed,
+          .config_file = options.config,
+          .edge_bw = options.edge_bw,
+          .batch_norms =
+              options.fold_bn_in_sim ? BatchNormMode::fold_in_simulation : BatchNormMode::keep,
+          .int32_biases = options.int32_biases};
+}
+
+/// Gives weights a scale per block of input channels, where their number allows it.
+void set_blocks(QuantizationSimModel& sim, const Options& options) {
+  if (!options.block_size) return;
+  const std::int64_t size = *options.block_size;
+  const NodePredicate fits = [&](const Node& node) {
+    const bool has_weight = node.type() == "Conv" || node.type() == "Gemm";
+    return has_weight && node.inputs()[1]->shape()[1] % size == 0;
+  };
+  if (options.decompressed_bw)
+    set_grouped_blockwise_quantization_for_weights(
+        sim, fits, {.decompressed_bw = *options.decompressed_bw, .block_size = size});
+  else
+    set_blockwise_quantization_for_weights(sim, fits, {.block_size = size});
+}
+
+Configuration configuration_of(const Options& options, const Data& data,
+                               const io::ModelFile& file) {
+  Configuration configuration = data.configuration();
+  const auto set = [&](const char* option, const auto& value) {
+    configuration[option] = fmt::format("{}", value);
+  };
+  configuration["command"] = "quantize";
+  configuration["MODEL"] = io::hash_of(file);
+  set("--scheme", options.scheme);
+  set("--param-bw", options.param_bw);
+  set("--output-bw", options.output_bw);
+  set("--edge-bw", options.edge_bw.value_or(0));
+  set("--config", options.config);
+  // A file may have been edited since.
+  configuration["content of --config"] =
+      io::hash_of({.graph = {}, .sections = {{"config", read_config(options.config)}}});
+  set("--percentile", options.percentile.value_or(0));
+  set("--fold-bn-in-sim", options.fold_bn_in_sim);
+  set("--keep-bn", options.keep_bn);
+  set("--calibration-images", options.calibration_images);
+  set("--data-type", options.data_type);
+  set("--block-size", options.block_size.value_or(0));
+  set("--decompressed-bw", options.decompressed_bw.value_or(0));
+  set("--int32-biases", options.int32_biases);
+  set("--test-images", options.data.test_images);
+  set("--conv-algorithm", options.conv.algorithm);
+  return configuration;
+}
+
+void check(const Options& options) {
+  if (options.percentile &&
+      parse_quant_scheme(options.scheme) != QuantScheme::post_training_percentile)
+    throw UsageError("--percentile is for --scheme percentile, got " + options.scheme);
+  if (!is_utf8(options.config))  // it is stored in the model file
+    throw Error("--config " + to_utf8(options.config) + ": the name must be UTF-8");
+  if (options.decompressed_bw && !options.block_size)
+    throw UsageError("--decompressed-bw needs --block-size");
+}
+
+void run(const Options& options) {
+  check(options);
+  begin_run(options.run, {options.out});
+  const Console console(options.run.json);
+  io::ModelFile file = load_model(options.source, options.data, console);
+  if (has_checkpoint(file))
+    throw Error(options.source.path() +
+                ": is quantized already; give the float model it was made of");
+  Task task = task_of(file, options.source.path());
+  apply(options.data.normalize, task);
+  const Data data(task, options.data, options.run);
+  data.check_fits(file.graph);
+  data.report_parts(console);
+  console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
+  std::optional<nn::DataLoader> test;
+  const std::string unfit = data.labels_unfit();
+  // The file to write says what it was calibrated with; of pictures alone that means nothing.
+  const Task used = unfit.empty() ? data.task() : task;
+  if (unfit.empty())
+    test.emplace(data.test());
+  else
+    console.line(unfit + ": calibration needs no labels, but the accuracy is not computed");
+  nn::DataLoader calibration = data.calibration(options.calibration_images);
+
+  // Before anything runs, so that what the options ask for fails at once if it is not possible.
+  Graph prepared = file.graph.clone();
+  std::vector<std::string> warnings = prepare(prepared, options);
+  QuantizationSimModel sim(std::move(prepared), sim_options(options));
+  const std::vector<std::string> others = sim.warnings();
+  warnings.insert(warnings.end(), others.begin(), others.end());
+  for (const std::string& warning : warnings) warn(warning);
+  set_blocks(sim, options);
+  if (options.percentile) sim.set_percentile_value(*options.percentile);
+
+  const InterruptGuard guard;
+  CalibrationRun calibration_run(options.checkpoint, options.out,
+                                 configuration_of(options, data, file), console);
+  if (test && !calibration_run.top1_float()) {
+    Executor executor(file.graph, {.seed = options.run.seed});
+    apply(options.conv, task.conv_choices, executor);
+    calibration_run.set_top1_float(percent(test_model(executor, *test, "float").top1));
+  }
+  file.graph = Graph();  // its memory is wanted
+  calibration_run.calibrate(sim, calibration);
+  for (const std::string& note : sim.calibration_notes())
+    fmt::print(stderr, "rung quantize: note: {}\n", note);
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  const double top1 = test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
+  const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
+  save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(used)}}, .tensors = {}});
+  const double top1_float = calibration_run.top1_float().value_or(unknown);
+  std::string result = fmt::format("{} quantizers, calibrated with {} images", quantizers,
+                                   calibration.dataset().size());
+  if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
+  console.line(result);
+  const std::vector<std::string> to_try = hints({.scheme = options.scheme,
+                                                 .config = options.config,
+                                                 .param_bw = options.param_bw,
+                                                 .output_bw = options.output_bw,
+                                                 .edge_bw = options.edge_bw,
+                                                 .integers = options.data_type == "int"},
+                                                top1_float - top1);
+  if (!to_try.empty())
+    console.line(fmt::format("W{}A{} lost {:.1f} points: try {}", options.param_bw,
+                             options.output_bw, top1_float - top1, fmt::join(to_try, ", ")));
+  console.line("wrote " + options.out);
+  Report report;
+  data.report_skipped({&calibration, test ? &*test : nullptr}, console, report);
+  report.set("top1_float", top1_float);
+  report.set("top1_quantized", top1);
+  report.set("quantizers", quantizers);
+  report.set("warnings", warnings);
+  report.set("hints", to_try);
+  report.write(options.run.json);
+  calibration_run.finish();
+}
+
+std::string check_scheme(const std::string& text) {
+  try {
+    parse_quant_scheme(text);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+void add_quantize(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("quantize", "Simulate a quantized model and calibrate its ranges", kDetails);
+  add_model_source(command, options->source, "a float model, *.rung");
+  command.required("--out FILE", options->out, "the quantized model to write, *.rung");
+  command.group("Quantization");
+  command.option("--scheme NAME", options->scheme, "how ranges are found, see below", check_scheme);
+  command.option("--param-bw N", options->param_bw, "bits of weights", between(2, 32));
+  command.option("--output-bw N", options->output_bw, "bits of activations", between(2, 32));
+  command.option("--edge-bw N", options->edge_bw,
+                 "bits of the model input, the logits, the first and the last weight layer; "
+                 "default: as the others",
+                 between(2, 32));
+  command.option("--config NAME|FILE", options->config,
+                 "where quantizers go: default, per_channel, htp or a JSON file as AIMET's");
+  command.option("--percentile P", options->percentile,
+                 "scheme percentile: percentage of the numbers to keep at either end",
+                 between(50, 100));
+  command.exclusive_flags({{"--fold-bn", options->fold_bn, "fold batch norms first (default)"},
+                           {"--fold-bn-in-sim", options->fold_bn_in_sim,
+                            "quantize folded weights, train batch norms on"},
+                           {"--keep-bn", options->keep_bn, "keep batch norms, statistics frozen"}});
+  command.flag("--int32-biases", options->int32_biases,
+               "simulate the int32 biases that rung export writes");
+  command.option("--data-type NAME", options->data_type,
+                 "int, or float: both bitwidths are then 16 or 32", one_of({"int", "float"}));
+  command.option("--rounding NAME", options->rounding,
+                 "nearest, or stochastic: by chance while rung qat trains",
+                 one_of({"nearest", "stochastic"}));
+  command.option("--weight-ranges NAME", options->weight_ranges,
+                 "fixed, or recomputed: estimated anew at every step of rung qat",
+                 one_of({"fixed", "recomputed"}));
+  command.option("--block-size N", options->block_size,
+                 "a scale per N input channels of weights, where N divides them", between(1, 1e9));
+  command.option("--decompressed-bw N", options->decompressed_bw,
+                 "with --block-size: scales are whole multiples of a channel's (LPBQ)",
+                 between(2, 31));
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset,
+                 "default: the one it was trained on; with --weights fashion-mnist");
+  command.option("--calibration-images N", options->calibration_images,
+                 "training images that ranges are found with", between(1, 1e9));
+  add_data_options(command, options->data);
+  add_checkpoint_options(command, options->checkpoint);
+  add_conv_options(command, options->conv);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

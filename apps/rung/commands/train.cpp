@@ -1,0 +1,197 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "commands/subcommands.h"
+#include "console/interrupt.h"
+#include "console/options.h"
+#include "console/report.h"
+#include "run/checkpoints.h"
+#include "run/data.h"
+#include "run/initial_weights.h"
+#include "run/task.h"
+#include "run/training.h"
+#include "rung/core/error.h"
+#include "rung/io/model_file.h"
+#include "rung/models.h"
+
+namespace rung::cli {
+namespace {
+
+struct Options {
+  RunOptions run;
+  DataOptions data{.dataset = "fashion-mnist"};
+  ConvOptions conv;
+  Recipe recipe;
+  CheckpointOptions checkpoint;
+  double lr = 0.1;
+  std::optional<std::int64_t> image_size;
+  InitOptions init;
+  std::string model, out;
+};
+
+constexpr const char* kDetails =
+    R"(Images are normalized, shifted and mirrored (--no-augment: only normalized). Those of an
+image-folder, with a sub-folder per class, are cut out at random, resized and mirrored, as
+torchvision's models are trained; for a test they are resized and their middle is used. The file
+that --out names also says what the model was made for, so that no later command has to
+be told again; it appears when training has ended. Accuracies are in percent.
+
+The test images are looked at once, at the end. What is chosen on the way, the best epoch
+(--keep-best) or when to stop (--patience), is chosen by validation images: a part of the training
+images that is held out (--val-split; the same --seed holds out the same ones), images of a folder
+(--val-data), or those in val of a folder with train, val and test.
+
+Until training has ended checkpoints are written, to OUT.checkpoints. A run that was killed at any
+moment goes on with the same command and --resume auto, and ends in the same bytes as if it had not
+been (with the same number of threads). SIGINT and SIGTERM finish the step, write a checkpoint and
+end with exit code 3; a second signal ends the run at once. After an error (a full disk, a loss that
+is not finite) the checkpoints stay. Each is a model, too: rung export writes its weights for
+--init, so that a run with a lower --lr can start there.
+
+Example: a ResNet-20 in 20 epochs
+  rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
+Example: the weights of another task, with a new head for the classes of this one
+  rung train --model resnet18 --dataset image-folder --data photos --init resnet18-f37072fd.pth
+       --lr 0.01 --out photos.rung
+Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
+  rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
+The figures of --json, which are written after each epoch:
+  {"epochs": [{"loss", "top1_train", "top1_val", "seconds", "lr", "images_per_s"}, ...],
+   "best": {"epoch", "top1_val", "top1"}, "top1", "skipped"}
+  top1_train: while training, on augmented images; top1_val and seconds: with validation images;
+  best: with --keep-best; top1: of the test images; skipped: with --skip-corrupt)";
+
+constexpr std::int64_t kUsualSize = 224;  // of models for ImageNet
+
+/// Returns the size of the model's images: the dataset's, or as asked if those are of any size.
+std::int64_t image_size(const Options& options, const datasets::DatasetInfo& dataset) {
+  if (has_any_size(dataset)) return options.image_size.value_or(kUsualSize);
+  const std::int64_t size = dataset.image_shape[1];
+  if (options.image_size.value_or(size) != size)
+    throw Error(fmt::format("--image-size {}: {} has images of {}x{}", *options.image_size,
+                            dataset.name, size, dataset.image_shape[2]));
+  return size;
+}
+
+Graph new_model(const Options& options, const datasets::DatasetInfo& dataset, const Task& task,
+                const Console& console) {
+  const models::ModelOptions model{.in_channels = dataset.image_shape[0],
+                                   .num_classes = dataset.classes,
+                                   .image_size = task.image_size};
+  Graph graph = models::make(options.model, model, Rng(options.run.seed).split("init"));
+  load_initial_weights(graph, options.model, model, options.init, console);
+  return graph;
+}
+
+Configuration configuration_of(const Options& options, const Data& data) {
+  Configuration configuration = data.configuration();
+  describe(options.recipe, configuration);
+  configuration["command"] = "train";
+  configuration["--model"] = options.model;
+  configuration["--init"] = options.init.file;
+  if (!options.init.head.empty()) configuration["--head"] = options.init.head;
+  configuration["--image-size"] = fmt::format("{}", data.task().image_size);
+  configuration["--lr"] = fmt::format("{}", options.lr);
+  configuration["--conv-algorithm"] = options.conv.algorithm;
+  if (options.checkpoint.keep_best) configuration["--keep-best"] = "true";
+  return configuration;
+}
+
+void run(Options options) {
+  settle(options.data, options.checkpoint);
+  check_init_options(options.init);
+  begin_run(options.run, {options.out});
+  const Console console(options.run.json);
+  const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
+  if (dataset.classes == 0)
+    throw Error(fmt::format("{}: has no sub-folders; expected one per class, with its images",
+                            options.data.dir));
+  Task task = make_task(options.model, dataset, image_size(options, dataset));
+  apply(options.data.normalize, task);
+  task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);
+
+  const InterruptGuard guard;
+  Data data(task, options.data, options.run);
+  data.divide();
+  Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data),
+                          console);
+  std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
+  if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
+  Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task, console);
+  data.check_fits(graph);
+  data.report_parts(console);
+  console.line(describe_preparation(data.task(), options.data.normalize, ""));
+  nn::DataLoader train = data.train(graph, augmentation_of(options.recipe), console);
+  std::optional<nn::DataLoader> validation = data.validation();
+  nn::DataLoader test = data.test();
+  console.line(fmt::format(
+      "{} on {}: {} training{} and {} test images, {} epochs, seed {}", options.model, task.dataset,
+      train.dataset().size(),
+      validation ? fmt::format(", {} validation", validation->dataset().size()) : std::string(),
+      test.dataset().size(), options.recipe.epochs, options.run.seed));
+
+  Executor executor(graph, {.seed = options.run.seed});
+  const auto choices = apply(options.conv, task.conv_choices, executor);
+  const auto optimizer = make_optimizer(
+      options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
+  Report report;
+  const SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
+    if (choices) task.conv_choices = *choices;
+    extras.sections[kTaskSection] = to_json(task);
+    io::save_model(path, graph, extras);
+  };
+  const auto test_saved = [&](const std::string& path, nn::DataLoader& loader) {
+    io::ModelFile file = io::load_model(path);
+    Executor saved(file.graph, {.seed = options.run.seed});
+    apply(options.conv, task.conv_choices, saved);
+    return test_model(saved, loader, "test");
+  };
+  run_training({.executor = executor,
+                .train = train,
+                .validation = validation ? &*validation : nullptr,
+                .test = test,
+                .optimizer = *optimizer,
+                .recipe = options.recipe,
+                .data = data,
+                .patience = options.data.validation.patience,
+                .out = options.out,
+                .json = options.run.json,
+                .checkpoints = checkpoints,
+                .save = save,
+                .test_saved = test_saved},
+               console, report);
+}
+
+}  // namespace
+
+void add_train(Program& program) {
+  const auto options = std::make_shared<Options>();
+  Command command =
+      program.command("train", "Train a model from scratch or from weights", kDetails);
+  command.group("Model");
+  command.required("--model NAME", options->model, "see rung models");
+  command.required("--out FILE", options->out, "the model file to write, *.rung");
+  command.option("--image-size N", options->image_size,
+                 "image-folder: height and width of what the model gets; default: 224",
+                 between(1, 4096));
+  add_init_options(command, options->init);
+  command.group("Training");
+  command.option("--lr X", options->lr, "initial learning rate", at_least(0));
+  command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
+  add_recipe_options(command, options->recipe);
+  command.group("Images");
+  command.option("--dataset NAME", options->data.dataset, "see rung datasets");
+  command.option("--train-images N", options->data.train_images,
+                 "use the first N training images, 0 = all", at_least(0));
+  add_data_options(command, options->data);
+  add_validation_options(command, options->data.validation);
+  add_checkpoint_options(command, options->checkpoint);
+  add_conv_options(command, options->conv);
+  add_autotune(command, options->conv);
+  add_run_options(command, options->run);
+  command.action([options] { run(*options); });
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "commands/manual.h"
+
+// What is wrong with a command line as a whole.
+
+namespace rung::cli {
+
+/// True if a command reads files and writes one that could be one of them.
+bool writes_what_it_may_read(const CommandText& command);
+
+/// Throws UsageError if two files that are written are the same, or one that is written is also
+/// read; of a model that is written over what was read only unless `force`.
+void check_files(const CLI::App& command, const CommandText& text, bool force);
+
+/// Returns the command of this name; throws UsageError that says which may have been meant.
+const CLI::App& find_command(const CLI::App& program, const std::string& name);
+
+/// Returns what to say about arguments that could not be understood: unknown ones first, with what
+/// may have been meant, then all that are missing, then what CLI11 says.
+std::string explain(const CLI::App& program, const CLI::ParseError& error);
+
+}  // namespace rung::cli

@@ -1,0 +1,63 @@
+#include "run/onnx_source.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdint>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "rung/io/onnx_import.h"
+
+namespace rung::cli {
+namespace {
+
+constexpr std::int64_t kLargestExtent = 1 << 30;
+
+/// Reads NAME=1,3,224,224; names may have a = of their own.
+std::pair<std::string, Shape> shape_of(const std::string& text) {
+  const auto refuse = [&] {
+    throw UsageError(
+        fmt::format("--input-shape {}: expected NAME=1,3,H,W, extents of at least 1", text));
+  };
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) refuse();
+  std::vector<std::int64_t> extents;
+  for (std::string_view rest = std::string_view(text).substr(equals + 1);;) {
+    const std::string_view number = rest.substr(0, rest.find(','));
+    std::int64_t extent = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), extent);
+    if (error != std::errc() || end != number.data() + number.size() || extent < 1 ||
+        extent > kLargestExtent)
+      refuse();
+    extents.push_back(extent);
+    if (number.size() == rest.size()) break;
+    rest.remove_prefix(number.size() + 1);
+  }
+  return {text.substr(0, equals), Shape(std::move(extents))};
+}
+
+}  // namespace
+
+void add_onnx_options(Command& command, OnnxSource& source) {
+  command.option("--input-shape NAME=1,3,H,W", source.shapes,
+                 "of an input of *.onnx whose extents the file leaves open; once per input");
+}
+
+Graph load_onnx(const std::string& path, const OnnxSource& source) {
+  io::OnnxImportOptions options;
+  for (const std::string& text : source.shapes) {
+    auto [name, shape] = shape_of(text);
+    if (!options.input_shapes.emplace(name, std::move(shape)).second)
+      throw UsageError(fmt::format("--input-shape: {} is given twice", name));
+  }
+  return io::load_onnx(path, options);
+}
+
+void check_no_onnx_options(const std::string& path, const OnnxSource& source) {
+  if (!source.shapes.empty())
+    throw UsageError(fmt::format("{}: --input-shape is for *.onnx", path));
+}
+
+}  // namespace rung::cli

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "io/files/json.h"
+#include "rung/io/encodings.h"
+
+// What the readers and writers of the layouts have in common.
+
+namespace rung::io {
+
+inline constexpr std::int64_t kMaxEncodingBitwidth = 32;
+
+/// Fills min and max from scale and offset, in float32 as a quantizer computes its effective range.
+void fill_ranges(TensorEncoding& encoding);
+
+/// Returns a number that must be finite, or larger than 0 as well.
+double finite_at(const JsonPlace& place);
+double positive_at(const JsonPlace& place);
+
+/// Throws Error naming the tensor unless the encoding's lists fit each other.
+void check_consistent(const TensorEncoding& encoding);
+
+/// One entry of the list of version 2.0.0.
+TensorEncoding parse_entry_2_0_0(const JsonPlace& entry);
+Json entry_2_0_0(const TensorEncoding& encoding);
+
+}  // namespace rung::io

@@ -1,0 +1,92 @@
+#include "ops/linear/bias_scales.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string_view>
+
+#include "ops/op_classes.h"
+#include "rung/ops/folded_batch_norm.h"
+#include "rung/ops/quantize_dequantize.h"
+
+namespace rung {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kTypes = {"Conv", "ConvTranspose", "Gemm"};
+
+/// Returns the encoding that the numbers of a value have: that of the nearest enabled quantizer
+/// before it, from which only ops lead here that keep the grid. None if there is no such quantizer.
+std::optional<Encoding> encoding_of(const Value* value) {
+  while (value->producer() != nullptr) {
+    const Node* producer = value->producer();
+    if (const auto* op = producer->as<QuantizeDequantize>()) {
+      const bool works = op->enabled() && !op->quantizer().pass_through();
+      if (works && (op->mode() != QuantizeMode::quantize || !op->initialized()))
+        return std::nullopt;
+      if (works) return op->encoding(quantizer_parameters(*producer));
+    } else if (!is_grid_preserving(producer->op())) {
+      return std::nullopt;
+    }
+    value = producer->inputs()[0];
+  }
+  return std::nullopt;
+}
+
+/// Returns one scale per output channel, or one in all; of blocks the largest, of grouped blocks
+/// the float scale that they share. Empty if the weight has its scales along another axis.
+std::vector<float> weight_scales(const Encoding& weight, const Node& node, std::int64_t channels) {
+  const Granularity cut = weight.granularity();
+  if (!cut.axis) return weight.scale;
+  const std::int64_t output_axis = node.type() == "ConvTranspose" ? 1 : 0;
+  if (*cut.axis != output_axis || cut.channels != channels) return {};
+  if (!cut.blocks) return weight.scale;
+  if (weight.grouped &&
+      weight.grouped->per_channel_scale.size() == static_cast<std::size_t>(channels))
+    return weight.grouped->per_channel_scale;
+  std::vector<float> largest(static_cast<std::size_t>(channels), 0.0f);
+  const auto blocks = static_cast<std::size_t>(cut.blocks->count);
+  for (std::size_t i = 0; i < weight.scale.size(); ++i) {
+    float& scale =
+        largest[*cut.axis < cut.blocks->axis ? i / blocks : i % static_cast<std::size_t>(channels)];
+    scale = std::max(scale, weight.scale[i]);
+  }
+  return largest;
+}
+
+}  // namespace
+
+bool has_bias(const Node& node) {
+  return std::ranges::find(kTypes, node.type()) != kTypes.end() &&
+         node.inputs().size() > kBiasInput;
+}
+
+std::vector<float> bias_scales(const Node& node) {
+  if (!has_bias(node)) return {};
+  const Value& bias = *node.inputs()[kBiasInput];  // if it has a quantizer, its output
+  if (bias.parameter() == nullptr && bias.producer()->as<FoldedBias>() == nullptr) return {};
+  const auto x = encoding_of(node.inputs()[0]);
+  const auto weight = encoding_of(node.inputs()[1]);
+  if (!x || !weight || x->is_float() || weight->is_float() || x->channels() != 1) return {};
+  std::vector<float> scales = weight_scales(*weight, node, bias.shape().numel());
+  for (float& scale : scales) scale *= x->scale[0];
+  return scales;
+}
+
+std::optional<std::int32_t> bias_code(float value, float scale) {
+  const double code = std::nearbyint(double{value} / double{scale});
+  if (!(std::abs(code) <= std::numeric_limits<std::int32_t>::max())) return std::nullopt;
+  return static_cast<std::int32_t>(code);
+}
+
+void round_bias(const Node& node, std::span<float> bias) {
+  const std::vector<float> scales = bias_scales(node);
+  if (scales.empty()) return;
+  for (std::size_t c = 0; c < bias.size(); ++c) {
+    const float scale = scales[scales.size() == 1 ? 0 : c];
+    if (const auto code = bias_code(bias[c], scale)) bias[c] = static_cast<float>(*code) * scale;
+  }
+}
+
+}  // namespace rung

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "kernels/epilogue.h"
+#include "ops/quantize/quantizer_reading.h"
+#include "rung/graph/op.h"
+
+namespace rung {
+
+/// The Relu and the QuantizeDequantize behind an op that the op's own kernel computes, in the pass
+/// that writes its output (KernelContext::fused_relu and fused_quantizer). What the quantizer is
+/// told at run time (mode, bitwidth, enabled) is read at every forward.
+class Epilogue {
+ public:
+  explicit Epilogue(const KernelContext& context);
+  /// What is between an op and a fused Add, whose other input and epilogue follow.
+  static Epilogue before_add(const KernelContext& context);
+
+  /// True if nothing is fused.
+  bool empty() const { return !relu_ && quantizer_ == nullptr; }
+  /// True if a quantizer is fused, whether or not it is at work.
+  bool has_quantizer() const { return quantizer_ != nullptr; }
+  /// True if the quantizer's parameters want gradients.
+  bool learns() const { return learns_; }
+  /// Returns how many inputs come before the quantizer's parameters: the op's own.
+  std::size_t own_inputs() const { return own_inputs_; }
+  /// True if the quantizer's estimators want to see what is written.
+  bool observes() const;
+  /// Returns "", "+relu", "+qdq" or "+relu+qdq".
+  std::string suffix() const;
+
+  /// Reads the quantizer; returns what to do with every number of this forward pass.
+  const kernels::Epilogue& begin(const Io& io);
+  /// Shows y to the quantizer's estimators if it observes; it was not quantized then.
+  void end(const View& y) const;
+  /// Returns what begin() did: for the backward that belongs to it.
+  const kernels::Epilogue& last() const { return epilogue_; }
+  /// True if the quantizer's output fits into bytes: as Kernel::packs() and the following.
+  bool packs() const { return quantizer_ != nullptr && quantizer_->fits_byte(); }
+  void pack(const View& y, std::uint8_t* codes) const { reading_.pack(y, codes); }
+  void unpack(const std::uint8_t* codes, const View& y) const { reading_.unpack(codes, y); }
+  /// Writes the gradients of the quantizer's parameters, if wanted. `count` is the number of
+  /// numbers, without padding.
+  void write_gradients(const GradIo& io, kernels::AffineSums sums, std::int64_t count) const;
+
+ private:
+  /// The quantizer's parameters are the last before input `end`.
+  Epilogue(const KernelContext& context, bool relu, const Op* quantizer, std::size_t end);
+
+  const QuantizeDequantize* quantizer_;
+  std::string node_;
+  bool relu_, learns_ = false;
+  std::size_t own_inputs_, end_;
+  QuantizerReading reading_;
+  kernels::Epilogue epilogue_;
+};
+
+}  // namespace rung

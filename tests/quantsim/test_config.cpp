@@ -1,0 +1,132 @@
+#include <string>
+
+#include "doctest/doctest.h"
+#include "rung/core/error.h"
+#include "rung/quantsim/config.h"
+#include "support/paths.h"
+
+using namespace rung;
+
+namespace {
+
+/// Returns a minimal configuration with one section replaced.
+std::string with(const std::string& section, const std::string& content) {
+  std::string text = "{";
+  for (const std::string name :
+       {"defaults", "params", "op_type", "supergroups", "model_input", "model_output"}) {
+    std::string value = name == "supergroups" ? "[]" : "{}";
+    if (name == "defaults") value = R"({"ops": {}, "params": {}})";
+    text += (text.size() > 1 ? ", \"" : "\"") + name + "\": " + (name == section ? content : value);
+  }
+  return text + "}";
+}
+
+void check_rejected(const std::string& text, const std::string& path, const std::string& why) {
+  CAPTURE(text);
+  CHECK_THROWS_WITH_AS(parse_config(text, "my.json"), doctest::Contains("my.json"), Error);
+  CHECK_THROWS_WITH_AS(parse_config(text, "my.json"), doctest::Contains(path.c_str()), Error);
+  CHECK_THROWS_WITH_AS(parse_config(text, "my.json"), doctest::Contains(why.c_str()), Error);
+}
+
+}  // namespace
+
+TEST_SUITE("quantsim: configuration") {
+  TEST_CASE("a configuration is named or read from a file") {
+    const std::string file = paths::source_dir() + "/apps/configs/default_config.json";
+    CHECK(read_config(file) == read_config("default"));
+    CHECK(read_config("per_channel") != read_config("default"));
+  }
+
+  TEST_CASE("the default configuration says what AIMET's says") {
+    const QuantSimConfig config = parse_config(read_config("default"), "default");
+    CHECK(config.default_ops.is_output_quantized == true);
+    CHECK(config.default_params.is_quantized == true);
+    CHECK(config.default_params.is_symmetric == true);
+    CHECK_FALSE(config.per_channel_quantization);
+    CHECK(config.params.at("bias").is_quantized == false);
+    CHECK(config.op_type.at("Dropout").is_output_quantized == false);
+    CHECK(config.supergroups.size() == 5);
+    CHECK(config.is_model_input_quantized);
+    CHECK_FALSE(config.is_model_output_quantized);
+
+    const QuantSimConfig channels = parse_config(read_config("per_channel"), "per_channel");
+    CHECK(channels.per_channel_quantization);
+    CHECK(channels.op_type.at("Gemm").per_channel_quantization == false);
+  }
+
+  TEST_CASE("booleans may be JSON's or AIMET's strings") {
+    const QuantSimConfig config = parse_config(
+        with("params", R"({"weight": {"is_quantized": true, "is_symmetric": "False"}})"), "x");
+    CHECK(config.params.at("weight").is_quantized == true);
+    CHECK(config.params.at("weight").is_symmetric == false);
+    CHECK_FALSE(config.default_params.is_quantized.has_value());
+  }
+
+  TEST_CASE("everything an op type can say is read") {
+    const QuantSimConfig config = parse_config(
+        with("op_type", R"({"Softmax": {"is_input_quantized": "True", "is_symmetric": "True",
+          "per_channel_quantization": "False", "encoding_constraints": {"min": 0, "max": 1.0},
+          "params": {"bias": {"is_quantized": "True"}},
+          "supported_kernels": [{"activation": {"bitwidth": 16, "dtype": "float"}}]}})"),
+        "x");
+    const OpConfig& op = config.op_type.at("Softmax");
+    CHECK(op.is_input_quantized == true);
+    CHECK(op.is_symmetric == true);
+    CHECK(op.per_channel_quantization == false);
+    CHECK(op.encoding_constraints->max == 1.0);
+    CHECK(op.params.at("bias").is_quantized == true);
+    CHECK(op.supported_kernels.at(0).activation.is_float);
+  }
+
+  TEST_CASE("encoding constraints may have one side") {
+    const auto constraints = [](const std::string& range) {
+      return *parse_config(with("op_type", R"({"Relu": {"encoding_constraints": )" + range + "}}"),
+                           "x")
+                  .op_type.at("Relu")
+                  .encoding_constraints;
+    };
+    CHECK(constraints(R"({"min": 0})").min == 0.0);
+    CHECK_FALSE(constraints(R"({"min": 0})").max.has_value());
+    CHECK_FALSE(constraints(R"({"max": 6.0})").is_complete());
+    CHECK(constraints(R"({"min": -1, "max": 6.0})").is_complete());
+  }
+
+  TEST_CASE("errors name the file, the JSON path and what is allowed") {
+    check_rejected("{", "my.json", "");
+    check_rejected("[]", "my.json", "object");
+    check_rejected("{}", "my.json", "defaults");
+    check_rejected(with("model_output", R"({"is_quantized": "True"})"), "model_output",
+                   "allowed are is_output_quantized");
+    check_rejected(with("model_input", R"({"is_input_quantized": "False"})"),
+                   "model_input.is_input_quantized", "True");
+    check_rejected(with("params", R"({"weight": {"is_symmetric": "yes"}})"),
+                   "params.weight.is_symmetric", "\"True\", \"False\", true or false");
+    check_rejected(with("params", R"({"gamma": {}})"), "params", "weight, bias");
+    check_rejected(with("supergroups", R"([{"op_list": ["Conv"]}])"), "supergroups[0].op_list",
+                   "at least 2");
+    check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"min": 1, "max": 2}}})"),
+                   "op_type[\"Relu\"].encoding_constraints", "min <= 0 <= max");
+    check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {}}})"),
+                   "op_type[\"Relu\"].encoding_constraints", "min, max or both");
+    check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"max": -1}}})"),
+                   "op_type[\"Relu\"].encoding_constraints", "min <= 0 <= max");
+    check_rejected(with("op_type", R"({"Relu": {"is_input_quantized": "False"}})"),
+                   "op_type[\"Relu\"].is_input_quantized", "True");
+    check_rejected(with("defaults", R"({"ops": {}, "params": {}, "supported_kernels":
+                        [{"activation": {"bitwidth": 8, "dtype": "int"}}]})"),
+                   "defaults.supported_kernels[0]", "param");
+    check_rejected(with("op_type", R"({"Relu": {"supported_kernels": [{"activation":
+                        {"bitwidth": 7, "dtype": "int"}}]}})"),
+                   "op_type[\"Relu\"].supported_kernels[0].activation.bitwidth", "4, 8, 16 or 32");
+    check_rejected(with("defaults", R"({"ops": {"is_input_quantized": "True"}, "params": {}})"),
+                   "defaults.ops", "is_input_quantized");
+    check_rejected(with("defaults", R"({"ops": {}, "params": {}, "strict_symmetric": true,
+                        "unsigned_symmetric": true})"),
+                   "defaults", "together");
+  }
+
+  TEST_CASE("a file that is not there is an error that lists what is built in") {
+    CHECK_THROWS_WITH_AS(read_config("no/such.json"),
+                         doctest::Contains("is default, per_channel, htp or the path of"), Error);
+  }
+}

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "rung/quantsim/quantsim.h"
+#include "support/temporary_folder.h"
+
+/// Exports the sim's encodings and returns the text of the file by module or by tensor name.
+inline std::string exported(rung::QuantizationSimModel& sim, const std::string& version,
+                            bool by_module) {
+  const TemporaryFolder folder;
+  const auto files =
+      sim.export_to(folder.path(), "net", {.encodings_version = version, .export_model = false});
+  std::ifstream file(files.at(by_module ? 1 : 0), std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
