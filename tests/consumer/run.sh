@@ -33,6 +33,7 @@ echo "through pkg-config"
 export PKG_CONFIG_PATH=$pc PKG_CONFIG_SYSROOT_DIR=
 ! grep -q '^Requires' "$pc/rung.pc" || fail "rung.pc requires packages that a user need not have"
 flags_of() { pkg-config --define-variable=prefix="$prefix" "$@" rung; }
+! flags_of --cflags --libs | grep -q openmp || fail "a user's program is to be compiled with OpenMP"
 read -r -a cflags <<<"$(flags_of --cflags)"
 read -r -a libs <<<"$(flags_of --libs)"
 ${CXX:-g++} -O2 -Wall -Wextra -Werror "${flags[@]}" "$source/tests/consumer/main.cpp" \

@@ -95,6 +95,26 @@ TEST_SUITE("core") {
     set_thread_count(0);
   }
 
+  TEST_CASE("an exception of a parallel loop's body reaches the caller, and the next loop runs") {
+    for (const int threads : {1, 2, 3}) {
+      set_thread_count(threads);
+      for (const std::int64_t bad : {0, 7, 99}) {
+        const auto fail_at = [&](std::int64_t i, std::int64_t) {
+          if (i == bad) throw Error("this one");
+        };
+        CHECK_THROWS_WITH_AS(parallel_for(100, 1, fail_at), "this one", Error);
+        CHECK_THROWS_WITH_AS(parallel_items(100, 3, fail_at), "this one", Error);
+        const auto fail_always = [](std::int64_t, std::int64_t) { throw Error("all of them"); };
+        CHECK_THROWS_WITH_AS(parallel_for(100, 1, fail_always), "all of them", Error);
+      }
+      std::vector<int> seen(100, 0);
+      parallel_for(100, 1,
+                   [&](std::int64_t i, std::int64_t) { seen[static_cast<std::size_t>(i)] = 1; });
+      CHECK(std::set(seen.begin(), seen.end()) == std::set{1});
+    }
+    set_thread_count(0);
+  }
+
   TEST_CASE("close names are suggested, best first") {
     const std::vector<std::string> names = {"layer1.0.conv1", "fc.weight", "layer1.0.conv2"};
     CHECK(closest_names("layer1.0.conv3", names) == "layer1.0.conv1, layer1.0.conv2, fc.weight");
