@@ -111,6 +111,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
       options.conv_algorithm == ConvAlgorithm::automatic && mode_ == Mode::eval && quantized
           ? ConvAlgorithm::direct
           : options.conv_algorithm;
+  const Tuning tuning{.conv_algorithm = algorithm, .conv_choices = options.conv_choices.get()};
   std::map<const Value*, bool> differentiable;
   const auto wants_gradient = [&](const Value& value) {
     return mode_ == Mode::train && std::ranges::find(watched, value.name()) != watched.end();
@@ -174,8 +175,7 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
                                  .formats = formats,
                                  .blocked = blocked,
                                  .mode = mode_,
-                                 .conv_algorithm = algorithm,
-                                 .conv_choices = options.conv_choices.get(),
+                                 .tuning = &tuning,
                                  .wants = {compiled.wants.get(), in.size()},
                                  .fused_relu = node.relu,
                                  .fused_quantizer = op_of(node.quantizer),

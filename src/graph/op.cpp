@@ -8,24 +8,6 @@ namespace rung {
 
 void Kernel::backward(const GradIo&) { fail("kernel {} has no gradient", name()); }
 
-std::string_view to_string(ConvAlgorithm algorithm) {
-  switch (algorithm) {
-    case ConvAlgorithm::direct:
-      return "direct";
-    case ConvAlgorithm::winograd:
-      return "winograd";
-    default:
-      return "auto";
-  }
-}
-
-ConvAlgorithm parse_conv_algorithm(std::string_view name) {
-  for (const ConvAlgorithm algorithm :
-       {ConvAlgorithm::automatic, ConvAlgorithm::direct, ConvAlgorithm::winograd})
-    if (to_string(algorithm) == name) return algorithm;
-  fail("the algorithm of convolutions must be auto, direct or winograd, got {}", name);
-}
-
 namespace detail {
 
 void set_simple_formats(Kernel& kernel, Layout layout, const KernelContext& context) {

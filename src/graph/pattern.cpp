@@ -1,7 +1,6 @@
 #include "rung/graph/pattern.h"
 
 #include "core/check.h"
-#include "graph/fold_target.h"
 
 namespace rung {
 
@@ -39,16 +38,6 @@ std::vector<Chain> find_chains(const Graph& graph, const std::vector<std::string
     if (chain.size() == types.size()) chains.push_back(std::move(chain));
   }
   return chains;
-}
-
-std::vector<FoldablePair> find_foldable_batch_norms(const Graph& graph) {
-  std::vector<FoldablePair> pairs;
-  for (Node* node : graph.nodes()) {
-    if (node->type() != "BatchNormalization") continue;
-    const FoldTarget target = backward_fold_target(graph, *node);
-    if (target.possible()) pairs.push_back({target.layer, node});
-  }
-  return pairs;
 }
 
 }  // namespace rung

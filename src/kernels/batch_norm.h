@@ -4,7 +4,7 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/epilogue.h"
-#include "rung/core/memory_format.h"
+#include "rung/core/format.h"
 #include "rung/core/shape.h"
 
 namespace rung::kernels {

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "kernels/dispatch.h"
-#include "rung/core/memory_format.h"
+#include "rung/core/format.h"
 #include "rung/core/shape.h"
 
 namespace rung::kernels {

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "graph/fold_target.h"
+#include "ops/norm/fold.h"
 #include "rung/graph/graph.h"
 #include "rung/ptq/validate.h"
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/fold_target.h"
+#include "ops/norm/fold.h"
 #include "rung/graph/graph.h"
 
 namespace rung::ptq {

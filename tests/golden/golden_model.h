@@ -7,6 +7,7 @@
 
 #include "golden/golden.h"
 #include "golden/golden_network.h"
+#include "rung/ops/tuning.h"
 
 // The golden network with golden weights.
 

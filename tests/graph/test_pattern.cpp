@@ -62,12 +62,4 @@ TEST_SUITE("graph: patterns") {
     CHECK(find_chains(graph, {"Conv", "Relu"}).empty());
     CHECK(only_consumer(graph, graph.node("conv")) == nullptr);
   }
-
-  TEST_CASE("only a batch norm right behind a layer of its own weights is foldable") {
-    const Graph graph = branching();
-    const std::vector<FoldablePair> pairs = find_foldable_batch_norms(graph);
-    REQUIRE(pairs.size() == 1);
-    CHECK(pairs[0].layer->name() == "conv1");
-    CHECK(pairs[0].batch_norm->name() == "bn1");
-  }
 }

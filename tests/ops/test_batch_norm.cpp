@@ -1,3 +1,4 @@
+#include "rung/ops/foldable_batch_norms.h"
 #include "rung/ops/layers.h"
 #include "support/gradcheck.h"
 #include "support/reference.h"
@@ -108,6 +109,17 @@ TEST_SUITE("ops batch normalization") {
     const std::uint64_t version = graph.parameter("var").version();
     run(executor, Mode::train);
     CHECK(graph.parameter("var").version() == version);
+  }
+
+  TEST_CASE("only a batch norm right behind a layer of its own weights is foldable") {
+    Graph graph;
+    Var x = nn::conv2d(graph.input("x", {1, 2, 6, 6}), {.out_channels = 3, .kernel = 3}, "conv");
+    x = nn::relu(nn::batch_norm2d(x, {}, "bn1"), "relu");
+    graph.set_outputs({nn::batch_norm2d(x, {}, "bn2")});
+    const std::vector<FoldablePair> pairs = find_foldable_batch_norms(graph);
+    REQUIRE(pairs.size() == 1);
+    CHECK(pairs[0].layer->name() == "conv");
+    CHECK(pairs[0].batch_norm->name() == "bn1");
   }
 }
 

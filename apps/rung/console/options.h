@@ -10,7 +10,7 @@
 #include "run/normalize.h"
 #include "run/validation.h"
 #include "rung/exec/executor.h"
-#include "rung/ops/conv_choices.h"
+#include "rung/ops/tuning.h"
 
 namespace rung::cli {
 

@@ -9,7 +9,7 @@
 
 #include "rung/datasets.h"
 #include "rung/io/model_file.h"
-#include "rung/ops/conv_choices.h"
+#include "rung/ops/tuning.h"
 
 namespace rung::cli {
 

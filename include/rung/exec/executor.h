@@ -12,6 +12,7 @@
 #include "rung/core/held.h"
 #include "rung/core/tensor.h"
 #include "rung/graph/graph.h"
+#include "rung/ops/tuning.h"
 
 namespace rung {
 

@@ -176,9 +176,9 @@ class RUNG_API Graph {
   /// Returns `name` with the prefix of the open Scopes.
   std::string scoped(std::string_view name) const;
 
-  /// Whether plans round the biases of Conv, ConvTranspose and Gemm nodes between quantizers to
-  /// whole multiples of scale_x * scale_w[c], which is what the int32 biases of integer hardware
-  /// are. Gradients pass as if nothing were rounded. Off at first; clone() and model files keep it.
+  /// Whether plans round the biases of layers between quantizers to whole multiples of scale_x *
+  /// scale_w[c], which is what the int32 biases of integer hardware are. Gradients pass as if
+  /// nothing were rounded. Off at first; clone() and model files keep it.
   bool int32_biases() const { return int32_biases_; }
   void set_int32_biases(bool wanted);
 

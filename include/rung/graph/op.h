@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
-#include "rung/core/memory_format.h"
+#include "rung/core/format.h"
 #include "rung/core/rng.h"
 #include "rung/core/shape.h"
 
@@ -17,7 +17,7 @@ namespace rung {
 class Parameter;
 class Kernel;
 class Op;
-class ConvChoices;
+struct Tuning;
 
 /// What a forward pass is for. `train` keeps what backward needs, uses batch statistics and
 /// dropout; `eval` keeps nothing.
@@ -138,15 +138,6 @@ class GradIo {
   float* scratch_;
 };
 
-/// How convolutions compute. `direct`: oneDNN's direct ones. `winograd`: F(4x4, 3x3) wherever it is
-/// possible (3 x 3, stride 1), with errors of about 1e-5 relative to the largest element, four
-/// times fewer multiplications. `automatic`: the faster one by fixed rules; direct in evaluation if
-/// there are quantizers, whose codes are to equal those of integer hardware.
-enum class ConvAlgorithm { automatic, direct, winograd };
-RUNG_API std::string_view to_string(ConvAlgorithm algorithm);
-/// Throws Error unless the name is auto, direct or winograd.
-RUNG_API ConvAlgorithm parse_conv_algorithm(std::string_view name);
-
 /// What a plan tells an op when it compiles it.
 struct KernelContext {
   std::string_view name;          ///< of the node, for messages
@@ -155,15 +146,15 @@ struct KernelContext {
   std::span<const Format> formats;  ///< in which the inputs are produced: cheapest to accept
   Format blocked = Format::plain;   ///< the blocked format of this machine and layout policy
   Mode mode = Mode::eval;
-  ConvAlgorithm conv_algorithm = ConvAlgorithm::direct;
-  ConvChoices* conv_choices = nullptr;  ///< if set, decides where the algorithm is automatic
-  std::span<const bool> wants;          ///< which inputs need a gradient; all false in eval
-  bool fused_relu = false;              ///< apply Relu to output 0 (only if op.can_fuse_relu())
-  /// Apply this QuantizeDequantize to output 0, after Relu (only if op.can_fuse_quantizer()). Its
+  const Tuning* tuning = nullptr;  ///< which way to compute where an op has several (ops/tuning.h)
+  std::span<const bool> wants;     ///< which inputs need a gradient; all false in eval
+  bool fused_relu = false;         ///< clip output 0 below zero (only if op.can_fuse_relu())
+  /// Apply this quantizer to output 0, after the clipping (only if op.can_fuse_quantizer()). Its
   /// parameters follow the op's own inputs.
   const Op* fused_quantizer = nullptr;
-  /// Add one more input to output 0, before Relu (only if op.can_fuse_add()). It stands behind the
-  /// op's own inputs; the parameters of a QuantizeDequantize between op and Add come before it.
+  /// Add one more input to output 0, before the clipping (only if op.can_fuse_add()). It stands
+  /// behind the op's own inputs; the parameters of a quantizer of the sum's first operand come
+  /// before it.
   bool fused_add = false;
   const Op* quantizer_before_add = nullptr;
   /// Inputs 0 and 1 come as codes: compute with whole numbers, which float32 adds up exactly below
@@ -183,11 +174,11 @@ class RUNG_API Kernel {
   virtual void forward(const Io& io) = 0;
   /// Writes every wanted input gradient. The default is for ops that have none.
   virtual void backward(const GradIo& io);
-  /// Returns the output whose gradient simply is that of input i (Flatten, Add), or -1.
+  /// Returns the output whose gradient simply is that of input i (a view, a sum), or -1.
   virtual int gradient_is_output(std::size_t) const { return -1; }
-  /// Returns an earlier input whose gradient is the same as that of input i (Add + Relu), or -1.
+  /// Returns an earlier input whose gradient is the same as that of input i (a clipped sum), or -1.
   virtual int gradient_is_input(std::size_t) const { return -1; }
-  /// True if output 0 is the memory of input 0 read with another shape (Flatten): nothing runs.
+  /// True if output 0 is the memory of input 0 read with another shape: nothing runs.
   virtual bool is_view() const { return false; }
 
   /// True if the output written last may be the memory of input 0, when nobody else reads that.
@@ -205,7 +196,7 @@ class RUNG_API Kernel {
   std::int64_t scratch_forward = 0;                   ///< floats that live during one call
   std::int64_t scratch_backward = 0;
   /// True if no output is NaN, or of a larger magnitude than every input, while all inputs are
-  /// finite (Relu, pooling): View::reach of the outputs follows from that of the inputs.
+  /// finite (clipping, pooling): View::reach of the outputs follows from that of the inputs.
   bool keeps_reach = false;
   /// Floating-point operations of one call, for profiles; 0 for loops that memory bounds.
   double flops_forward = 0, flops_backward = 0;
@@ -231,7 +222,7 @@ class RUNG_API Op {
   virtual bool can_fuse_quantizer(bool /*learns*/) const { return false; }
   /// True if compile() honours KernelContext::fused_add in this mode, with real numbers as inputs.
   virtual bool can_fuse_add(Mode) const { return false; }
-  /// True if the kernel before this one may compute it (a QuantizeDequantize of one scale). Plans
+  /// True if the kernel before this one may compute it (a quantizer of one scale). Plans
   /// are compiled again when it changes.
   virtual bool can_be_fused() const { return false; }
   /// True if forward writes at most 256 different numbers as long as nobody changes the op (a

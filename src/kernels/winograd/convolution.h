@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "kernels/winograd/finish.h"
-#include "rung/core/memory_format.h"
+#include "rung/core/format.h"
 
 namespace rung::kernels::winograd {
 

@@ -9,7 +9,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/reorder.h"
 #include "rung/core/tensor.h"
-#include "rung/ops/conv_choices.h"
+#include "rung/ops/tuning.h"
 
 namespace rung {
 namespace {
@@ -152,10 +152,10 @@ ConvAlgorithm measure(ConvPass pass, const backend::ConvolutionSpec& spec) {
 
 bool prefers_winograd(ConvPass pass, const backend::ConvolutionSpec& spec,
                       const KernelContext& context) {
-  if (context.conv_algorithm != ConvAlgorithm::automatic)
-    return context.conv_algorithm == ConvAlgorithm::winograd;
-  ConvChoices* choices = context.conv_choices;
-  if (choices != nullptr) {
+  const Tuning tuning = context.tuning == nullptr ? Tuning{} : *context.tuning;
+  if (tuning.conv_algorithm != ConvAlgorithm::automatic)
+    return tuning.conv_algorithm == ConvAlgorithm::winograd;
+  if (ConvChoices* choices = tuning.conv_choices; choices != nullptr) {
     const std::string key = key_of(pass, spec);
     if (choices->measures() && !choices->find(key)) choices->set(key, measure(pass, spec));
     if (const auto choice = choices->find(key)) return *choice == ConvAlgorithm::winograd;

@@ -4,7 +4,7 @@
 
 #include "rung/core/tensor.h"
 #include "rung/graph/graph.h"
-#include "rung/graph/pattern.h"
+#include "rung/ops/foldable_batch_norms.h"
 
 namespace rung::quantsim {
 

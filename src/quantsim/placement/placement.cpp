@@ -12,6 +12,7 @@
 #include "quantsim/placement/neighbourhood.h"
 #include "quantsim/placement/target.h"
 #include "rung/graph/pattern.h"
+#include "rung/ops/foldable_batch_norms.h"
 
 // AIMET's order of precedence; a later level overrides an earlier one:
 //   0  everything off and asymmetric        6  model_output   (can switch on again)

@@ -1,8 +1,7 @@
-#include "graph/fold_target.h"
-
-#include <vector>
+#include "ops/norm/fold.h"
 
 #include "core/check.h"
+#include "rung/ops/foldable_batch_norms.h"
 
 namespace rung {
 
@@ -71,6 +70,16 @@ FoldTarget backward_fold_target(const Graph& graph, const Node& norm, const Node
   if (target.possible()) target.obstacle = norm_obstacle(norm);
   if (target.possible()) target.obstacle = bias_obstacle(graph, *target.layer);
   return target;
+}
+
+std::vector<FoldablePair> find_foldable_batch_norms(const Graph& graph) {
+  std::vector<FoldablePair> pairs;
+  for (Node* node : graph.nodes()) {
+    if (node->type() != "BatchNormalization") continue;
+    const FoldTarget target = backward_fold_target(graph, *node);
+    if (target.possible()) pairs.push_back({target.layer, node});
+  }
+  return pairs;
 }
 
 }  // namespace rung

@@ -7,9 +7,17 @@
 #include <string_view>
 
 #include "rung/core/export.h"
-#include "rung/graph/op.h"
 
 namespace rung {
+
+/// How convolutions compute. `direct`: oneDNN's direct ones. `winograd`: F(4x4, 3x3) wherever it is
+/// possible (3 x 3, stride 1), with errors of about 1e-5 relative to the largest element, four
+/// times fewer multiplications. `automatic`: the faster one by fixed rules; direct in evaluation if
+/// there are quantizers, whose codes are to equal those of integer hardware.
+enum class ConvAlgorithm { automatic, direct, winograd };
+RUNG_API std::string_view to_string(ConvAlgorithm algorithm);
+/// Throws Error unless the name is auto, direct or winograd.
+RUNG_API ConvAlgorithm parse_conv_algorithm(std::string_view name);
 
 /// The algorithms of convolutions as they were measured on this machine, one for each pass and
 /// size. Executors that share it (ExecutorOptions::conv_choices) measure what is missing when they
@@ -29,6 +37,12 @@ class RUNG_API ConvChoices {
  private:
   bool measure_;
   std::map<std::string, ConvAlgorithm, std::less<>> all_;
+};
+
+/// Which way the ops of a plan compute where they have several (KernelContext::tuning).
+struct Tuning {
+  ConvAlgorithm conv_algorithm = ConvAlgorithm::direct;
+  ConvChoices* conv_choices = nullptr;  ///< if set, decides where the algorithm is automatic
 };
 
 }  // namespace rung
