@@ -1,5 +1,5 @@
 // From which step to which a buffer lives: what backward reads stays, as codes where it can, and
-// memory.cpp lets buffers whose lives do not touch share an address.
+// place.cpp lets buffers whose lives do not touch share an address.
 
 #include <algorithm>
 #include <map>

@@ -50,10 +50,13 @@ void Plan::infer_shapes(const Graph& graph) {
     } catch (const Error& error) {
       fail("[{} {}] {}", node->type(), node->name(), error.what());
     }
-    if (node->op().has_constraint()) constrained_.push_back(node);
+    if (node->op().has_constraint()) {
+      std::vector<Parameter*> parameters;
+      for (const Value* value : node->inputs()) parameters.push_back(value->parameter());
+      constrained_.push_back({&node->op(), std::move(parameters), {}});
+    }
     treatments_.push_back({&node->op(), node->op().can_be_fused(), node->op().fits_byte()});
   }
-  constrained_seen_.assign(constrained_.size(), 0);
 }
 
 // ---- buffers
@@ -100,26 +103,60 @@ int Plan::rounded_bias(const Node& layer, int bias) {
 
 // ---- forward
 
-void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
-                         std::span<const std::string> watched) {
-  const Format blocked =
-      options.layout == LayoutPolicy::blocked ? backend::blocked_format() : Format::plain;
-  // Codes are to be those of whole numbers, also where a quantizer is only behind a convolution.
+/// What lowering the graph's nodes has to know besides the node.
+struct Plan::Lowering {
+  const ExecutorOptions& options;
+  std::span<const std::string> watched;
+  bool int32_biases = false;
+  Format blocked = Format::plain;
+  Tuning tuning = {};
+  CodeFlow flow = {};
+  std::map<const Value*, int> readers = {};
+  std::map<const Value*, bool> differentiable = {};
+
+  bool wants_gradient(const Value& value) const {
+    return std::ranges::find(watched, value.name()) != watched.end();
+  }
+};
+
+namespace {
+
+// Codes are to be those of whole numbers, also where a quantizer is only behind a convolution.
+Tuning tuning_of(const Graph& graph, const ExecutorOptions& options, Mode mode) {
   const bool quantized = std::ranges::any_of(
       graph.nodes(), [](const Node* node) { return node->type() == "QuantizeDequantize"; });
-  const ConvAlgorithm algorithm =
-      options.conv_algorithm == ConvAlgorithm::automatic && mode_ == Mode::eval && quantized
-          ? ConvAlgorithm::direct
-          : options.conv_algorithm;
-  const Tuning tuning{.conv_algorithm = algorithm, .conv_choices = options.conv_choices.get()};
-  std::map<const Value*, bool> differentiable;
-  const auto wants_gradient = [&](const Value& value) {
-    return mode_ == Mode::train && std::ranges::find(watched, value.name()) != watched.end();
-  };
+  Tuning tuning{.conv_algorithm = options.conv_algorithm,
+                .conv_choices = options.conv_choices.get()};
+  if (tuning.conv_algorithm == ConvAlgorithm::automatic && mode == Mode::eval && quantized)
+    tuning.conv_algorithm = ConvAlgorithm::direct;
+  return tuning;
+}
+
+}  // namespace
+
+void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
+                         std::span<const std::string> watched) {
+  Lowering lowering{.options = options, .watched = watched};
+  lowering.int32_biases = graph.int32_biases();
+  if (options.layout == LayoutPolicy::blocked) lowering.blocked = backend::blocked_format();
+  lowering.tuning = tuning_of(graph, options, mode_);
+  add_sources(graph, lowering);
+  std::vector<FusedNode> nodes = fuse(graph, shapes_, watched, mode_, options.fuse);
+  if (mode_ == Mode::eval && options.exact) lowering.flow = find_code_flow(graph, nodes, watched);
+  for (const FusedNode& node : nodes)
+    for (const Value* value : node.inputs) ++lowering.readers[value];
+  for (const Value* output : graph.outputs()) ++lowering.readers[output];
+  for (const std::string& name : watched) ++lowering.readers[&graph.value(name)];
+  for (FusedNode& node : nodes) lower(std::move(node), lowering);
+  find_results(graph, watched);
+}
+
+// Makes the buffers of what the nodes start from: the graph's inputs and its parameters.
+void Plan::add_sources(const Graph& graph, Lowering& lowering) {
   for (const Value* input : graph.inputs()) {
     inputs_.push_back(new_buffer(input->name(), shapes_.at(input), Format::plain));
     buffer_of_[input] = inputs_.back();
-    differentiable[input] = wants_gradient(*input);
+    lowering.differentiable[input] = mode_ == Mode::train && lowering.wants_gradient(*input);
   }
   for (const Value* value : graph.values()) {
     if (!value->parameter()) continue;
@@ -127,111 +164,123 @@ void Plan::build_forward(const Graph& graph, const ExecutorOptions& options,
     buffers_[buffer].storage = Storage::parameter;
     buffers_[buffer].parameter = value->parameter();
     buffer_of_[value] = buffer;
-    differentiable[value] = mode_ == Mode::train && value->parameter()->requires_grad();
+    lowering.differentiable[value] = mode_ == Mode::train && value->parameter()->requires_grad();
   }
-  std::vector<FusedNode> nodes = fuse(graph, shapes_, watched, mode_, options.fuse);
-  const CodeFlow flow =
-      mode_ == Mode::eval && options.exact ? find_code_flow(graph, nodes, watched) : CodeFlow{};
-  std::map<const Value*, int> readers;
-  for (const FusedNode& node : nodes)
-    for (const Value* value : node.inputs) ++readers[value];
-  for (const Value* output : graph.outputs()) ++readers[output];
-  for (const std::string& name : watched) ++readers[&graph.value(name)];
-  // True in evaluation, where nothing is kept for backward, if nobody else reads a value.
-  const auto can_overwrite = [&](int buffer, const Value& value) {
-    return mode_ == Mode::eval && options.memory == MemoryPolicy::arena &&
-           buffers_[buffer].storage == Storage::arena && buffers_[buffer].alias < 0 &&
-           value.producer() != nullptr && readers[&value] == 1;
-  };
-  for (FusedNode& node : nodes) {
-    Compiled compiled;
-    const bool takes_codes = flow.takers.contains(node.node);
-    const bool gives_codes = flow.codes.contains(node.outputs[0]);
-    const bool gives_real = !gives_codes || flow.real.contains(node.outputs[0]);
-    const auto source = [&](std::size_t i) {
-      return (takes_codes && i < 2 ? codes_of_ : buffer_of_).at(node.inputs[i]);
-    };
-    std::vector<Shape> in, out;
-    std::vector<Format> formats;
-    compiled.wants = std::make_unique<bool[]>(node.inputs.size());
-    bool from_parameters = true;
-    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      const Value* value = node.inputs[i];
-      const Buffer& buffer = buffers_[source(i)];
-      in.push_back(shapes_.at(value));
-      formats.push_back(buffer.format);
-      compiled.wants[i] = differentiable[value];
-      compiled.needs_gradient = compiled.needs_gradient || compiled.wants[i];
-      from_parameters = from_parameters && buffer.storage != Storage::arena;
-      compiled.parameters.push_back(value->parameter());
-    }
-    for (const Value* value : node.outputs) out.push_back(shapes_.at(value));
-    const std::string name = node.name();
-    const auto op_of = [](const Node* each) { return each == nullptr ? nullptr : &each->op(); };
-    compiled.kernel =
-        node.node->op().compile({.name = name,
-                                 .inputs = in,
-                                 .outputs = out,
-                                 .formats = formats,
-                                 .blocked = blocked,
-                                 .mode = mode_,
-                                 .tuning = &tuning,
-                                 .wants = {compiled.wants.get(), in.size()},
-                                 .fused_relu = node.relu,
-                                 .fused_quantizer = op_of(node.quantizer),
-                                 .fused_add = node.add,
-                                 .quantizer_before_add = op_of(node.quantizer_before_add),
-                                 .takes_codes = takes_codes,
-                                 .gives_codes = gives_codes,
-                                 .gives_real = gives_real});
-    const Kernel& kernel = *compiled.kernel;
-    const auto rank_allows = [](const Shape& shape, Format f) {
-      return f == Format::plain || shape.rank() >= 2;
-    };
-    for (std::size_t i = 0; i < in.size(); ++i) {
-      require(rank_allows(in[i], kernel.input_formats.at(i)), "[{}] wants a blocked vector", name);
-      compiled.inputs.push_back(in_format(source(i), kernel.input_formats[i], forward_));
-    }
-    if (graph.int32_biases() && has_bias(*node.node))
-      compiled.inputs[kBiasInput] = rounded_bias(*node.node, compiled.inputs[kBiasInput]);
-    const bool derived = from_parameters && mode_ == Mode::eval;  // computed once, then kept
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      differentiable[node.outputs[i]] = compiled.needs_gradient || wants_gradient(*node.outputs[i]);
-      if (!gives_real) {
-        compiled.outputs.push_back(-1);
-        continue;
-      }
-      const int buffer = new_buffer(node.outputs[i]->name(), out[i], kernel.output_formats.at(i));
-      if (kernel.is_view())
-        buffers_[buffer].alias = compiled.inputs[0];
-      else if (derived)
-        buffers_[buffer].storage = Storage::kept;
-      compiled.outputs.push_back(buffer);
-      buffer_of_[node.outputs[i]] = buffer;
-    }
-    if (gives_codes) {
-      const int codes =
-          new_buffer(node.outputs[0]->name() + " codes", out[0], kernel.output_formats.at(0));
-      buffers_[codes].codes = std::make_shared<CodeScale>();
-      if (derived) buffers_[codes].storage = Storage::kept;
-      compiled.outputs.push_back(codes);
-      codes_of_[node.outputs[0]] = codes;
-    }
-    if (can_overwrite(compiled.inputs[0], *node.inputs[0]) && kernel.in_place())
-      buffers_[compiled.outputs.back()].alias = compiled.inputs[0];
-    if (kernel.is_view() && from_parameters)
-      for (const int buffer : compiled.outputs) buffers_[buffer].storage = Storage::kept;
-    compiled.workspace = scratch_buffer(name + " workspace", kernel.workspace);
-    Step step{.kind = StepKind::forward, .name = name, .node = static_cast<int>(compiled_.size())};
-    step.inputs = compiled.inputs;
-    step.outputs = compiled.outputs;
-    step.workspace = compiled.workspace;
-    step.scratch = scratch_buffer(name + " scratch", kernel.scratch_forward);
-    step.from_parameters = derived;
-    forward_.push_back(std::move(step));
-    compiled.node = std::move(node);
-    compiled_.push_back(std::move(compiled));
+}
+
+// Adds one kernel: its step, the steps that its inputs need, and its outputs' buffers.
+void Plan::lower(FusedNode node, Lowering& lowering) {
+  Compiled compiled;
+  compiled.node = std::move(node);
+  const std::string name = compiled.node.name();
+  compile(compiled, name, lowering);
+  const Kernel& kernel = *compiled.kernel;
+  for (std::size_t i = 0; i < compiled.node.inputs.size(); ++i) {
+    const int buffer = compiled.sources[i];
+    const Format format = kernel.input_formats.at(i);
+    require(format == Format::plain || buffers_[buffer].shape.rank() >= 2,
+            "[{}] wants a blocked vector", name);
+    compiled.inputs.push_back(in_format(buffer, format, forward_));
   }
+  const Node& layer = *compiled.node.node;
+  if (lowering.int32_biases && has_bias(layer))
+    compiled.inputs[kBiasInput] = rounded_bias(layer, compiled.inputs[kBiasInput]);
+  add_outputs(compiled, lowering);
+  compiled.workspace = scratch_buffer(name + " workspace", kernel.workspace);
+  Step step{.kind = StepKind::forward, .name = name, .node = static_cast<int>(compiled_.size())};
+  step.inputs = compiled.inputs;
+  step.outputs = compiled.outputs;
+  step.workspace = compiled.workspace;
+  step.scratch = scratch_buffer(name + " scratch", kernel.scratch_forward);
+  step.from_parameters = compiled.from_parameters && mode_ == Mode::eval;  // computed once
+  forward_.push_back(std::move(step));
+  compiled_.push_back(std::move(compiled));
+}
+
+// Prepares the kernel for the formats in which its inputs are produced.
+void Plan::compile(Compiled& compiled, const std::string& name, const Lowering& lowering) {
+  const FusedNode& node = compiled.node;
+  const bool takes_codes = lowering.flow.takers.contains(node.node);
+  compiled.gives_codes = lowering.flow.codes.contains(node.outputs[0]);
+  compiled.gives_real = !compiled.gives_codes || lowering.flow.real.contains(node.outputs[0]);
+  std::vector<Shape> in, out;
+  std::vector<Format> formats;
+  compiled.wants = std::make_unique<bool[]>(node.inputs.size());
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const Value* value = node.inputs[i];
+    compiled.sources.push_back((takes_codes && i < 2 ? codes_of_ : buffer_of_).at(value));
+    const Buffer& buffer = buffers_[compiled.sources.back()];
+    in.push_back(shapes_.at(value));
+    formats.push_back(buffer.format);
+    compiled.wants[i] = lowering.differentiable.at(value);
+    compiled.needs_gradient = compiled.needs_gradient || compiled.wants[i];
+    compiled.from_parameters = compiled.from_parameters && buffer.storage != Storage::arena;
+    compiled.parameters.push_back(value->parameter());
+  }
+  for (const Value* value : node.outputs) out.push_back(shapes_.at(value));
+  const auto op_of = [](const Node* each) { return each == nullptr ? nullptr : &each->op(); };
+  compiled.kernel =
+      node.node->op().compile({.name = name,
+                               .inputs = in,
+                               .outputs = out,
+                               .formats = formats,
+                               .blocked = lowering.blocked,
+                               .mode = mode_,
+                               .tuning = &lowering.tuning,
+                               .wants = {compiled.wants.get(), in.size()},
+                               .fused_relu = node.relu,
+                               .fused_quantizer = op_of(node.quantizer),
+                               .fused_add = node.add,
+                               .quantizer_before_add = op_of(node.quantizer_before_add),
+                               .takes_codes = takes_codes,
+                               .gives_codes = compiled.gives_codes,
+                               .gives_real = compiled.gives_real});
+}
+
+// Makes the buffers that a kernel writes, or finds those that it may write into.
+void Plan::add_outputs(Compiled& compiled, Lowering& lowering) {
+  const Kernel& kernel = *compiled.kernel;
+  const std::vector<Value*>& values = compiled.node.outputs;
+  const bool derived = compiled.from_parameters && mode_ == Mode::eval;  // computed once, then kept
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    lowering.differentiable[values[i]] =
+        compiled.needs_gradient || (mode_ == Mode::train && lowering.wants_gradient(*values[i]));
+    if (!compiled.gives_real) {
+      compiled.outputs.push_back(-1);
+      continue;
+    }
+    const int buffer =
+        new_buffer(values[i]->name(), shapes_.at(values[i]), kernel.output_formats.at(i));
+    if (kernel.is_view())
+      buffers_[buffer].alias = compiled.inputs[0];
+    else if (derived)
+      buffers_[buffer].storage = Storage::kept;
+    compiled.outputs.push_back(buffer);
+    buffer_of_[values[i]] = buffer;
+  }
+  if (compiled.gives_codes) {
+    const int codes = new_buffer(values[0]->name() + " codes", shapes_.at(values[0]),
+                                 kernel.output_formats.at(0));
+    buffers_[codes].codes = std::make_shared<CodeScale>();
+    if (derived) buffers_[codes].storage = Storage::kept;
+    compiled.outputs.push_back(codes);
+    codes_of_[values[0]] = codes;
+  }
+  // In evaluation, where nothing is kept for backward, if nobody else reads the input.
+  const Value& first = *compiled.node.inputs[0];
+  const Buffer& input = buffers_[compiled.inputs[0]];
+  const bool can_overwrite = mode_ == Mode::eval &&
+                             lowering.options.memory == MemoryPolicy::arena &&
+                             input.storage == Storage::arena && input.alias < 0 &&
+                             first.producer() != nullptr && lowering.readers[&first] == 1;
+  if (can_overwrite && kernel.in_place())
+    buffers_[compiled.outputs.back()].alias = compiled.inputs[0];
+  if (kernel.is_view() && compiled.from_parameters)
+    for (const int buffer : compiled.outputs) buffers_[buffer].storage = Storage::kept;
+}
+
+// Finds where the outputs and the watched values lie, row-major.
+void Plan::find_results(const Graph& graph, std::span<const std::string> watched) {
   for (const Value* output : graph.outputs()) {
     output_values_.push_back(output);
     outputs_.push_back(in_format(buffer_of_.at(output), Format::plain, forward_));

@@ -51,11 +51,11 @@ struct Step {
   std::vector<int> inputs = {}, outputs = {};            ///< buffers
   std::vector<int> output_grads = {}, input_grads = {};  ///< backward; -1 = not wanted
   int workspace = -1, scratch = -1;
-  Parameter* target = nullptr;   ///< accumulate: whose gradient
-  const Node* layer = nullptr;   ///< round_bias: whose bias
-  bool from_parameters = false;  ///< all inputs derive from parameters only
-  std::uint64_t seen = 0;        ///< sum of input versions when it last ran in eval
-  double seconds = 0;            ///< of all runs but the first, if profiled
+  Parameter* target = nullptr;           ///< accumulate: whose gradient
+  const Node* layer = nullptr;           ///< round_bias: whose bias
+  bool from_parameters = false;          ///< all inputs derive from parameters only
+  std::vector<std::uint64_t> seen = {};  ///< then: versions of what it last ran on
+  double seconds = 0;                    ///< of all runs but the first, if profiled
   std::int64_t runs = 0;
   std::vector<View> input_views = {}, output_views = {};
   std::vector<View> output_grad_views = {}, input_grad_views = {};
@@ -94,16 +94,25 @@ class Plan {
   struct Compiled {
     FusedNode node;
     std::unique_ptr<Kernel> kernel;
+    std::vector<int> sources;          ///< buffers of the inputs as they are produced
     std::vector<int> inputs, outputs;  ///< buffers as the kernel reads and writes them
     int workspace = -1;
-    bool needs_gradient = false;         ///< of any input
-    std::unique_ptr<bool[]> wants;       ///< which inputs need one
-    std::vector<Parameter*> parameters;  ///< per input, or nullptr
+    bool gives_codes = false, gives_real = true;  ///< KernelContext
+    bool from_parameters = true;                  ///< all inputs derive from parameters only
+    bool needs_gradient = false;                  ///< of any input
+    std::unique_ptr<bool[]> wants;                ///< which inputs need one
+    std::vector<Parameter*> parameters;           ///< per input, or nullptr
   };
 
   void infer_shapes(const Graph& graph);
   void build_forward(const Graph& graph, const ExecutorOptions& options,
                      std::span<const std::string> watched);
+  struct Lowering;
+  void add_sources(const Graph& graph, Lowering& lowering);
+  void lower(FusedNode node, Lowering& lowering);
+  void compile(Compiled& compiled, const std::string& name, const Lowering& lowering);
+  void add_outputs(Compiled& compiled, Lowering& lowering);
+  void find_results(const Graph& graph, std::span<const std::string> watched);
   void build_backward(const Graph& graph, std::span<const std::string> watched);
   void add_backward_step(std::size_t index);
   void keep_as_codes();
@@ -121,6 +130,7 @@ class Plan {
   void run(Step& step, std::uint64_t step_count, std::uint64_t seed);
   void execute(Step& step, std::uint64_t step_count, std::uint64_t seed);
   void refresh(const std::vector<int>& list, std::vector<View>& views);
+  bool is_stale(Step& step);
   void constrain();
   Tensor copy_out(int index) const;
 
@@ -139,14 +149,20 @@ class Plan {
   std::vector<int> inputs_, outputs_, output_gradients_;
   std::vector<const Value*> output_values_;
   std::map<std::string, int, std::less<>> watched_, watched_gradients_;
-  std::vector<const Node*> constrained_;
+  /// Parameters that have to be legal before anything reads them.
+  struct Constrained {
+    const Op* op;
+    std::vector<Parameter*> parameters;  ///< per input of the node, or nullptr
+    std::vector<std::uint64_t> seen;     ///< their versions when they were made legal
+  };
+  std::vector<Constrained> constrained_;
   /// What is_current() looks at, as it was.
   struct Treatment {
     const Op* op;
     bool fused, fits_byte;
   };
   std::vector<Treatment> treatments_;
-  std::vector<std::uint64_t> constrained_seen_;
+  std::vector<std::uint64_t> versions_;  ///< as they are now, to be compared
   std::uint64_t derived_version_ = 0;
   std::int64_t arena_floats_ = 0, unplanned_floats_ = 0;
   float* base_ = nullptr;

@@ -113,14 +113,20 @@ void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
   ++step.runs;
 }
 
+// Tells whether anything changed that the step's result was made of, and remembers what is now.
+bool Plan::is_stale(Step& step) {
+  versions_.clear();
+  for (const View& input : step.input_views) versions_.push_back(input.version);
+  if (step.node >= 0) versions_.push_back(compiled_[step.node].node.node->op().state_version());
+  if (versions_ == step.seen) return false;
+  step.seen = versions_;
+  return true;
+}
+
 void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
   refresh(step.inputs, step.input_views);
   if (step.from_parameters) {
-    std::uint64_t seen = 1;
-    for (const View& input : step.input_views) seen = seen * 31 + input.version;
-    if (step.node >= 0) seen = seen * 31 + compiled_[step.node].node.node->op().state_version();
-    if (seen == step.seen) return;
-    step.seen = seen;
+    if (!is_stale(step)) return;
     for (const int output : step.outputs)
       if (output >= 0) buffers_[output].version = ++derived_version_;
   }
@@ -187,19 +193,17 @@ void copy(std::span<const float> from, float* to) {
 
 // Ranges and other constrained parameters become legal before anything reads them.
 void Plan::constrain() {
-  for (std::size_t i = 0; i < constrained_.size(); ++i) {
-    std::vector<Parameter*> parameters;
-    std::uint64_t versions = 1;
-    for (const Value* input : constrained_[i]->inputs()) {
-      parameters.push_back(input->parameter());
-      if (input->parameter()) versions = versions * 31 + input->parameter()->version();
-    }
-    if (versions == constrained_seen_[i]) continue;
-    constrained_[i]->op().constrain(parameters);
-    versions = 1;
-    for (const Parameter* parameter : parameters)
-      if (parameter) versions = versions * 31 + parameter->version();
-    constrained_seen_[i] = versions;
+  for (Constrained& each : constrained_) {
+    const auto look = [&] {
+      versions_.clear();
+      for (const Parameter* parameter : each.parameters)
+        if (parameter != nullptr) versions_.push_back(parameter->version());
+    };
+    look();
+    if (versions_ == each.seen) continue;
+    each.op->constrain(each.parameters);
+    look();
+    each.seen = versions_;
   }
 }
 

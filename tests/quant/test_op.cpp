@@ -14,6 +14,7 @@
 #include "rung/core/parallel.h"
 #include "rung/core/rng.h"
 #include "rung/exec/executor.h"
+#include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
 #include "support/quant_helpers.h"
@@ -270,6 +271,28 @@ TEST_SUITE("quant: QuantizeDequantize") {
     const std::string text = message_of([&] { executor.forward(normal({2, 3}, 1), Mode::train); });
     CHECK(text.find("q.min") != std::string::npos);
     CHECK(text.find("NaN") != std::string::npos);
+  }
+
+  TEST_CASE("a weight is quantized anew whatever changes together") {
+    Graph graph;
+    const Var x = graph.input("x", {4}), w = graph.parameter("w", normal({4}, 1), Role::weight);
+    const Var q =
+        nn::quantize_dequantize(w, std::make_unique<AffineQuantizer>(), make_min_max(), "q");
+    graph.set_outputs({nn::add(x, q, "sum")});
+    auto& op = *graph.node("q").as<QuantizeDequantize>();
+    const auto parameters = quantizer_parameters(graph.node("q"));
+    const Range range{-2.0f, 2.0f};
+    op.set_ranges({&range, 1}, parameters);
+    Executor executor(graph);
+    const Tensor zeros({4});
+    executor.forward(zeros);
+    // A sum of versions with weights would not notice: -64 + 2 for the settings, 2 * 31 for max.
+    op.quantizer().set_bitwidth(7);
+    op.quantizer().set_symmetry(Symmetry::strict_symmetric);
+    for (int i = 0; i < 2; ++i) parameters[1]->edit();
+    const Tensor expected =
+        quantize_dequantize(graph.parameter("w").value(), op.encoding(parameters));
+    CHECK(equal(executor.forward(zeros), expected));
   }
 
   TEST_CASE("everything that rebuilds the op goes through visit") {

@@ -43,13 +43,13 @@ QuantizeDequantize::~QuantizeDequantize() = default;
 std::uint64_t QuantizeDequantize::state_version() const {
   // What a user's quantizer depends on is unknown: it always counts as changed.
   if (!is_describable(*quantizer_)) ++changes_;
-  std::uint64_t hash = changes_;
+  std::uint64_t packed = changes_;  // 6 bits for each of the others: none of them is larger
   for (const std::uint64_t part :
        {std::uint64_t{enabled_}, std::uint64_t{initialized_}, std::uint64_t{recomputed_},
         static_cast<std::uint64_t>(mode_), static_cast<std::uint64_t>(quantizer_->bitwidth()),
         static_cast<std::uint64_t>(quantizer_->resolved_symmetry())})
-    hash = hash * 64 + part;
-  return hash;
+    packed = packed * 64 + part;
+  return packed;
 }
 
 void QuantizeDequantize::set_quantizer(std::unique_ptr<Quantizer> quantizer) {
