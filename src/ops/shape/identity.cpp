@@ -1,5 +1,5 @@
 #include "ops/common.h"
-#include "ops/shape/view_kernel.h"
+#include "ops/view_kernel.h"
 #include "rung/ops/shape_ops.h"
 
 namespace rung {

@@ -1,5 +1,5 @@
 #include "ops/shape/axes.h"
-#include "ops/shape/view_kernel.h"
+#include "ops/view_kernel.h"
 #include "rung/ops/shape_ops.h"
 
 namespace rung {
