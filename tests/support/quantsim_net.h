@@ -41,6 +41,19 @@ inline void calibrate_small_net(rung::QuantizationSimModel& sim) {
   });
 }
 
+/// Makes a sim of the small network that is calibrated.
+inline rung::QuantizationSimModel calibrated(rung::QuantSimOptions options) {
+  rung::QuantizationSimModel sim(small_net(), std::move(options));
+  calibrate_small_net(sim);
+  return sim;
+}
+
+inline std::vector<std::string> names_of(rung::QuantizationSimModel& sim) {
+  std::vector<std::string> names;
+  for (const rung::QuantizerHandle& each : sim.quantizers()) names.push_back(each.name());
+  return names;
+}
+
 inline std::vector<float> values(const rung::Tensor& tensor) {
   return {tensor.data().begin(), tensor.data().end()};
 }
