@@ -101,7 +101,7 @@ void compute(Constant& a, const Constant& b, char op) {
 
 }  // namespace
 
-Constant fold_arithmetic(const NodeReader& node, const Inputs& inputs, Budget& budget) {
+Constant evaluate_arithmetic(const NodeReader& node, const Inputs& inputs, Budget& budget) {
   const Constant &a = input(inputs, 0), &b = input(inputs, 1);
   const char op = node.type() == "Add"   ? '+'
                   : node.type() == "Sub" ? '-'

@@ -29,7 +29,7 @@ Constant reshaped(const Constant& source, const Ints& dims) {
   return result;
 }
 
-Constant fold_reshape(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_reshape(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
   Ints dims = input(inputs, 1).whole_numbers();
   const bool allow_zero = node.integer("allowzero", 0) != 0;
@@ -46,7 +46,7 @@ Constant fold_reshape(const NodeReader& node, const Inputs& inputs, Budget&) {
   return reshaped(x, dims);
 }
 
-Constant fold_flatten(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_flatten(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
   std::int64_t axis = node.integer("axis", 1);
   if (axis < 0) axis += x.shape.rank();
@@ -56,7 +56,7 @@ Constant fold_flatten(const NodeReader& node, const Inputs& inputs, Budget&) {
   return reshaped(x, {front, front == 0 ? 0 : x.shape.numel() / front});
 }
 
-Constant fold_squeeze(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_squeeze(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
   Ints axes = axes_of(node, optional(inputs, 1), 13);
   for (std::int64_t& axis : axes) {
@@ -70,7 +70,7 @@ Constant fold_squeeze(const NodeReader& node, const Inputs& inputs, Budget&) {
   return reshaped(x, dims);
 }
 
-Constant fold_unsqueeze(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_unsqueeze(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
   Ints axes = axes_of(node, optional(inputs, 1), 13);
   const auto rank = x.shape.rank() + static_cast<std::int64_t>(axes.size());
@@ -87,7 +87,7 @@ Constant fold_unsqueeze(const NodeReader& node, const Inputs& inputs, Budget&) {
   return reshaped(x, dims);
 }
 
-Constant fold_transpose(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_transpose(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
   Ints perm = node.integers("perm");
   if (perm.empty())
@@ -109,7 +109,7 @@ Constant fold_transpose(const NodeReader& node, const Inputs& inputs, Budget&) {
   return take(x, shape, positions(shape, steps, 0));
 }
 
-Constant fold_concat(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_concat(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& first = input(inputs, 0);
   const std::int64_t axis = front_axis(node.integer("axis", 0), first.shape.rank());
   std::int64_t outer = 1, extent = 0;
@@ -147,7 +147,7 @@ Constant fold_concat(const NodeReader& node, const Inputs& inputs, Budget&) {
   return result;
 }
 
-Constant fold_gather(const NodeReader& node, const Inputs& inputs, Budget& budget) {
+Constant evaluate_gather(const NodeReader& node, const Inputs& inputs, Budget& budget) {
   const Constant& x = input(inputs, 0);
   const Constant& indices = input(inputs, 1);
   const std::int64_t axis = front_axis(node.integer("axis", 0), x.shape.rank());
@@ -169,7 +169,7 @@ Constant fold_gather(const NodeReader& node, const Inputs& inputs, Budget& budge
   return take(x, shape, from);
 }
 
-Constant fold_slice(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_slice(const NodeReader& node, const Inputs& inputs, Budget&) {
   const Constant& x = input(inputs, 0);
   Ints dims(x.shape.dims().begin(), x.shape.dims().end());
   Ints strides = strides_of(x.shape);
@@ -184,7 +184,7 @@ Constant fold_slice(const NodeReader& node, const Inputs& inputs, Budget&) {
   return take(x, shape, positions(shape, strides, base));
 }
 
-Constant fold_cast(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_cast(const NodeReader& node, const Inputs& inputs, Budget&) {
   const auto type = static_cast<std::int32_t>(node.integer("to", 0));
   node.ignore("saturate");
   Constant result = input(inputs, 0);
@@ -205,7 +205,7 @@ Constant fold_cast(const NodeReader& node, const Inputs& inputs, Budget&) {
   return result;
 }
 
-Constant fold_constant_of_shape(const NodeReader& node, const Inputs& inputs, Budget& budget) {
+Constant evaluate_constant_of_shape(const NodeReader& node, const Inputs& inputs, Budget& budget) {
   const Shape shape = checked_shape(input(inputs, 0).whole_numbers());
   budget.take(shape.numel());
   std::optional<Constant> value = node.tensor("value");
@@ -218,43 +218,43 @@ Constant fold_constant_of_shape(const NodeReader& node, const Inputs& inputs, Bu
   return take(*value, shape, Ints(static_cast<std::size_t>(shape.numel()), 0));
 }
 
-Constant fold_rounding(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_rounding(const NodeReader& node, const Inputs& inputs, Budget&) {
   Constant result = input(inputs, 0);
   for (float& each : result.floats)
     each = node.type() == "Floor" ? std::floor(each) : std::ceil(each);
   return result;
 }
 
-Constant fold_identity(const NodeReader&, const Inputs& inputs, Budget&) {
+Constant evaluate_identity(const NodeReader&, const Inputs& inputs, Budget&) {
   return input(inputs, 0);
 }
 
-using Fold = Constant (*)(const NodeReader&, const Inputs&, Budget&);
+using Evaluator = Constant (*)(const NodeReader&, const Inputs&, Budget&);
 
 /// Sorted by name; beside them, functions of one and two tensors.
-constexpr std::array kFolds = std::to_array<std::pair<std::string_view, Fold>>({
-    {"Add", fold_arithmetic},      {"Cast", fold_cast},
-    {"Ceil", fold_rounding},       {"Clip", fold_clip},
-    {"Concat", fold_concat},       {"ConstantOfShape", fold_constant_of_shape},
-    {"Div", fold_arithmetic},      {"Expand", fold_expand},
-    {"Flatten", fold_flatten},     {"Floor", fold_rounding},
-    {"Gather", fold_gather},       {"Identity", fold_identity},
-    {"Mul", fold_arithmetic},      {"Range", fold_range},
-    {"Reshape", fold_reshape},     {"Slice", fold_slice},
-    {"Squeeze", fold_squeeze},     {"Sub", fold_arithmetic},
-    {"Transpose", fold_transpose}, {"Unsqueeze", fold_unsqueeze},
-    {"Where", fold_function},
+constexpr std::array kEvaluators = std::to_array<std::pair<std::string_view, Evaluator>>({
+    {"Add", evaluate_arithmetic},      {"Cast", evaluate_cast},
+    {"Ceil", evaluate_rounding},       {"Clip", evaluate_clip},
+    {"Concat", evaluate_concat},       {"ConstantOfShape", evaluate_constant_of_shape},
+    {"Div", evaluate_arithmetic},      {"Expand", evaluate_expand},
+    {"Flatten", evaluate_flatten},     {"Floor", evaluate_rounding},
+    {"Gather", evaluate_gather},       {"Identity", evaluate_identity},
+    {"Mul", evaluate_arithmetic},      {"Range", evaluate_range},
+    {"Reshape", evaluate_reshape},     {"Slice", evaluate_slice},
+    {"Squeeze", evaluate_squeeze},     {"Sub", evaluate_arithmetic},
+    {"Transpose", evaluate_transpose}, {"Unsqueeze", evaluate_unsqueeze},
+    {"Where", evaluate_function},
 });
 
 /// The one with several outputs.
 constexpr std::string_view kSplit = "Split";
 
-Fold find_fold(std::string_view type) {
-  for (const auto& [name, function] : kFolds)
+Evaluator find_evaluator(std::string_view type) {
+  for (const auto& [name, function] : kEvaluators)
     if (name == type) return function;
   for (const auto* family : {&unary_functions(), &binary_functions()})
     for (const FamilyMember& member : *family)
-      if (member.type == type) return fold_function;
+      if (member.type == type) return evaluate_function;
   return nullptr;
 }
 
@@ -265,33 +265,35 @@ void Budget::take(std::int64_t elements) {
   left_ -= elements;
 }
 
-const std::vector<std::string_view>& folded_ops() {
+const std::vector<std::string_view>& evaluated_ops() {
   static const std::vector<std::string_view> types = [] {
     std::vector<std::string_view> made;
-    for (const auto& entry : kFolds) made.push_back(entry.first);
+    for (const auto& entry : kEvaluators) made.push_back(entry.first);
     made.push_back(kSplit);
     return made;
   }();
   return types;
 }
 
-bool can_fold(std::string_view type) { return find_fold(type) != nullptr || type == kSplit; }
+bool can_evaluate(std::string_view type) {
+  return find_evaluator(type) != nullptr || type == kSplit;
+}
 
-bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs) {
+bool can_evaluate(std::string_view type, const std::vector<ConstantPtr>& inputs) {
   const std::size_t shape = type == "Expand" ? 1 : type == "ConstantOfShape" ? 0 : inputs.size();
-  return can_fold(type) &&
+  return can_evaluate(type) &&
          (shape >= inputs.size() || inputs[shape] == nullptr || inputs[shape]->per_batch.empty());
 }
 
-std::vector<Constant> fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
-                           Budget& budget) {
+std::vector<Constant> evaluate(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                               Budget& budget) {
   for (const ConstantPtr& each : inputs)
     if (each) budget.take(each->shape.numel());
   std::vector<Constant> results;
   if (node.type() == kSplit)
-    results = fold_split(node, inputs);
+    results = evaluate_split(node, inputs);
   else
-    results.push_back(find_fold(node.type())(node, inputs, budget));
+    results.push_back(find_evaluator(node.type())(node, inputs, budget));
   node.finish();
   // What is left of a shape may no longer depend on the batch size.
   for (Constant& each : results)

@@ -27,16 +27,16 @@ class Budget {
   std::int64_t left_;
 };
 
-/// Lists the types that fold() knows beside Constant and Shape, sorted.
-const std::vector<std::string_view>& folded_ops();
+/// Lists the types that evaluate() knows beside Constant and Shape, sorted.
+const std::vector<std::string_view>& evaluated_ops();
 /// True if a node of this type can be computed from constants.
-bool can_fold(std::string_view type);
+bool can_evaluate(std::string_view type);
 /// The same, given the inputs: a tensor whose shape follows the batch size is no constant.
-bool can_fold(std::string_view type, const std::vector<ConstantPtr>& inputs);
+bool can_evaluate(std::string_view type, const std::vector<ConstantPtr>& inputs);
 /// Computes the outputs of a node whose inputs are all constants; throws Error if it goes beyond
 /// what is supported.
-std::vector<Constant> fold(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
-                           Budget& budget);
+std::vector<Constant> evaluate(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                               Budget& budget);
 
 /// Returns what is left of codes between these limits (none: all) by a Clip from `low` to `high`.
 std::optional<std::array<std::int64_t, 2>> joint_limits(

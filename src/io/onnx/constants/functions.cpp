@@ -80,7 +80,7 @@ Constant as_constant(const std::vector<Tensor>& results, std::int32_t type) {
   return made;
 }
 
-Constant fold_op(const NodeReader& node, const Op& op, const Inputs& inputs, Budget& budget) {
+Constant evaluate_op(const NodeReader& node, const Op& op, const Inputs& inputs, Budget& budget) {
   const bool follows =
       std::ranges::any_of(inputs, [](const ConstantPtr& each) { return !each->per_batch.empty(); });
   std::vector<Tensor> results;
@@ -94,17 +94,17 @@ Constant fold_op(const NodeReader& node, const Op& op, const Inputs& inputs, Bud
 
 }  // namespace
 
-Constant fold_function(const NodeReader& node, const Inputs& inputs, Budget& budget) {
+Constant evaluate_function(const NodeReader& node, const Inputs& inputs, Budget& budget) {
   for (std::size_t i = 0; i < inputs.size(); ++i) input(inputs, i);
   const std::unique_ptr<Op> op = read_op(node);
-  if (node.type() != "Max" && node.type() != "Min") return fold_op(node, *op, inputs, budget);
+  if (node.type() != "Max" && node.type() != "Min") return evaluate_op(node, *op, inputs, budget);
   ConstantPtr best = inputs[0];  // of any number
   for (std::size_t i = 1; i < inputs.size(); ++i)
-    best = std::make_shared<const Constant>(fold_op(node, *op, {best, inputs[i]}, budget));
+    best = std::make_shared<const Constant>(evaluate_op(node, *op, {best, inputs[i]}, budget));
   return *best;
 }
 
-Constant fold_expand(const NodeReader&, const Inputs& inputs, Budget& budget) {
+Constant evaluate_expand(const NodeReader&, const Inputs& inputs, Budget& budget) {
   const Constant& x = input(inputs, 0);
   const Ints& extents = input(inputs, 1).whole_numbers();
   const Shape joint = broadcast_shape(x.shape, checked_shape(extents));
@@ -113,7 +113,7 @@ Constant fold_expand(const NodeReader&, const Inputs& inputs, Budget& budget) {
   return spread(x, shape);
 }
 
-Constant fold_range(const NodeReader&, const Inputs& inputs, Budget& budget) {
+Constant evaluate_range(const NodeReader&, const Inputs& inputs, Budget& budget) {
   const Constant& first = input(inputs, 0);
   const double start = first.scalar(), limit = input(inputs, 1).scalar(),
                delta = input(inputs, 2).scalar();

@@ -18,15 +18,18 @@ std::vector<std::int64_t> positions(const Shape& shape, const std::vector<std::i
 Constant spread(const Constant& x, const Shape& shape);
 
 /// Computes a member of a family of functions, or Where.
-Constant fold_function(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
-                       Budget& budget);
-Constant fold_expand(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
-                     Budget& budget);
-Constant fold_range(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
-Constant fold_clip(const NodeReader& node, const std::vector<ConstantPtr>& inputs, Budget& budget);
-std::vector<Constant> fold_split(const NodeReader& node, const std::vector<ConstantPtr>& inputs);
-/// Computes Add, Sub, Mul and Div.
-Constant fold_arithmetic(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+Constant evaluate_function(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                           Budget& budget);
+Constant evaluate_expand(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
                          Budget& budget);
+Constant evaluate_range(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                        Budget& budget);
+Constant evaluate_clip(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                       Budget& budget);
+std::vector<Constant> evaluate_split(const NodeReader& node,
+                                     const std::vector<ConstantPtr>& inputs);
+/// Computes Add, Sub, Mul and Div.
+Constant evaluate_arithmetic(const NodeReader& node, const std::vector<ConstantPtr>& inputs,
+                             Budget& budget);
 
 }  // namespace rung::io::onnx_import

@@ -38,7 +38,7 @@ T bound(const NodeReader& node, const Inputs& inputs, std::size_t i, const char*
 }  // namespace
 
 /// Of integers the bounds are remembered: codes that are clipped have a grid of fewer.
-Constant fold_clip(const NodeReader& node, const Inputs& inputs, Budget&) {
+Constant evaluate_clip(const NodeReader& node, const Inputs& inputs, Budget&) {
   Constant result = input(inputs, 0);
   require_fixed(result);
   if (result.is_integer()) {
@@ -91,7 +91,7 @@ Ints split_sizes(const NodeReader& node, const ConstantPtr& given, std::int64_t 
   return sizes;
 }
 
-std::vector<Constant> fold_split(const NodeReader& node, const Inputs& inputs) {
+std::vector<Constant> evaluate_split(const NodeReader& node, const Inputs& inputs) {
   const Constant& x = input(inputs, 0);
   const std::int64_t axis = front_axis(node.integer("axis", 0), x.shape.rank());
   const Ints steps = strides_of(x.shape);

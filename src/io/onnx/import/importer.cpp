@@ -53,7 +53,7 @@ bool is_known(const ::onnx::NodeProto& node) {
   // 16-bit quantizers of ONNX Runtime mean what those of opset 21 do.
   if (domain == "com.microsoft") return is_quantizer(node);
   if (!domain.empty() && domain != "ai.onnx") return false;
-  return find_converter(node.op_type()) != nullptr || can_fold(node.op_type()) ||
+  return find_converter(node.op_type()) != nullptr || can_evaluate(node.op_type()) ||
          node.op_type() == "Constant" || node.op_type() == "Shape";
 }
 
@@ -228,7 +228,7 @@ void Importer::import_node(const NodeReader& node) {
     set_constant(node.output(), shape_of(node));
     return;
   }
-  if (fold_node(node)) return;
+  if (evaluate_node(node)) return;
   const Converter convert = find_converter(node.type());
   require(convert != nullptr, "is only computed from constants and shapes, but {} is neither",
           shown_name(node.input(0)));
@@ -266,8 +266,9 @@ void Importer::move_codes(const NodeReader& node, Converter convert) {
   }
 }
 
-bool Importer::fold_node(const NodeReader& node) {
-  if (node.input_count() == 0 || !(can_fold(node.type()) || node.type() == "Shape")) return false;
+bool Importer::evaluate_node(const NodeReader& node) {
+  if (node.input_count() == 0 || !(can_evaluate(node.type()) || node.type() == "Shape"))
+    return false;
   std::vector<ConstantPtr> inputs;
   for (std::size_t i = 0; i < node.input_count(); ++i) {
     if (!node.has_input(i)) {
@@ -281,8 +282,8 @@ bool Importer::fold_node(const NodeReader& node) {
     set_constant(node.output(), shape_of(node));
     return true;
   }
-  if (!can_fold(node.type(), inputs)) return false;
-  std::vector<Constant> results = fold(node, inputs, budget_);
+  if (!can_evaluate(node.type(), inputs)) return false;
+  std::vector<Constant> results = evaluate(node, inputs, budget_);
   for (std::size_t i = 0; i < results.size(); ++i)
     if (node.has_output(i)) set_constant(node.output(i), std::move(results[i]));
   constexpr std::array kReading =

@@ -119,7 +119,7 @@ class Importer {
   Shape input_shape(const ::onnx::ValueInfoProto& info) const;
   void import_node(const NodeReader& node);
   void move_codes(const NodeReader& node, Converter convert);
-  bool fold_node(const NodeReader& node);
+  bool evaluate_node(const NodeReader& node);
   Constant shape_of(const NodeReader& node);
   void set_outputs();
   Entry& entry(const std::string& tensor);

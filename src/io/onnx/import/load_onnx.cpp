@@ -23,7 +23,7 @@ Graph load_onnx(const std::filesystem::path& path, const OnnxImportOptions& opti
 std::vector<std::string_view> onnx_import_ops() {
   std::set<std::string_view> types(onnx_import::converted_ops().begin(),
                                    onnx_import::converted_ops().end());
-  types.insert(onnx_import::folded_ops().begin(), onnx_import::folded_ops().end());
+  types.insert(onnx_import::evaluated_ops().begin(), onnx_import::evaluated_ops().end());
   types.insert({"Constant", "Shape"});
   return {types.begin(), types.end()};
 }
