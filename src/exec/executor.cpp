@@ -38,6 +38,7 @@ struct Executor::Impl {
   Tensor arena;
   Plan* last = nullptr;
   int last_threads = 0;
+  GradientListener on_gradient;
   bool can_backward = false;
   bool has_gradients = false;  // of watched values: the last call was a backward
   std::uint64_t steps = 0;
@@ -166,13 +167,17 @@ void Executor::backward(std::span<const Tensor> output_gradients) {
           impl_->last_threads,
           team.threads() == 1 ? std::string("is 1") : fmt::format("are {}", team.threads()));
   impl_->alone("backward", [&] {
-    impl_->last->backward(output_gradients);
+    impl_->last->backward(output_gradients, impl_->on_gradient);
     impl_->can_backward = false;
     impl_->has_gradients = true;
   });
 }
 
 void Executor::backward(const Tensor& output_gradient) { backward(std::span(&output_gradient, 1)); }
+
+void Executor::on_gradient(std::function<void(Parameter& parameter)> listener) {
+  impl_->on_gradient = std::move(listener);
+}
 
 void Executor::watch(std::vector<std::string> names) {
   for (const std::string& name : names) impl_->graph->value(name);  // throws if there is none

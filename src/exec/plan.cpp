@@ -4,6 +4,7 @@
 #include "exec/plan.h"
 
 #include <algorithm>
+#include <set>
 
 #include "backend/onednn.h"
 #include "core/check.h"
@@ -340,6 +341,10 @@ void Plan::build_backward(const Graph& graph, std::span<const std::string> watch
     if (compiled.needs_gradient) add_backward_step(index);
   }
   for (const Value* input : graph.inputs()) keep_gradient(input, buffer_of_.at(input));
+  std::set<const Parameter*> seen;  // from the end
+  for (std::size_t i = backward_.size(); i-- > 0;)
+    if (backward_[i].kind == StepKind::accumulate)
+      backward_[i].completes = seen.insert(backward_[i].target).second;
 }
 
 void Plan::add_backward_step(std::size_t index) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -52,6 +53,7 @@ struct Step {
   std::vector<int> output_grads = {}, input_grads = {};  ///< backward; -1 = not wanted
   int workspace = -1, scratch = -1;
   Parameter* target = nullptr;           ///< accumulate: whose gradient
+  bool completes = false;                ///< accumulate: nothing is added to it afterwards
   const Node* layer = nullptr;           ///< round_bias: whose bias
   bool from_parameters = false;          ///< all inputs derive from parameters only
   std::vector<std::uint64_t> seen = {};  ///< then: versions of what it last ran on
@@ -62,6 +64,9 @@ struct Step {
   float* workspace_data = nullptr;
   float* scratch_data = nullptr;
 };
+
+/// Is told of each parameter whose gradient is complete; may be empty.
+using GradientListener = std::function<void(Parameter& parameter)>;
 
 /// A graph compiled for fixed input shapes and one mode: kernels, a forward and a backward list,
 /// and where every buffer lies.
@@ -78,7 +83,7 @@ class Plan {
   /// Makes every pointer valid for an arena at `base`.
   void bind(float* base);
   void forward(std::span<const Tensor> inputs, std::uint64_t step, std::uint64_t seed);
-  void backward(std::span<const Tensor> output_gradients);
+  void backward(std::span<const Tensor> output_gradients, const GradientListener& on_gradient);
   std::vector<Tensor> outputs() const;
   /// Returns a copy of a kept value, or an undefined tensor if the plan does not keep it.
   Tensor value(std::string_view name) const;

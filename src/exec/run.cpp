@@ -216,7 +216,7 @@ void Plan::forward(std::span<const Tensor> inputs, std::uint64_t step_count, std
   for (Step& step : forward_) run(step, step_count, seed);
 }
 
-void Plan::backward(std::span<const Tensor> output_gradients) {
+void Plan::backward(std::span<const Tensor> output_gradients, const GradientListener& on_gradient) {
   require(output_gradients.size() == output_gradients_.size(),
           "Executor::backward: the graph has {} outputs, got {} gradients",
           output_gradients_.size(), output_gradients.size());
@@ -228,7 +228,10 @@ void Plan::backward(std::span<const Tensor> output_gradients) {
   }
   for (std::size_t i = 0; i < output_gradients_.size(); ++i)
     copy(output_gradients[i].data(), base_ + buffers_[output_gradients_[i]].offset);
-  for (Step& step : backward_) run(step, 0, 0);
+  for (Step& step : backward_) {
+    run(step, 0, 0);
+    if (step.completes && on_gradient) on_gradient(*step.target);
+  }
 }
 
 Tensor Plan::copy_out(int index) const {

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <sstream>
@@ -78,6 +79,44 @@ TEST_SUITE("exec") {
     executor.forward(std::span<const Tensor>{}, Mode::train);
     executor.backward(Tensor(Shape{1, 2}, {1, 10}));  // without zero_grad it accumulates
     CHECK(graph.parameter("x").grad().data()[0] == 6);
+  }
+
+  TEST_CASE("whoever asks is told of each gradient once, when it is complete") {
+    Graph graph;
+    const Var x = graph.input("x", {4, 2});
+    const Var w = graph.parameter("w", Tensor(Shape{1, 2}, {3, -4}), Role::weight);
+    Var y = nn::mul(x, w, "first");
+    y = nn::relu(nn::linear(y, {.out_features = 3}, "fc"), "r");
+    y = nn::linear(y, {.out_features = 2}, "head");
+    graph.set_outputs({nn::mul(y, w, "last")});  // w is used at both ends
+    Rng rng(5);
+    for (Parameter* parameter : graph.parameters())
+      for (float& v : parameter->edit().data()) v = static_cast<float>(rng.normal());
+    Executor executor(graph);
+    std::vector<std::string> told;
+    std::vector<Tensor> then;
+    executor.on_gradient([&](Parameter& parameter) {
+      told.push_back(parameter.name());
+      then.push_back(parameter.grad().clone());
+      CHECK_THROWS_AS(executor.forward(Tensor(Shape{4, 2})), Error);
+    });
+    const auto backward = [&] {
+      executor.forward(Tensor(Shape{4, 2}, {1, 2, 3, 4, 5, 6, 7, 8}), Mode::train);
+      executor.backward(Tensor(Shape{4, 2}, {1, -1, 1, -1, 2, 2, 2, 2}));
+    };
+    backward();
+    std::vector<std::string> all;
+    for (const Parameter* parameter : graph.parameters()) all.push_back(parameter->name());
+    REQUIRE(told.size() == all.size());
+    CHECK(told.back() == "w");
+    CHECK(told.front().starts_with("head."));
+    for (std::size_t i = 0; i < told.size(); ++i)
+      CHECK(difference(then[i], graph.parameter(told[i]).grad()) == 0);
+    CHECK(std::ranges::is_permutation(told, all));
+    told.clear();
+    executor.on_gradient({});
+    backward();
+    CHECK(told.empty());
   }
 
   TEST_CASE("a graph may have several outputs") {

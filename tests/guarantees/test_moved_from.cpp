@@ -38,6 +38,7 @@ TEST_SUITE("moved from") {
     CHECK(message_of([&] { executor.forward(x); }) == expected);
     CHECK(message_of([&] { executor.forward(std::span(&x, 1), Mode::train); }) == expected);
     CHECK(message_of([&] { executor.backward(y); }) == expected);
+    CHECK(message_of([&] { executor.on_gradient({}); }) == expected);
     CHECK(message_of([&] { executor.watch({"relu1"}); }) == expected);
     CHECK(message_of([&] { executor.value("relu1"); }) == expected);
     CHECK(message_of([&] { executor.graph(); }) == expected);

@@ -55,6 +55,11 @@ class RUNG_API Executor {
   void backward(const Tensor& output_gradient);
   void backward(std::span<const Tensor> output_gradients);
 
+  /// Calls `listener` in every backward with each parameter as soon as its gradient is complete,
+  /// the last layers' first: what sends gradients away need not wait for the end of backward. It
+  /// must not use the executor. An empty listener ends that.
+  void on_gradient(std::function<void(Parameter& parameter)> listener);
+
   /// Keeps the named values readable after forward (their producers are then not fused away), and
   /// their gradients after backward, those of the graph's inputs too.
   void watch(std::vector<std::string> names);
