@@ -15,11 +15,21 @@ std::int64_t batches_per_epoch(const DataLoaderOptions& options) {
 
 namespace {
 
-/// Cuts off the part of the tensor that no image came for.
-void shrink(Batch& batch) {
-  Tensor images(batch.images.shape().with(0, batch.size()));
-  std::ranges::copy(batch.images.data().first(images.data().size()), images.data().begin());
-  batch.images = images;
+/// Cuts off the part of a tensor that no image came for.
+void shrink(Tensor& tensor, std::int64_t images) {
+  if (!tensor.defined()) return;
+  Tensor rest(tensor.shape().with(0, images));
+  std::ranges::copy(tensor.data().first(rest.data().size()), rest.data().begin());
+  tensor = rest;
+}
+
+/// Returns memory for the targets of so many images, or nothing if the dataset has none.
+Tensor room_for_targets(const Dataset& dataset, std::int64_t images) {
+  const Shape shape = dataset.target_shape();
+  if (shape.rank() == 0) return {};
+  std::vector<std::int64_t> extents{images};
+  extents.insert(extents.end(), shape.dims().begin(), shape.dims().end());
+  return Tensor(Shape(std::move(extents)));
 }
 
 }  // namespace
@@ -68,8 +78,10 @@ Batch BatchMaker::make(std::int64_t index, Image& image, const std::stop_token& 
     if (!load(sample, image, batch)) continue;
     // Images may differ until they are transformed: the first one decides, the others must agree.
     const std::int64_t slot = batch.size() - 1;
-    if (slot == 0)
+    if (slot == 0) {
       batch.images = Tensor(Shape{end - begin, image.channels, image.height, image.width});
+      batch.targets = room_for_targets(*options_.dataset, end - begin);
+    }
     const Shape& shape = batch.images.shape();
     require(image.channels == shape[1] && image.height == shape[2] && image.width == shape[3],
             "DataLoader: {} came out as {}x{}x{}, but its batch is {}: add a crop or resize to the "
@@ -77,8 +89,17 @@ Batch BatchMaker::make(std::int64_t index, Image& image, const std::stop_token& 
             options_.dataset->name(sample), image.channels, image.height, image.width, shape);
     const std::size_t offset = static_cast<std::size_t>(slot) * image.pixels.size();
     std::ranges::copy(image.pixels, batch.images.data().subspan(offset).begin());
+    batch.indices.push_back(sample);
+    if (!batch.targets.defined()) continue;
+    const std::size_t numbers = batch.targets.data().size() / static_cast<std::size_t>(end - begin);
+    const std::span<float> targets = batch.targets.data();
+    options_.dataset->target(sample,
+                             targets.subspan(static_cast<std::size_t>(slot) * numbers, numbers));
   }
-  if (batch.size() > 0 && batch.size() < batch.images.size(0)) shrink(batch);
+  if (batch.size() > 0 && batch.size() < batch.images.size(0)) {
+    shrink(batch.images, batch.size());
+    shrink(batch.targets, batch.size());
+  }
   return batch;
 }
 

@@ -25,6 +25,10 @@ class Subset final : public Dataset {
   std::int64_t label(std::int64_t index) const override { return dataset_->label(original(index)); }
   std::string name(std::int64_t index) const override { return dataset_->name(original(index)); }
   std::vector<std::string> class_names() const override { return dataset_->class_names(); }
+  Shape target_shape() const override { return dataset_->target_shape(); }
+  void target(std::int64_t index, std::span<float> target) const override {
+    dataset_->target(original(index), target);
+  }
 
  private:
   std::int64_t original(std::int64_t index) const {
@@ -44,6 +48,10 @@ std::int64_t Dataset::label(std::int64_t index) const {
 }
 
 std::string Dataset::name(std::int64_t index) const { return fmt::format("image {}", index); }
+
+void Dataset::target(std::int64_t, std::span<float>) const {
+  fail("Dataset::target: a dataset that has a target_shape must give targets");
+}
 
 InMemoryDataset::InMemoryDataset(Shape image_shape, std::int64_t num_classes,
                                  std::vector<std::uint8_t> pixels, std::vector<std::uint8_t> labels)

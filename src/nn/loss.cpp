@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "rung/core/parallel.h"
+#include "rung/nn/data.h"
 
 namespace rung::nn {
 namespace {
@@ -74,6 +75,34 @@ Loss CrossEntropy::operator()(const Tensor& logits, std::span<const std::int64_t
   loss.value /= static_cast<double>(rows);
   return loss;
 }
+
+LossOfOutputs LossFunction::operator()(std::span<const Tensor> outputs, const Batch& batch) const {
+  require(function_ != nullptr, "LossFunction: there is no function in it");
+  LossOfOutputs loss = function_(outputs, batch);
+  require(loss.gradients.size() == outputs.size(),
+          "LossFunction: {} outputs need as many gradients, got {}", outputs.size(),
+          loss.gradients.size());
+  return loss;
+}
+
+Loss LossFunction::operator()(const Tensor& output, std::span<const std::int64_t> labels) const {
+  Batch batch;
+  batch.labels.assign(labels.begin(), labels.end());
+  LossOfOutputs loss = (*this)(std::span(&output, 1), batch);
+  return {loss.value, std::move(loss.gradients[0])};
+}
+
+const Tensor& LossFunction::only(std::span<const Tensor> outputs) {
+  require(outputs.size() == 1,
+          "LossFunction: the network has {} outputs, the function takes one; give one that takes "
+          "std::span<const Tensor>",
+          outputs.size());
+  return outputs[0];
+}
+
+std::span<const std::int64_t> LossFunction::labels_of(const Batch& batch) { return batch.labels; }
+
+LossOfOutputs LossFunction::of_one(Loss loss) { return {loss.value, {std::move(loss.gradient)}}; }
 
 std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels) {
   check("count_correct", logits, labels);

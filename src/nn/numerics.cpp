@@ -53,7 +53,7 @@ std::string find_not_finite(const Graph& graph, const Tensor& input, Mode mode) 
   for (const Node* node : copy.nodes())
     for (const Value* output : node->outputs()) names.push_back(output->name());
   executor.watch(names);
-  executor.forward(input, mode);
+  executor.forward(std::span(&input, 1), mode);
   for (const Node* node : copy.nodes()) {
     if (const std::string bad = not_finite_parameters(*node); !bad.empty()) return bad;
     for (const Value* output : node->outputs()) {

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <span>
+#include <vector>
 
 #include "core/check.h"
 
@@ -16,9 +18,10 @@ class Meter {
         loss_(before.loss_sum),
         correct_(before.correct),
         images_(before.images) {}
-  void add(const Batch& batch, const Tensor& logits, double loss) {
+  void add(const Batch& batch, const Tensor& scores, double loss) {
     loss_ += loss * static_cast<double>(batch.size());
-    correct_ += count_correct(logits, batch.labels);
+    if (scores.defined() && scores.rank() == 2 && scores.size(1) > 1)
+      correct_ += count_correct(scores, batch.labels);
     images_ += batch.size();
   }
   Metrics metrics() const {
@@ -36,6 +39,10 @@ class Meter {
   std::int64_t correct_, images_;
 };
 
+Tensor scores_of(const std::vector<Tensor>& outputs, const ScoresOf& scores) {
+  return scores ? scores(outputs[0]) : outputs[0];
+}
+
 }  // namespace
 
 Metrics Metrics::of(double loss_sum, std::int64_t correct, std::int64_t images) {
@@ -49,7 +56,7 @@ Metrics Metrics::of(double loss_sum, std::int64_t correct, std::int64_t images) 
 Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFunction& loss,
                         Optimizer& optimizer, const TrainOptions& options) {
   require(loader.size() > 0, "train_one_epoch: the loader has no batches");
-  require(loss != nullptr, "train_one_epoch: there is no loss function");
+  require(static_cast<bool>(loss), "train_one_epoch: there is no loss function");
   Meter meter(options.before);
   std::int64_t done = loader.state().batch;  // not 0 when an interrupted epoch is continued
   const CheckNumerics check = options.check_numerics;
@@ -61,15 +68,16 @@ Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFuncti
   };
   for (const Batch& batch : loader) {
     if (options.before_step) options.before_step(done);
-    const Tensor logits = executor.forward(batch.images, Mode::train);
-    const Loss result = loss(logits, batch.labels);
+    const std::vector<Tensor> outputs = executor.forward(std::span(&batch.images, 1), Mode::train);
+    const LossOfOutputs result = loss(outputs, batch);
     if (check != CheckNumerics::off && !std::isfinite(result.value)) {
       const std::string where = find_not_finite(executor.graph(), batch.images, Mode::train);
       give_up(fmt::format("the loss is {}", result.value),
               where.empty() ? "every node's output is finite, the loss function's is not" : where);
     }
     optimizer.zero_grad();
-    executor.backward(result.gradient);
+    executor.backward(result.gradients);
+    if (options.after_backward) options.after_backward(done);
     if (check == CheckNumerics::all)
       if (const std::string where = find_not_finite_gradient(executor.graph()); !where.empty())
         give_up("a gradient is not finite", where);
@@ -79,7 +87,7 @@ Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFuncti
     if (check == CheckNumerics::all)
       if (const std::string where = find_not_finite_parameter(executor.graph()); !where.empty())
         give_up("a parameter is not finite after the step", where);
-    meter.add(batch, logits, result.value);
+    meter.add(batch, scores_of(outputs, options.scores), result.value);
     ++done;
     if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});
   }
@@ -88,13 +96,12 @@ Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFuncti
 
 Metrics evaluate(Executor& executor, DataLoader& loader, const EvaluateOptions& options) {
   require(loader.size() > 0, "evaluate: the loader has no batches");
-  require(options.loss != nullptr, "evaluate: there is no loss function");
+  require(static_cast<bool>(options.loss), "evaluate: there is no loss function");
   Meter meter;
   std::int64_t done = loader.state().batch;
   for (const Batch& batch : loader) {
-    const Tensor output = executor.forward(batch.images, Mode::eval);
-    meter.add(batch, options.scores ? options.scores(output) : output,
-              options.loss(output, batch.labels).value);
+    const std::vector<Tensor> outputs = executor.forward(std::span(&batch.images, 1), Mode::eval);
+    meter.add(batch, scores_of(outputs, options.scores), options.loss(outputs, batch).value);
     ++done;
     if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});
   }

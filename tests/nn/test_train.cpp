@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "rung/core/error.h"
@@ -176,6 +178,140 @@ TEST_CASE("training that was interrupted within an epoch ends with the same para
       {.on_progress = [&](const nn::Progress& progress) { done.push_back(progress.batch); }});
   CHECK(done == std::vector<std::int64_t>{4, 5, 6, 7, 8});
   CHECK(values(part) == values(whole));
+}
+
+TEST_CASE("after_backward sees all gradients and may change them") {
+  Graph graph = small_network();
+  Executor executor(graph);
+  nn::Sgd sgd(graph.parameters(), {.lr = 0.1});
+  nn::DataLoader loader = shuffled(10, 4);
+  const std::vector<float> before = values(graph);
+  std::vector<std::int64_t> batches;
+  nn::train_one_epoch(executor, loader, nn::cross_entropy, sgd,
+                      {.after_backward = [&](std::int64_t batch) {
+                        batches.push_back(batch);
+                        for (Parameter* parameter : graph.parameters())
+                          for (float& g : parameter->grad().data()) g = 0;
+                      }});
+  CHECK(batches == std::vector<std::int64_t>{0, 1, 2});
+  CHECK(values(graph) == before);
+}
+
+namespace {
+
+/// columns(), each image with its index and the index squared as its target.
+class WithTargets final : public nn::Dataset {
+ public:
+  explicit WithTargets(std::int64_t count) : images_(columns(count, {1, 4, 4})) {}
+  std::int64_t size() const override { return images_->size(); }
+  Shape image_shape() const override { return images_->image_shape(); }
+  std::int64_t num_classes() const override { return 4; }
+  std::int64_t get(std::int64_t index, nn::Image& image) const override {
+    return images_->get(index, image);
+  }
+  Shape target_shape() const override { return {2}; }
+  void target(std::int64_t index, std::span<float> target) const override {
+    REQUIRE(target.size() == 2);
+    target[0] = static_cast<float>(index);
+    target[1] = static_cast<float>(index * index);
+  }
+
+ private:
+  std::shared_ptr<const nn::Dataset> images_;
+};
+
+/// Sums |a - b| into `sum`, with its gradient by a.
+Tensor add_distance(const Tensor& a, const Tensor& b, double& sum) {
+  const nn::Loss loss = nn::l1_loss(a, b);
+  sum += loss.value;
+  return loss.gradient;
+}
+
+}  // namespace
+
+TEST_CASE("batches know which images they hold, and bring the targets of a dataset along") {
+  nn::DataLoader loader({.dataset = nn::take(std::make_shared<WithTargets>(20), 10),
+                         .batch_size = 4,
+                         .shuffle = true},
+                        Rng(8));
+  std::vector<std::int64_t> seen;
+  for (const nn::Batch& batch : loader) {
+    CHECK(batch.targets.shape() == Shape{batch.size(), 2});
+    REQUIRE(batch.indices.size() == batch.labels.size());
+    for (std::int64_t i = 0; i < batch.size(); ++i) {
+      const std::int64_t index = batch.indices[static_cast<std::size_t>(i)];
+      CHECK(batch.targets.at(i, 0) == static_cast<float>(index));
+      CHECK(batch.targets.at(i, 1) == static_cast<float>(index * index));
+      CHECK(loader.dataset().label(index) == batch.labels[static_cast<std::size_t>(i)]);
+      seen.push_back(index);
+    }
+  }
+  CHECK(!std::ranges::is_sorted(seen));
+  std::ranges::sort(seen);
+  CHECK(seen == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+  nn::DataLoader plain = shuffled(10, 4);
+  CHECK(!plain.begin()->targets.defined());
+}
+
+TEST_CASE("a loss may look at targets, at a teacher and at several outputs") {
+  const auto two_heads = [] {
+    Graph graph;
+    Var x = nn::flatten(graph.input("x", {1, 1, 4, 4}), "flatten");
+    x = nn::relu(nn::linear(x, {.out_features = 12}, "fc1"), "relu");
+    graph.set_outputs({nn::linear(x, {.out_features = 4}, "classes"),
+                       nn::linear(x, {.out_features = 2}, "numbers")});
+    nn::init_parameters(graph, Rng(5));
+    return graph;
+  };
+  const auto loader = [] {
+    return nn::DataLoader({.dataset = std::make_shared<WithTargets>(10), .batch_size = 4});
+  };
+  Graph a = two_heads(), b = two_heads(), teacher_graph = small_network();
+  Executor first(a), second(b), teacher(teacher_graph);
+  nn::Sgd sgd_a(a.parameters(), {.lr = 0.01}), sgd_b(b.parameters(), {.lr = 0.01});
+  nn::DataLoader loader_a = loader(), loader_b = loader();
+  const nn::LossFunction loss = [&](std::span<const Tensor> outputs, const nn::Batch& batch) {
+    nn::LossOfOutputs result;
+    result.gradients.push_back(
+        add_distance(outputs[0], teacher.forward(batch.images), result.value));
+    result.gradients.push_back(add_distance(outputs[1], batch.targets, result.value));
+    return result;
+  };
+  const nn::Metrics metrics = nn::train_one_epoch(first, loader_a, loss, sgd_a);
+  double sum = 0;
+  std::int64_t correct = 0;
+  for (const nn::Batch& batch : loader_b) {
+    const std::vector<Tensor> outputs = second.forward(std::span(&batch.images, 1), Mode::train);
+    double value = 0;
+    const std::vector<Tensor> gradients = {
+        add_distance(outputs[0], teacher.forward(batch.images), value),
+        add_distance(outputs[1], batch.targets, value)};
+    sgd_b.zero_grad();
+    second.backward(gradients);
+    sgd_b.step();
+    sum += value * static_cast<double>(batch.size());
+    correct += nn::count_correct(outputs[0], batch.labels);
+  }
+  CHECK(values(a) == values(b));
+  CHECK(metrics.loss == doctest::Approx(sum / 10).epsilon(1e-12));
+  CHECK(metrics.top1 == static_cast<double>(correct) / 10);
+  // Nothing but numbers: nothing is counted.
+  const auto no_scores = [](const Tensor&) { return Tensor(); };
+  CHECK(nn::evaluate(first, loader_a, {.loss = loss, .scores = no_scores}).top1 == 0);
+  CHECK(nn::evaluate(first, loader_a, {.loss = loss}).loss > 0);
+  // Of two outputs cross entropy does not know which is meant.
+  CHECK_THROWS_WITH_AS(nn::evaluate(first, loader_a),
+                       "LossFunction: the network has 2 outputs, the function takes one; give one "
+                       "that takes std::span<const Tensor>",
+                       Error);
+  const nn::LossFunction forgetful = [](std::span<const Tensor>, const nn::Batch&) {
+    return nn::LossOfOutputs{};
+  };
+  CHECK_THROWS_AS(nn::train_one_epoch(first, loader_a, forgetful, sgd_a), Error);
+  const nn::LossFunction one = [](const Tensor& output, const nn::Batch& batch) {
+    return nn::mse_loss(output, Tensor(output.shape(), batch.targets.data()));
+  };
+  CHECK_THROWS_AS(nn::evaluate(first, loader_a, {.loss = one}), Error);
 }
 
 TEST_CASE("a loader without batches is refused") {

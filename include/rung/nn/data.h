@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,12 @@ class RUNG_API Dataset {
   virtual std::int64_t label(std::int64_t index) const;
   /// Returns what messages call image `index`: its file, if it has one.
   virtual std::string name(std::int64_t index) const;
+  /// Returns the shape of an image's target, for losses that compare with more than a label; rank
+  /// 0: there are no targets.
+  virtual Shape target_shape() const { return {}; }
+  /// Fills in the target of image `index`, as many numbers as its shape has. What a Transform does
+  /// to the image it does not do to the target. Called as get() is.
+  virtual void target(std::int64_t index, std::span<float> target) const;
   /// Returns the names of the classes by label, or nothing where they have none.
   virtual std::vector<std::string> class_names() const { return {}; }
 };
@@ -80,6 +87,8 @@ struct Batch {
   Tensor images;                      ///< [N, C, H, W]
   std::vector<std::int64_t> labels;   ///< N
   std::vector<SkippedImage> skipped;  ///< images that would have been part of it
+  std::vector<std::int64_t> indices;  ///< N: which images of the dataset they are
+  Tensor targets;                     ///< [N, ...]; undefined if the dataset has none
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
 };
 

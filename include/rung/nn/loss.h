@@ -1,23 +1,76 @@
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "rung/core/export.h"
 #include "rung/core/tensor.h"
 
 namespace rung::nn {
 
-/// What a loss function returns: the number, and what Executor::backward() starts from.
+struct Batch;
+
+/// What the loss of one output is: the number, and what Executor::backward() starts from.
 struct Loss {
   double value = 0.0;
   Tensor gradient;  ///< d value / d logits, of the shape of the logits
 };
 
-/// Any callable that takes logits [N, C] and N labels: cross_entropy, or one of your own.
-using LossFunction =
-    std::function<Loss(const Tensor& logits, std::span<const std::int64_t> labels)>;
+/// The same for all outputs of a network.
+struct LossOfOutputs {
+  double value = 0.0;
+  std::vector<Tensor> gradients;  ///< d value / d output, one for each
+};
+
+/// What training makes small. Made of any callable, a lambda too, of one of these forms:
+///
+///   Loss(const Tensor& logits, std::span<const std::int64_t> labels)         // cross_entropy
+///   Loss(const Tensor& output, const Batch& batch)                           // for batch.targets,
+///                                           // or what a teacher makes of batch.images
+///   LossOfOutputs(std::span<const Tensor> outputs, const Batch& batch)       // several outputs
+class RUNG_API LossFunction {
+ public:
+  LossFunction() = default;
+  LossFunction(std::nullptr_t) {}  // NOLINT: none, as of std::function
+  template <typename F>
+  requires(!std::same_as<std::remove_cvref_t<F>, LossFunction> &&
+           (std::is_invocable_r_v<Loss, F&, const Tensor&, std::span<const std::int64_t>> ||
+            std::is_invocable_r_v<Loss, F&, const Tensor&, const Batch&> ||
+            std::is_invocable_r_v<LossOfOutputs, F&, std::span<const Tensor>, const Batch&>))
+      LossFunction(F function) {  // NOLINT: a function is a loss function
+    if constexpr (std::is_invocable_r_v<Loss, F&, const Tensor&, std::span<const std::int64_t>>)
+      function_ = [f = std::move(function)](std::span<const Tensor> outputs,
+                                            const Batch& batch) mutable {
+        return of_one(f(only(outputs), labels_of(batch)));
+      };
+    else if constexpr (std::is_invocable_r_v<Loss, F&, const Tensor&, const Batch&>)
+      function_ = [f = std::move(function)](std::span<const Tensor> outputs,
+                                            const Batch& batch) mutable {
+        return of_one(f(only(outputs), batch));
+      };
+    else
+      function_ = std::move(function);
+  }
+
+  explicit operator bool() const { return function_ != nullptr; }
+  /// Throws Error if the function is for one output and there are several.
+  LossOfOutputs operator()(std::span<const Tensor> outputs, const Batch& batch) const;
+  /// The same for one output, where labels are all that the function looks at.
+  Loss operator()(const Tensor& output, std::span<const std::int64_t> labels) const;
+
+ private:
+  static const Tensor& only(std::span<const Tensor> outputs);
+  static std::span<const std::int64_t> labels_of(const Batch& batch);
+  static LossOfOutputs of_one(Loss loss);
+
+  std::function<LossOfOutputs(std::span<const Tensor>, const Batch&)> function_;
+};
 
 struct CrossEntropyOptions {
   double label_smoothing = 0.0;  ///< share of the target that is spread evenly over all classes

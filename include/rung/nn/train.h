@@ -13,14 +13,15 @@
 namespace rung::nn {
 
 /// Figures of a pass over the data, or of the part of it so far. Every image counts the same, also
-/// those of a smaller last batch.
+/// those of a smaller last batch. Right answers are counted in scores [N, C] of two classes or
+/// more, which are the network's first output unless options say otherwise.
 struct RUNG_API Metrics {
   double loss = 0.0;  ///< mean over the images
   double top1 = 0.0;  ///< share of right answers, in [0, 1]
   std::int64_t images = 0;
   double seconds = 0.0;      ///< wall time
   double loss_sum = 0.0;     ///< over the images: from here an interrupted pass goes on exactly
-  std::int64_t correct = 0;  ///< right answers
+  std::int64_t correct = 0;  ///< right answers; 0 where there are no scores
 
   /// Returns the figures of so many images.
   static Metrics of(double loss_sum, std::int64_t correct, std::int64_t images);
@@ -33,6 +34,9 @@ struct Progress {
   Metrics metrics;
 };
 
+/// Makes of the first output what right answers are counted in; an undefined tensor: nothing is.
+using ScoresOf = std::function<Tensor(const Tensor& output)>;
+
 struct TrainOptions {
   /// Figures of the part of the epoch that was trained before an interruption; the result and
   /// on_progress include them.
@@ -41,6 +45,10 @@ struct TrainOptions {
   double clip_grad_norm = 0.0;  ///< nn::clip_grad_norm before every step; 0 is off
   /// Runs before each batch, with its number in the epoch: the place for a per-step schedule.
   std::function<void(std::int64_t batch)> before_step = {};
+  /// Runs when all gradients are there, before they are checked, clipped and used: the place to
+  /// change or exchange them. See also Executor::on_gradient().
+  std::function<void(std::int64_t batch)> after_backward = {};
+  ScoresOf scores = {};  ///< default: the output itself
   std::function<void(const Progress&)> on_progress = {};
 };
 
@@ -54,8 +62,7 @@ RUNG_API Metrics train_one_epoch(Executor& executor, DataLoader& loader, const L
 
 struct EvaluateOptions {
   LossFunction loss = cross_entropy;
-  /// Makes of the output what right answers are counted in, [N, C]; default: the output itself.
-  std::function<Tensor(const Tensor& output)> scores = {};
+  ScoresOf scores = {};  ///< default: the output itself
   std::function<void(const Progress&)> on_progress = {};
 };
 
