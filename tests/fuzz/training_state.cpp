@@ -5,7 +5,7 @@
 
 #include "file.h"
 #include "mutators.h"
-#include "rung/nn/checkpoint.h"
+#include "rung/nn/training_state.h"
 #include "rung/ops/layers.h"
 
 using namespace rung;

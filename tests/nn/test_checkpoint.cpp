@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "rung/core/error.h"
-#include "rung/nn/checkpoint.h"
+#include "rung/nn/training_state.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
 #include "rung/quantsim/quantsim.h"

@@ -6,9 +6,9 @@
 #include "commands/subcommands.h"
 #include "console/console.h"
 #include "console/report.h"
-#include "run/checkpoints.h"
 #include "run/model_source.h"
 #include "rung/io/model_file.h"
+#include "rung/nn/checkpoints.h"
 
 namespace rung::cli {
 namespace {
@@ -27,7 +27,7 @@ Example: was the run reproduced?
 The figures of --json: {"hash"})";
 
 void run(const Options& options) {
-  const std::string hash = io::hash_of(read_model_file(options.model), {kRunSection});
+  const std::string hash = io::hash_of(read_model_file(options.model), {nn::kRunSection});
   Console(options.json).line(fmt::format("{}  {}", hash, options.model));
   Report report;
   report.set("hash", hash);

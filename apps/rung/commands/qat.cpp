@@ -72,22 +72,21 @@ std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Opt
   return groups;
 }
 
-Configuration configuration_of(const Options& options, const Data& data,
-                               const io::ModelFile& file) {
-  Configuration configuration = data.configuration();
-  describe(options.recipe, configuration);
+nn::RunSettings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
+  nn::RunSettings settings = data.settings();
+  describe(options.recipe, settings);
   const auto number = [](const std::optional<double>& value) {
     return value ? fmt::format("{}", *value) : std::string("default");
   };
-  configuration["command"] = "qat";
-  configuration["MODEL"] = io::hash_of(file);
-  configuration["--lr"] = number(options.lr);
-  configuration["--lr-encodings"] = number(options.lr_encodings);
-  configuration["--freeze-bn-after"] =
+  settings["command"] = "qat";
+  settings["MODEL"] = io::hash_of(file);
+  settings["--lr"] = number(options.lr);
+  settings["--lr-encodings"] = number(options.lr_encodings);
+  settings["--freeze-bn-after"] =
       options.freeze_bn_after ? std::to_string(*options.freeze_bn_after) : "never";
-  configuration["--conv-algorithm"] = options.conv.algorithm;
-  if (options.checkpoint.keep_best) configuration["--keep-best"] = "true";
-  return configuration;
+  settings["--conv-algorithm"] = options.conv.algorithm;
+  if (options.checkpoint.keep_best) settings["--keep-best"] = "true";
+  return settings;
 }
 
 std::vector<std::string> warnings_of(RangeWatch& watch) {
@@ -100,10 +99,11 @@ std::vector<std::string> warnings_of(RangeWatch& watch) {
 
 /// Returns how often the model is right before it is trained: on the validation images if there are
 /// any, since the test images are for the end.
-double top1_before(Checkpoints& checkpoints, Executor& executor, nn::DataLoader& loader) {
-  std::optional<double> before = checkpoints.session().top1_before;
+double top1_before(nn::Checkpoints& checkpoints, Executor& executor, nn::DataLoader& loader) {
+  constexpr const char* kNote = "top1_before";
+  std::optional<double> before = checkpoints.note(kNote);
   if (!before) before = percent(test_model(executor, loader, "before").top1);
-  checkpoints.set_top1_before(*before);
+  checkpoints.set_note(kNote, *before);
   return *before;
 }
 
@@ -123,8 +123,9 @@ void run(Options options) {
   data.report_parts(console);
   console.line(describe_preparation(data.task(), options.data.normalize, options.model));
   const InterruptGuard guard;
-  Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data, file),
-                          console);
+  nn::Checkpoints checkpoints(
+      checkpoints_of(options.checkpoint, options.out, settings_of(options, data, file)));
+  tell_resumed(checkpoints, console);
   QuantizationSimModel start = load_checkpoint(std::move(file), options.model);
   std::optional<QuantizationSimModel> resumed;
   if (std::optional<io::ModelFile> checkpoint = checkpoints.take_resumed())
@@ -153,13 +154,12 @@ void run(Options options) {
   const auto freeze_bn = [&](std::int64_t epoch) {
     if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());
   };
-  const SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
+  const nn::SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
     if (choices) task.conv_choices = *choices;
     extras.sections[kTaskSection] = to_json(task);
     save_checkpoint(sim, path, std::move(extras));
   };
-  RangeWatch watch(sim.graph(), start.graph());
-  const auto look = [&] { return warnings_of(watch); };
+  RangeWatch ranges(sim.graph(), start.graph());
   const auto test_saved = [&](const std::string& path, nn::DataLoader& loader) {
     QuantizationSimModel saved = load_checkpoint(io::load_model(path), path);
     apply(options.conv, task.conv_choices, saved.executor());
@@ -179,7 +179,7 @@ void run(Options options) {
                 .save = save,
                 .test_saved = test_saved,
                 .before_epoch = freeze_bn,
-                .look = look},
+                .watch = [&] { return warnings_of(ranges); }},
                console, report);
 }
 

@@ -13,7 +13,7 @@
 #include "console/options.h"
 #include "console/report.h"
 #include "console/utf8.h"
-#include "run/calibration.h"
+#include "run/checkpoints.h"
 #include "run/data.h"
 #include "run/model_source.h"
 #include "run/task.h"
@@ -48,6 +48,9 @@ struct Options {
   bool int32_biases = false;
   std::int64_t calibration_images = 1024;
 };
+
+/// What a calibration keeps for the end: the accuracy of the float model, in percent.
+constexpr const char* kTop1Float = "top1_float";
 
 constexpr const char* kDetails =
     R"(Folds batch norms into the layers before them, inserts quantizers where the configuration
@@ -127,21 +130,20 @@ void set_blocks(QuantizationSimModel& sim, const Options& options) {
     set_blockwise_quantization_for_weights(sim, fits, {.block_size = size});
 }
 
-Configuration configuration_of(const Options& options, const Data& data,
-                               const io::ModelFile& file) {
-  Configuration configuration = data.configuration();
+nn::RunSettings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
+  nn::RunSettings settings = data.settings();
   const auto set = [&](const char* option, const auto& value) {
-    configuration[option] = fmt::format("{}", value);
+    settings[option] = fmt::format("{}", value);
   };
-  configuration["command"] = "quantize";
-  configuration["MODEL"] = io::hash_of(file);
+  settings["command"] = "quantize";
+  settings["MODEL"] = io::hash_of(file);
   set("--scheme", options.scheme);
   set("--param-bw", options.param_bw);
   set("--output-bw", options.output_bw);
   set("--edge-bw", options.edge_bw.value_or(0));
   set("--config", options.config);
   // A file may have been edited since.
-  configuration["content of --config"] =
+  settings["content of --config"] =
       io::hash_of({.graph = {}, .sections = {{"config", read_config(options.config)}}});
   set("--percentile", options.percentile.value_or(0));
   set("--fold-bn-in-sim", options.fold_bn_in_sim);
@@ -153,7 +155,7 @@ Configuration configuration_of(const Options& options, const Data& data,
   set("--int32-biases", options.int32_biases);
   set("--test-images", options.data.test_images);
   set("--conv-algorithm", options.conv.algorithm);
-  return configuration;
+  return settings;
 }
 
 void check(const Options& options) {
@@ -188,7 +190,7 @@ void run(const Options& options) {
     test.emplace(data.test());
   else
     console.line(unfit + ": calibration needs no labels, but the accuracy is not computed");
-  nn::DataLoader calibration = data.calibration(options.calibration_images);
+  nn::DataLoader images = data.calibration(options.calibration_images);
 
   // Before anything runs, so that what the options ask for fails at once if it is not possible.
   Graph prepared = file.graph.clone();
@@ -201,24 +203,32 @@ void run(const Options& options) {
   if (options.percentile) sim.set_percentile_value(*options.percentile);
 
   const InterruptGuard guard;
-  CalibrationRun calibration_run(options.checkpoint, options.out,
-                                 configuration_of(options, data, file), console);
-  if (test && !calibration_run.top1_float()) {
+  ProgressBar bar("calibration");
+  quantsim::CalibrationRunOptions run_options =
+      calibration_of(options.checkpoint, options.out, settings_of(options, data, file));
+  run_options.on_progress = bar.callback();
+  quantsim::Calibration calibration(std::move(run_options));
+  if (const std::optional<std::int64_t> batches = calibration.resumed_batches())
+    console.line(fmt::format("going on from {}.calibration: batch {}", options.out, *batches));
+  if (test && !calibration.note(kTop1Float)) {
     Executor executor(file.graph, {.seed = options.run.seed});
     apply(options.conv, task.conv_choices, executor);
-    calibration_run.set_top1_float(percent(test_model(executor, *test, "float").top1));
+    calibration.set_note(kTop1Float, percent(test_model(executor, *test, "float").top1));
   }
   file.graph = Graph();  // its memory is wanted
-  calibration_run.calibrate(sim, calibration);
+  if (!calibration.run(sim, images))
+    throw Interrupted(fmt::format("stopped by {} after batch {}: {}", interrupted_by(),
+                                  calibration.batches(), kHowToResumeCalibration));
+  bar.clear();
   for (const std::string& note : sim.calibration_notes())
     fmt::print(stderr, "rung quantize: note: {}\n", note);
   const double unknown = std::numeric_limits<double>::quiet_NaN();
   const double top1 = test ? percent(test_model(sim.executor(), *test, "quantized").top1) : unknown;
   const auto quantizers = static_cast<std::int64_t>(sim.quantizers().size());
   save_checkpoint(sim, options.out, {.sections = {{kTaskSection, to_json(used)}}, .tensors = {}});
-  const double top1_float = calibration_run.top1_float().value_or(unknown);
-  std::string result = fmt::format("{} quantizers, calibrated with {} images", quantizers,
-                                   calibration.dataset().size());
+  const double top1_float = calibration.note(kTop1Float).value_or(unknown);
+  std::string result =
+      fmt::format("{} quantizers, calibrated with {} images", quantizers, images.dataset().size());
   if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
   console.line(result);
   const std::vector<std::string> to_try = hints({.scheme = options.scheme,
@@ -233,14 +243,14 @@ void run(const Options& options) {
                              options.output_bw, top1_float - top1, fmt::join(to_try, ", ")));
   console.line("wrote " + options.out);
   Report report;
-  data.report_skipped({&calibration, test ? &*test : nullptr}, console, report);
+  data.report_skipped({&images, test ? &*test : nullptr}, console, report);
   report.set("top1_float", top1_float);
   report.set("top1_quantized", top1);
   report.set("quantizers", quantizers);
   report.set("warnings", warnings);
   report.set("hints", to_try);
   report.write(options.run.json);
-  calibration_run.finish();
+  calibration.finish();
 }
 
 std::string check_scheme(const std::string& text) {

@@ -85,18 +85,18 @@ Graph new_model(const Options& options, const datasets::DatasetInfo& dataset, co
   return graph;
 }
 
-Configuration configuration_of(const Options& options, const Data& data) {
-  Configuration configuration = data.configuration();
-  describe(options.recipe, configuration);
-  configuration["command"] = "train";
-  configuration["--model"] = options.model;
-  configuration["--init"] = options.init.file;
-  if (!options.init.head.empty()) configuration["--head"] = options.init.head;
-  configuration["--image-size"] = fmt::format("{}", data.task().image_size);
-  configuration["--lr"] = fmt::format("{}", options.lr);
-  configuration["--conv-algorithm"] = options.conv.algorithm;
-  if (options.checkpoint.keep_best) configuration["--keep-best"] = "true";
-  return configuration;
+nn::RunSettings settings_of(const Options& options, const Data& data) {
+  nn::RunSettings settings = data.settings();
+  describe(options.recipe, settings);
+  settings["command"] = "train";
+  settings["--model"] = options.model;
+  settings["--init"] = options.init.file;
+  if (!options.init.head.empty()) settings["--head"] = options.init.head;
+  settings["--image-size"] = fmt::format("{}", data.task().image_size);
+  settings["--lr"] = fmt::format("{}", options.lr);
+  settings["--conv-algorithm"] = options.conv.algorithm;
+  if (options.checkpoint.keep_best) settings["--keep-best"] = "true";
+  return settings;
 }
 
 void run(Options options) {
@@ -115,8 +115,9 @@ void run(Options options) {
   const InterruptGuard guard;
   Data data(task, options.data, options.run);
   data.divide();
-  Checkpoints checkpoints(options.checkpoint, options.out, configuration_of(options, data),
-                          console);
+  nn::Checkpoints checkpoints(
+      checkpoints_of(options.checkpoint, options.out, settings_of(options, data)));
+  tell_resumed(checkpoints, console);
   std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
   if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
   Graph graph = resumed ? std::move(resumed->graph) : new_model(options, dataset, task, console);
@@ -137,7 +138,7 @@ void run(Options options) {
   const auto optimizer = make_optimizer(
       options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
   Report report;
-  const SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
+  const nn::SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
     if (choices) task.conv_choices = *choices;
     extras.sections[kTaskSection] = to_json(task);
     io::save_model(path, graph, extras);

@@ -43,6 +43,8 @@ std::string interrupted_by() {
   }
 }
 
+bool is_interrupted() { return !interrupted_by().empty(); }
+
 void throw_if_interrupted() {
   const std::string signal = interrupted_by();
   if (!signal.empty()) throw Interrupted("stopped by " + signal);

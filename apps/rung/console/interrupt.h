@@ -27,6 +27,7 @@ class InterruptGuard {
 
 /// Returns the name of the signal that came ("SIGTERM"), or an empty text.
 std::string interrupted_by();
+bool is_interrupted();
 /// Throws Interrupted if one came: for work of which nothing can be saved.
 void throw_if_interrupted();
 

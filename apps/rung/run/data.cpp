@@ -201,27 +201,27 @@ nn::DataLoader Data::calibration(std::int64_t images) const {
   return plain_loader(nn::subset(std::move(dataset), std::move(order)));
 }
 
-Configuration Data::configuration() const {
+nn::RunSettings Data::settings() const {
   // A command that does not train needs no labels.
   const bool divided = training_images_ != nullptr;
   const auto set = divided ? training_images_ : open(Split::train);
-  Configuration configuration{{"--dataset", task_.dataset},
-                              {"--batch-size", fmt::format("{}", data_.batch_size)},
-                              {"--train-images", fmt::format("{}", data_.train_images)},
-                              {"--seed", fmt::format("{}", run_.seed)},
-                              {"--threads", fmt::format("{}", thread_count())},
-                              {"training images", fingerprint(*set)}};
+  nn::RunSettings settings{{"--dataset", task_.dataset},
+                           {"--batch-size", fmt::format("{}", data_.batch_size)},
+                           {"--train-images", fmt::format("{}", data_.train_images)},
+                           {"--seed", fmt::format("{}", run_.seed)},
+                           {"--threads", fmt::format("{}", thread_count())},
+                           {"training images", fingerprint(*set)}};
   if (divided && validation_images_ != nullptr) {
-    configuration["validation"] = validation_from_;
-    configuration["validation images"] = fingerprint(*validation_images_);
+    settings["validation"] = validation_from_;
+    settings["validation images"] = fingerprint(*validation_images_);
   }
   if (data_.validation.patience)
-    configuration["--patience"] = fmt::format("{}", *data_.validation.patience);
+    settings["--patience"] = fmt::format("{}", *data_.validation.patience);
   if (data_.normalize.given()) {
-    configuration["--mean"] = fmt::format("{}", fmt::join(task_.mean, ","));
-    configuration["--std"] = fmt::format("{}", fmt::join(task_.std, ","));
+    settings["--mean"] = fmt::format("{}", fmt::join(task_.mean, ","));
+    settings["--std"] = fmt::format("{}", fmt::join(task_.std, ","));
   }
-  return configuration;
+  return settings;
 }
 
 void Data::check_fits(const Graph& graph) const {

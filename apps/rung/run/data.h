@@ -10,12 +10,12 @@
 #include "console/console.h"
 #include "console/options.h"
 #include "console/report.h"
-#include "run/checkpoints.h"
 #include "run/preprocess.h"
 #include "run/task.h"
 #include "rung/core/rng.h"
 #include "rung/graph/graph.h"
 #include "rung/nn/data.h"
+#include "rung/nn/run_settings.h"
 
 namespace rung::cli {
 
@@ -32,7 +32,7 @@ class Data {
   /// before what follows by commands that train. Throws Error if they do not fit the task.
   void divide();
   /// Returns which images train() delivers, in which order: for checkpoints.
-  Configuration configuration() const;
+  nn::RunSettings settings() const;
 
   /// Training images, without those that are held out, for a graph: batch norms need more than one
   /// image, so that a last batch of one is left out, which is said.

@@ -1,106 +1,14 @@
 #include "run/training.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "console/interrupt.h"
 #include "console/messages.h"
 #include "run/class_scores.h"
 #include "rung/core/error.h"
+#include "rung/nn/trainer.h"
 
 namespace rung::cli {
-
-void add_recipe_options(Command& command, Recipe& recipe) {
-  command.group("Training");
-  command.option("--epochs N", recipe.epochs, "passes over the training images", between(1, 1e6));
-  command.option("--schedule NAME", recipe.schedule,
-                 "of the learning rate: constant, cosine, multistep, step",
-                 one_of(nn::schedule_names()));
-  command.option("--warmup-epochs X", recipe.warmup_epochs,
-                 "epochs in which the rate first rises, from a third", at_least(0));
-  command.option("--step-size X", recipe.step_size, "step: epochs between two drops");
-  command.option("--milestones A,B", recipe.milestones,
-                 "multistep: epochs of the drops, default: at 1/2 and 3/4");
-  command.option("--gamma X", recipe.gamma, "step, multistep: factor of a drop");
-  command.option("--optimizer NAME", recipe.optimizer, "sgd, adam or adamw",
-                 one_of({"sgd", "adam", "adamw"}));
-  command.option("--momentum X", recipe.momentum, "of sgd", between(0, 1));
-  command.flag("--nesterov", recipe.nesterov, "use Nesterov's momentum");
-  command.option("--weight-decay X", recipe.weight_decay,
-                 "L2 penalty; of adamw: a step takes lr * X of each weight off", at_least(0));
-  command.option("--label-smoothing X", recipe.label_smoothing,
-                 "share of the target spread over all classes", between(0, 1));
-  command.option("--clip-grad-norm X", recipe.clip_grad_norm,
-                 "scale gradients down to this common norm, 0 = never", at_least(0));
-  command.option("--check-numerics NAME", recipe.check_numerics,
-                 "stop at what is not finite: off, loss, or all (gradients and weights, too)",
-                 one_of({"off", "loss", "all"}));
-  command.group("Images");
-  command.flag("--no-augment", recipe.no_augment, "do not shift and mirror the training images");
-  command.option("--crop-padding N", recipe.augmentation.crop_padding,
-                 "pixels by which training images are shifted at most", between(0, 1024));
-  command.option("--random-erasing P", recipe.augmentation.random_erasing,
-                 "probability that a rectangle of a training image is erased", between(0, 1));
-}
-
-void describe(const Recipe& recipe, Configuration& configuration) {
-  const auto set = [&](const char* option, const auto& value) {
-    configuration[option] = fmt::format("{}", value);
-  };
-  set("--epochs", recipe.epochs);
-  set("--schedule", recipe.schedule);
-  set("--warmup-epochs", recipe.warmup_epochs);
-  set("--step-size", recipe.step_size);
-  set("--milestones", fmt::format("{}", fmt::join(recipe.milestones, ",")));
-  set("--gamma", recipe.gamma);
-  set("--optimizer", recipe.optimizer);
-  set("--momentum", recipe.momentum);
-  set("--nesterov", recipe.nesterov);
-  set("--weight-decay", recipe.weight_decay);
-  set("--label-smoothing", recipe.label_smoothing);
-  set("--clip-grad-norm", recipe.clip_grad_norm);
-  set("--no-augment", recipe.no_augment);
-  set("--crop-padding", recipe.augmentation.crop_padding);
-  set("--random-erasing", recipe.augmentation.random_erasing);
-}
-
-Augmentation augmentation_of(const Recipe& recipe) {
-  Augmentation augmentation = recipe.augmentation;
-  augmentation.on = !recipe.no_augment;
-  return augmentation;
-}
-
-nn::LrSchedule make_schedule(const Recipe& recipe) {
-  return nn::make_schedule(recipe.schedule, {.length = static_cast<double>(recipe.epochs),
-                                             .step_size = recipe.step_size,
-                                             .milestones = recipe.milestones,
-                                             .gamma = recipe.gamma,
-                                             .warmup = recipe.warmup_epochs});
-}
-
-std::unique_ptr<nn::Optimizer> make_optimizer(const Recipe& recipe,
-                                              const std::vector<OptimizerGroup>& groups) {
-  if (recipe.optimizer == "adam") {
-    std::vector<nn::Adam::Group> adam;
-    for (const OptimizerGroup& group : groups)
-      adam.push_back({group.parameters, {.lr = group.lr, .weight_decay = group.weight_decay}});
-    return std::make_unique<nn::Adam>(adam);
-  }
-  if (recipe.optimizer == "adamw") {
-    std::vector<nn::AdamW::Group> adamw;
-    for (const OptimizerGroup& group : groups)
-      adamw.push_back({group.parameters, {.lr = group.lr, .weight_decay = group.weight_decay}});
-    return std::make_unique<nn::AdamW>(adamw);
-  }
-  std::vector<nn::Sgd::Group> sgd;
-  for (const OptimizerGroup& group : groups)
-    sgd.push_back({group.parameters,
-                   {.lr = group.lr,
-                    .momentum = recipe.momentum,
-                    .weight_decay = group.weight_decay,
-                    .nesterov = recipe.nesterov}});
-  return std::make_unique<nn::Sgd>(sgd);
-}
 
 void settle(DataOptions& data, CheckpointOptions& checkpoint) {
   checkpoint.keep_best = checkpoint.keep_best || data.validation.patience;
@@ -109,225 +17,167 @@ void settle(DataOptions& data, CheckpointOptions& checkpoint) {
 
 namespace {
 
-nn::CheckNumerics check_numerics(const std::string& name) {
-  if (name == "off") return nn::CheckNumerics::off;
-  return name == "all" ? nn::CheckNumerics::all : nn::CheckNumerics::loss;
+void add_to_report(const nn::EpochFigures& each, Report& report) {
+  Report figures;
+  figures.set("loss", each.loss);
+  figures.set("top1_train", percent(each.top1));
+  if (each.top1_validation) figures.set("top1_val", percent(*each.top1_validation));
+  figures.set("seconds", each.seconds);
+  figures.set("lr", each.lr);
+  figures.set("images_per_s", each.images_per_s);
+  report.append("epochs", figures);
 }
 
-/// One run over all epochs: what is done, and the way on from there.
-class Epochs {
+std::string line_of(std::int64_t epoch, std::int64_t epochs, const nn::EpochFigures& figures) {
+  std::string validation;
+  if (figures.top1_validation)
+    validation = fmt::format("  validation {:5.2f} %", percent(*figures.top1_validation));
+  return fmt::format(
+      "epoch {:>{}}/{}  loss {:.4f}  train {:5.2f} %{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
+      epoch + 1, std::to_string(epochs).size(), epochs, figures.loss, percent(figures.top1),
+      validation, figures.lr, figures.seconds, figures.images_per_s);
+}
+
+/// One run over all epochs, on the console and in the report.
+class Run {
  public:
-  Epochs(const Training& training, const Console& console, Report& report)
+  Run(const Training& training, const Console& console, Report& report)
       : training_(training),
         console_(console),
         report_(report),
-        schedule_(make_schedule(training.recipe)),
         scores_(training.executor.graph()),
-        session_(training.checkpoints.session()) {
-    if (training.checkpoints.resumed_path().empty()) return;
-    nn::load_training_state(session_.state, training.executor, training.train, training.optimizer);
-    for (const EpochFigures& figures : session_.epochs) add_to_report(figures);
+        trainer_(
+            training.executor, training.train,
+            scores_.loss(training.executor, {.label_smoothing = training.recipe.label_smoothing}),
+            training.optimizer, options()) {
+    for (const nn::EpochFigures& figures : trainer_.epochs()) add_to_report(figures, report);
   }
 
-  void run() {
-    const std::int64_t epochs = training_.recipe.epochs;
-    // An epoch of which all batches are done was interrupted in its validation.
-    const nn::Metrics part = session_.state.epoch;
-    const bool only_validation = part.images > 0 && session_.state.data.batch == 0;
-    std::int64_t epoch = session_.state.data.epoch - (only_validation ? 1 : 0);
-    for (bool first = true; epoch < epochs && !is_patience_over(); ++epoch, first = false) {
-      if (training_.before_epoch) training_.before_epoch(epoch);
-      const nn::Metrics before = first ? part : nn::Metrics{};
-      finish_epoch(epoch, before, first && only_validation ? part : train(epoch, before));
-    }
-  }
-
-  /// Tests the model once, at the end; a signal leaves a checkpoint from which only that is done.
-  nn::Metrics test() {
-    return saved([this] { return test_model(training_.executor, training_.test, "test"); },
-                 session_.state.epoch);
-  }
-  nn::Metrics test_best() {
-    const std::string path = training_.checkpoints.best();
-    return saved([&] { return training_.test_saved(path, training_.test); }, session_.state.epoch);
-  }
-
-  const std::vector<EpochFigures>& figures() const { return session_.epochs; }
-  const std::vector<std::string>& warnings() const { return warnings_; }
-
- private:
-  std::int64_t step() const {
-    const nn::DataLoaderState& at = session_.state.data;
-    return at.epoch * training_.train.size() + at.batch;
-  }
-
-  /// A model that is not finite any more must not take the place of one that was.
-  void check_finite() const {
-    if (training_.recipe.check_numerics == "off") return;
-    const std::string bad = nn::find_not_finite_parameter(training_.executor.graph());
-    if (!bad.empty()) throw Error(bad + "; try a lower learning rate");
-  }
-
-  void look() {
-    if (!training_.look) return;
-    for (const std::string& warning : training_.look()) {
-      warn(warning);
-      warnings_.push_back(warning);
-    }
-  }
-
-  void note_state(const nn::Metrics& epoch) {
-    check_finite();
-    session_.state = nn::training_state(training_.executor, training_.train, training_.optimizer);
-    session_.state.epoch = epoch;
-  }
-
-  nn::Metrics train(std::int64_t epoch, const nn::Metrics& before) {
-    const Recipe& recipe = training_.recipe;
-    scores_.watch(training_.executor);
-    const nn::LossFunction loss =
-        scores_.loss(training_.executor, {.label_smoothing = recipe.label_smoothing});
-    const auto before_step = [&](std::int64_t batch) {
-      const double done = static_cast<double>(batch) / static_cast<double>(training_.train.size());
-      nn::apply_schedule(schedule_, static_cast<double>(epoch) + done, training_.optimizer);
-    };
-    ProgressBar bar(fmt::format("epoch {}/{}", epoch + 1, recipe.epochs));
-    const auto after_step = [&](const nn::Progress& progress) {
-      bar.update(progress);
-      if (progress.batch % kLookAfter == 0 || progress.batch == progress.batches) {
-        bar.clear();
-        look();
-      }
-      training_.checkpoints.after_step(
-          [&]() -> const Session& {
-            note_state(progress.metrics);
-            return session_;
-          },
-          epoch* training_.train.size() + progress.batch, training_.save);
-    };
-    return nn::train_one_epoch(training_.executor, training_.train, loss, training_.optimizer,
-                               {.before = before,
-                                .check_numerics = check_numerics(recipe.check_numerics),
-                                .clip_grad_norm = recipe.clip_grad_norm,
-                                .before_step = before_step,
-                                .on_progress = after_step});
-  }
-
-  bool is_patience_over() const {
-    const std::optional<std::size_t> best = best_epoch(session_.epochs);
-    if (!training_.patience || !best) return false;
-    const auto waited = static_cast<std::int64_t>(session_.epochs.size() - 1 - *best);
-    if (waited < *training_.patience) return false;
+  void train() {
+    const nn::TrainingEnd end = trainer_.run();
+    bar_.reset();
+    if (end == nn::TrainingEnd::stopped) throw_interrupted();
+    if (end != nn::TrainingEnd::patience) return;
+    const std::size_t best = *nn::best_epoch(trainer_.epochs());
     console_.line(
         fmt::format("stopped after {} epochs that were not better on the validation "
                     "images than epoch {}",
-                    waited, *best + 1));
-    return true;
+                    trainer_.epochs().size() - 1 - best, best + 1));
   }
 
-  /// A signal meanwhile: the epoch's training is saved, this is done again.
-  nn::Metrics saved(const std::function<nn::Metrics()>& measure, const nn::Metrics& epoch) {
+  /// Tests the model once, at the end; a signal leaves a checkpoint from which only that is done.
+  void test() {
+    const nn::Metrics test =
+        or_saved([this] { return test_model(training_.executor, training_.test, "test"); });
+    const double top1 = percent(test.top1);
+    console_.line(
+        fmt::format("test: {} images, top1 {:.2f} %, loss {:.4f}", test.images, top1, test.loss));
+    test_best(top1);
+    if (training_.watch) report_.set("warnings", trainer_.warnings());
+    report_.set("top1", top1);
+  }
+
+ private:
+  nn::TrainerOptions options() {
+    const Recipe& recipe = training_.recipe;
+    nn::TrainerOptions options{
+        .epochs = recipe.epochs,
+        .schedule = make_schedule(recipe),
+        .check_numerics = check_numerics(recipe),
+        .clip_grad_norm = recipe.clip_grad_norm,
+        .patience = training_.patience,
+        .checkpoints = &training_.checkpoints,
+        .save = training_.save,
+        .stop = is_interrupted,
+        .watch = training_.watch,
+        .before_epoch = [this](std::int64_t epoch) { before_epoch(epoch); },
+        .on_progress = [this](const nn::Progress& progress) { bar_->update(progress); },
+        .on_warning =
+            [this](const std::string& warning) {
+              bar_->clear();
+              warn(warning);
+            },
+        .on_epoch = [this](std::int64_t epoch,
+                           const nn::EpochFigures& figures) { on_epoch(epoch, figures); }};
+    if (training_.validation != nullptr) options.validate = [this] { return validate(); };
+    return options;
+  }
+
+  void before_epoch(std::int64_t epoch) {
+    if (training_.before_epoch) training_.before_epoch(epoch);
+    scores_.watch(training_.executor);
+    bar_.emplace(fmt::format("epoch {}/{}", epoch + 1, training_.recipe.epochs));
+  }
+
+  std::optional<nn::Metrics> validate() {
+    bar_.reset();
+    try {
+      return test_model(training_.executor, *training_.validation, "validation");
+    } catch (const Interrupted&) {
+      return {};
+    }
+  }
+
+  void on_epoch(std::int64_t epoch, const nn::EpochFigures& figures) {
+    bar_.reset();
+    console_.line(line_of(epoch, training_.recipe.epochs, figures));
+    add_to_report(figures, report_);
+    report_.write_so_far(training_.json);
+  }
+
+  /// Says which model was best and tests it, unless it is the last one.
+  void test_best(double last_top1) {
+    const std::vector<nn::EpochFigures>& epochs = trainer_.epochs();
+    const std::optional<std::size_t> best = nn::best_epoch(epochs);
+    const std::string path = training_.checkpoints.best();
+    if (!best || path.empty()) return;
+    const double top1_val = percent(*epochs[*best].top1_validation);
+    const auto test_saved = [&] { return training_.test_saved(path, training_.test); };
+    const bool is_last = *best == epochs.size() - 1;
+    const double top1 = is_last ? last_top1 : percent(or_saved(test_saved).top1);
+    console_.line(fmt::format("best: epoch {}, validation {:.2f} %, test {:.2f} %, in {}",
+                              *best + 1, top1_val, top1, path));
+    Report figures;
+    figures.set("epoch", static_cast<std::int64_t>(*best + 1));
+    figures.set("top1_val", top1_val);
+    figures.set("top1", top1);
+    report_.set("best", figures);
+  }
+
+  nn::Metrics or_saved(const std::function<nn::Metrics()>& measure) {
     try {
       return measure();
     } catch (const Interrupted&) {
-      note_state(epoch);
-      const auto session = [this]() -> const Session& { return session_; };
-      training_.checkpoints.after_step(session, step(), training_.save);
-      throw;
+      trainer_.save_checkpoint();
+      throw_interrupted();
     }
   }
 
-  void finish_epoch(std::int64_t epoch, const nn::Metrics& before, const nn::Metrics& train) {
-    const std::int64_t epochs = training_.recipe.epochs;
-    EpochFigures figures{
-        .loss = train.loss,
-        .top1_train = percent(train.top1),
-        .seconds = train.seconds,
-        .lr = schedule_(training_.optimizer.initial_lr(), static_cast<double>(epoch)),
-        .images_per_s = train.seconds > 0
-                            ? static_cast<double>(train.images - before.images) / train.seconds
-                            : 0};
-    std::string validation;
-    if (training_.validation != nullptr) {
-      const auto validate = [this] {
-        return test_model(training_.executor, *training_.validation, "validation");
-      };
-      const nn::Metrics metrics = saved(validate, train);
-      figures.top1_val = percent(metrics.top1);
-      figures.seconds += metrics.seconds;
-      validation = fmt::format("  validation {:5.2f} %", *figures.top1_val);
-    }
-    console_.line(fmt::format(
-        "epoch {:>{}}/{}  loss {:.4f}  train {:5.2f} %{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
-        epoch + 1, std::to_string(epochs).size(), epochs, figures.loss, figures.top1_train,
-        validation, figures.lr, figures.seconds, figures.images_per_s));
-    session_.epochs.push_back(figures);
-    add_to_report(figures);
-    report_.write_so_far(training_.json);
-    note_state({});
-    training_.checkpoints.after_epoch(session_, step(), training_.save);
-  }
-
-  void add_to_report(const EpochFigures& each) {
-    Report figures;
-    figures.set("loss", each.loss);
-    figures.set("top1_train", each.top1_train);
-    if (each.top1_val) figures.set("top1_val", *each.top1_val);
-    figures.set("seconds", each.seconds);
-    figures.set("lr", each.lr);
-    figures.set("images_per_s", each.images_per_s);
-    report_.append("epochs", figures);
+  [[noreturn]] void throw_interrupted() const {
+    throw Interrupted(fmt::format("stopped by {} after step {}: {}", interrupted_by(),
+                                  trainer_.step(), kHowToResume));
   }
 
   const Training& training_;
   const Console& console_;
   Report& report_;
-  const nn::LrSchedule schedule_;
   const ClassScores scores_;
-  Session session_;
-  std::vector<std::string> warnings_;
+  std::optional<ProgressBar> bar_;
+  nn::Trainer trainer_;
 };
 
-/// Says which model was best and tests it, unless it is the last one.
-void report_best(const Training& training, Epochs& epochs, double last_top1, const Console& console,
-                 Report& report) {
-  const std::optional<std::size_t> best = best_epoch(epochs.figures());
-  if (!best || training.checkpoints.best().empty()) return;
-  const std::string path = training.checkpoints.best();
-  const double top1_val = *epochs.figures()[*best].top1_val;
-  const bool is_last = *best == epochs.figures().size() - 1;
-  const double top1 = is_last ? last_top1 : percent(epochs.test_best().top1);
-  console.line(fmt::format("best: epoch {}, validation {:.2f} %, test {:.2f} %, in {}", *best + 1,
-                           top1_val, top1, path));
-  Report figures;
-  figures.set("epoch", static_cast<std::int64_t>(*best + 1));
-  figures.set("top1_val", top1_val);
-  figures.set("top1", top1);
-  report.set("best", figures);
-}
+}  // namespace
 
-void run_epochs(const Training& training, const Console& console, Report& report) {
-  Epochs epochs(training, console, report);
+void run_training(const Training& training, const Console& console, Report& report) {
+  Run run(training, console, report);
   try {
-    epochs.run();
-    const nn::Metrics test = epochs.test();
-    const double top1 = percent(test.top1);
-    console.line(
-        fmt::format("test: {} images, top1 {:.2f} %, loss {:.4f}", test.images, top1, test.loss));
-    report_best(training, epochs, top1, console, report);
-    if (training.look) report.set("warnings", epochs.warnings());
-    report.set("top1", top1);
+    run.train();
+    run.test();
   } catch (const Error& error) {
     const std::string newest = training.checkpoints.newest();
     if (newest.empty()) throw;
     throw Error(fmt::format("{}; the newest checkpoint is {}", error.what(), newest));
   }
-}
-
-}  // namespace
-
-void run_training(const Training& training, const Console& console, Report& report) {
-  run_epochs(training, console, report);
   training.data.report_skipped({&training.train, training.validation, &training.test}, console,
                                report);
   training.save(training.out, {});

@@ -1,4 +1,4 @@
-#include "rung/nn/checkpoint.h"
+#include "rung/nn/training_state.h"
 
 #include <cmath>
 #include <limits>
