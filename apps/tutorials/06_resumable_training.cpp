@@ -1,0 +1,58 @@
+// Training that can be ended at any moment: with Ctrl-C, by kill -9, by a power cut. Run it again
+// and it goes on where it was; it ends in the same bytes as a run that nobody disturbed.
+//
+//   06_resumable_training [FILE]     # writes the model; FILE.checkpoints is there until then
+
+#include <rung/rung.h>
+
+#include <csignal>
+#include <iostream>
+using namespace rung;
+
+namespace {
+volatile std::sig_atomic_t stop = 0;
+}
+
+int main(int argc, char** argv) {
+  const std::string out = argc > 1 ? argv[1] : "lenet.rung";
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { stop = 1; });
+
+  nn::Checkpoints checkpoints({.folder = out + ".checkpoints",
+                               .every = "5",                    // steps; also epoch, 10m, never
+                               .best = out + ".best",           // of the epochs, by validation
+                               .resume = "auto",                // from the newest, if there is one
+                               .settings = {{"lr", "0.02"}}});  // others are refused
+  std::optional<io::ModelFile> file = checkpoints.take_resumed();
+  Graph model =
+      file ? std::move(file->graph)
+           : models::lenet({.in_channels = 1, .num_classes = 10, .image_size = 28}, Rng(1));
+  Executor executor(model);
+  nn::Sgd sgd(model.parameters(), {.lr = 0.02, .momentum = 0.9});
+  const auto images = nn::take(datasets::fashion_mnist(Split::train), 1500);
+  const auto others = nn::take(datasets::fashion_mnist(Split::test), 500);
+  nn::DataLoader train({.dataset = images,
+                        .transform = nn::random_horizontal_flip(),
+                        .batch_size = 50,
+                        .shuffle = true},
+                       Rng(2));
+  nn::DataLoader validation({.dataset = others, .batch_size = 250});
+
+  nn::Trainer trainer(executor, train, nn::cross_entropy, sgd,
+                      {.epochs = 3,
+                       .schedule = nn::CosineAnnealingLR{.t_max = 3},
+                       .validate = [&] { return nn::evaluate(executor, validation); },
+                       .checkpoints = &checkpoints,
+                       .stop = [] { return stop != 0; },
+                       .on_epoch =
+                           [](std::int64_t epoch, const nn::EpochFigures& figures) {
+                             std::cout << "epoch " << epoch + 1 << ": loss " << figures.loss
+                                       << ", validation " << 100 * *figures.top1_validation
+                                       << " %\n";
+                           }});
+  if (trainer.run() == nn::TrainingEnd::stopped) {
+    std::cout << "stopped after step " << trainer.step() << ": run it again to go on\n";
+    return 3;
+  }
+  io::save_model(out, model);
+  checkpoints.finish();
+}
