@@ -44,6 +44,30 @@ check "resumed: exit code 0" exits 0
 check "resumed: the same bytes" cmp -s whole.rung resumed/m.rung
 check "resumed: no checkpoints are left" only_file_in resumed m.rung
 
+# A calibration knows what it was told, too.
+calibrated=(quantize whole.rung --calibration-images 30000 --test-images 100)
+mkdir calibration
+"$rung" "${calibrated[@]}" --checkpoint-every 1 --out calibration/q.rung >stdout 2>stderr &
+pid=$!
+for _ in $(seq 400); do
+  [[ -e calibration/q.rung.calibration ]] && break
+  sleep 0.05
+done
+kill -TERM "$pid"
+wait "$pid"
+code=$?
+check "calibration, SIGTERM: exit code 3" exits 3
+check "calibration, SIGTERM: says how to go on" stderr_has "go on with --resume"
+refuses "a calibration that nobody mentions" "is a calibration that did not end" \
+  "${calibrated[@]}" --out calibration/q.rung
+refuses "another rounding" "--rounding was nearest, is stochastic" \
+  "${calibrated[@]}" --rounding stochastic --resume --out calibration/q.rung
+refuses "other weight ranges" "--weight-ranges was fixed, is recomputed" \
+  "${calibrated[@]}" --weight-ranges recomputed --resume --out calibration/q.rung
+works "a calibration goes on" "${calibrated[@]}" --resume --out calibration/q.rung
+check "a calibration goes on: says where" stdout_has "going on from calibration/q.rung.calibration"
+check "a calibration goes on: nothing is left" only_file_in calibration q.rung
+
 works "hash" hash whole.rung
 hash=$(cut -d' ' -f1 stdout)
 works "hash again" hash resumed/m.rung

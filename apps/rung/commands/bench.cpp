@@ -216,8 +216,8 @@ void add_bench(Program& program) {
                "also print how far each Winograd convolution is from the direct one");
   command.flag("--tune", options->tune,
                "time direct and Winograd's convolutions instead, and print the rules that follow");
-  add_conv_options(command, bench.conv);
-  add_run_options(command, options->run);
+  bench.conv.visit(command);
+  options->run.visit(command);
   command.action([options] { run(*options); });
 }
 

@@ -305,7 +305,7 @@ void add_convert(Program& program) {
   command.option("--image-size N", options->image_size, "height and width of its images",
                  between(1, 65536));
   command.option("--in-channels N", options->in_channels, "of its images", between(1, 65536));
-  add_normalize_options(command, options->normalize);
+  options->normalize.visit(command);
   add_onnx_options(command, options->onnx);
   std::vector<std::string> dtypes;
   for (const auto& [name, dtype] : kDtypes) dtypes.emplace_back(name);

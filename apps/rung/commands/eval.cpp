@@ -68,13 +68,13 @@ void add_eval(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("eval", "Measure the accuracy of a model on the test images", kDetails);
-  add_model_source(command, options->source, "a model file, *.rung");
+  options->source.visit(command, "a model file, *.rung");
   command.group("Images");
   command.option("--dataset NAME", options->data.dataset,
                  "default: the one it was trained on; with --weights fashion-mnist");
-  add_data_options(command, options->data);
-  add_conv_options(command, options->conv);
-  add_run_options(command, options->run);
+  options->data.visit(command);
+  options->conv.visit(command);
+  options->run.visit(command);
   command.action([options] { run(*options); });
 }
 

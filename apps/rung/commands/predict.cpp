@@ -148,7 +148,7 @@ void add_predict(Program& program) {
   command.arguments("IMAGE", options->images, "pictures, *.jpg, *.png or *.bmp");
   command.option("--labels FILE", options->labels,
                  "names of the classes, one a line; default: those of the model");
-  add_normalize_options(command, options->normalize);
+  options->normalize.visit(command);
   command.option("--top N", options->top, "classes to show", between(1, 1e6));
   command.group("Computing");
   command.option("--threads N", options->run.threads, "computing threads, 0 = one per processor",

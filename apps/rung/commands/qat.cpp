@@ -31,6 +31,8 @@ constexpr double kLargestDefaultLr = 5e-3;
 // Of --lr. Scales (LSQ) are smaller numbers than ranges and reach every code at once.
 constexpr double kEncodingsShare = 0.1, kLsqShare = 0.05;
 
+constexpr Recorded kOrDefault{.when = Recorded::When::always, .unset = "default"};
+
 struct Options {
   RunOptions run;
   DataOptions data;
@@ -41,6 +43,35 @@ struct Options {
   CheckpointOptions checkpoint;
   std::optional<int> freeze_bn_after;
   std::string model, out;
+
+  template <typename V>
+  void visit(V& v) {
+    v.argument("MODEL", model, "a quantized model, *.rung");
+    v.group("Model");
+    v.required("--out FILE", out, "the fine-tuned model to write, *.rung");
+    v.group("Training");
+    v.option("--lr X", lr,
+             "initial learning rate; default: that of the last float epoch, at most 0.005",
+             at_least(0), kOrDefault);
+    v.option("--lr-encodings X", lr_encodings,
+             "learning rate of the ranges; default: a tenth of --lr, with LSQ a twentieth",
+             at_least(0), kOrDefault);
+    v.option("--freeze-bn-after N", freeze_bn_after,
+             "batch norms keep their statistics after N epochs; default: never", between(0, 1e6),
+             {.when = Recorded::When::always, .unset = "never"});
+    v.option("--batch-size N", data.batch_size, "images per step", between(1, 1e6), affects_result);
+    recipe.visit(v);
+    v.group("Images");
+    v.option("--dataset NAME", data.dataset,
+             "see rung datasets; default: the one that the model was made for");
+    v.option("--train-images N", data.train_images, "use the first N training images, 0 = all",
+             at_least(0), affects_result);
+    data.visit(v);
+    data.validation.visit(v);
+    checkpoint.visit(v);
+    conv.visit_with_autotune(v);
+    run.visit(v);
+  }
 };
 
 constexpr const char* kDetails =
@@ -72,20 +103,11 @@ std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Opt
   return groups;
 }
 
-nn::RunSettings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
-  nn::RunSettings settings = data.settings();
-  describe(options.recipe, settings);
-  const auto number = [](const std::optional<double>& value) {
-    return value ? fmt::format("{}", *value) : std::string("default");
-  };
-  settings["command"] = "qat";
-  settings["MODEL"] = io::hash_of(file);
-  settings["--lr"] = number(options.lr);
-  settings["--lr-encodings"] = number(options.lr_encodings);
-  settings["--freeze-bn-after"] =
-      options.freeze_bn_after ? std::to_string(*options.freeze_bn_after) : "never";
-  settings["--conv-algorithm"] = options.conv.algorithm;
-  if (options.checkpoint.keep_best) settings["--keep-best"] = "true";
+Settings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
+  Settings settings = recorded(options);
+  settings.values.merge(data.settings());
+  settings.values["command"] = "qat";
+  settings.values["MODEL"] = io::hash_of(file);
   return settings;
 }
 
@@ -189,32 +211,7 @@ void add_qat(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("qat", "Fine-tune a quantized model: quantization-aware training", kDetails);
-  command.argument("MODEL", options->model, "a quantized model, *.rung");
-  command.group("Model");
-  command.required("--out FILE", options->out, "the fine-tuned model to write, *.rung");
-  command.group("Training");
-  command.option("--lr X", options->lr,
-                 "initial learning rate; default: that of the last float epoch, at most 0.005",
-                 at_least(0));
-  command.option("--lr-encodings X", options->lr_encodings,
-                 "learning rate of the ranges; default: a tenth of --lr, with LSQ a twentieth",
-                 at_least(0));
-  command.option("--freeze-bn-after N", options->freeze_bn_after,
-                 "batch norms keep their statistics after N epochs; default: never",
-                 between(0, 1e6));
-  command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
-  add_recipe_options(command, options->recipe);
-  command.group("Images");
-  command.option("--dataset NAME", options->data.dataset,
-                 "see rung datasets; default: the one that the model was made for");
-  command.option("--train-images N", options->data.train_images,
-                 "use the first N training images, 0 = all", at_least(0));
-  add_data_options(command, options->data);
-  add_validation_options(command, options->data.validation);
-  add_checkpoint_options(command, options->checkpoint);
-  add_conv_options(command, options->conv);
-  add_autotune(command, options->conv);
-  add_run_options(command, options->run);
+  options->visit(command);
   command.action([options] { run(*options); });
 }
 

@@ -29,6 +29,18 @@
 namespace rung::cli {
 namespace {
 
+std::string check_scheme(const std::string& text) {
+  try {
+    parse_quant_scheme(text);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+constexpr Recorded kOrZero{.when = Recorded::When::always, .unset = "0"};
+constexpr Recorded kLater{.when = Recorded::When::always, .later = true};
+
 struct Options {
   RunOptions run;
   DataOptions data;
@@ -47,6 +59,61 @@ struct Options {
   bool fold_bn = false, fold_bn_in_sim = false, keep_bn = false;
   bool int32_biases = false;
   std::int64_t calibration_images = 1024;
+
+  template <typename V>
+  void visit(V& v) {
+    source.visit(v, "a float model, *.rung");
+    v.required("--out FILE", out, "the quantized model to write, *.rung");
+    visit_quantization(v);
+    v.group("Images");
+    v.option("--dataset NAME", data.dataset,
+             "default: the one it was trained on; with --weights fashion-mnist");
+    v.option("--calibration-images N", calibration_images,
+             "training images that ranges are found with", between(1, 1e9), affects_result);
+    data.visit(v);
+    checkpoint.visit(v);
+    conv.visit(v);
+    run.visit(v);
+  }
+
+  template <typename V>
+  void visit_quantization(V& v) {
+    v.group("Quantization");
+    v.option("--scheme NAME", scheme, "how ranges are found, see below", check_scheme,
+             affects_result);
+    v.option("--param-bw N", param_bw, "bits of weights", between(2, 32), affects_result);
+    v.option("--output-bw N", output_bw, "bits of activations", between(2, 32), affects_result);
+    v.option("--edge-bw N", edge_bw,
+             "bits of the model input, the logits, the first and the last weight layer; "
+             "default: as the others",
+             between(2, 32), kOrZero);
+    v.option("--config NAME|FILE", config,
+             "where quantizers go: default, per_channel, htp or a JSON file as AIMET's", {},
+             affects_result);
+    v.option("--percentile P", percentile,
+             "scheme percentile: percentage of the numbers to keep at either end", between(50, 100),
+             kOrZero);
+    v.exclusive_flags(
+        {{"--fold-bn", fold_bn, "fold batch norms first (default)"},
+         {"--fold-bn-in-sim", fold_bn_in_sim, "quantize folded weights, train batch norms on",
+          affects_result},
+         {"--keep-bn", keep_bn, "keep batch norms, statistics frozen", affects_result}});
+    v.flag("--int32-biases", int32_biases, "simulate the int32 biases that rung export writes",
+           affects_result);
+    v.option("--data-type NAME", data_type, "int, or float: both bitwidths are then 16 or 32",
+             one_of({"int", "float"}), affects_result);
+    v.option("--rounding NAME", rounding, "nearest, or stochastic: by chance while rung qat trains",
+             one_of({"nearest", "stochastic"}), kLater);
+    v.option("--weight-ranges NAME", weight_ranges,
+             "fixed, or recomputed: estimated anew at every step of rung qat",
+             one_of({"fixed", "recomputed"}), kLater);
+    v.option("--block-size N", block_size,
+             "a scale per N input channels of weights, where N divides them", between(1, 1e9),
+             kOrZero);
+    v.option("--decompressed-bw N", decompressed_bw,
+             "with --block-size: scales are whole multiples of a channel's (LPBQ)", between(2, 31),
+             kOrZero);
+  }
 };
 
 /// What a calibration keeps for the end: the accuracy of the float model, in percent.
@@ -130,31 +197,37 @@ void set_blocks(QuantizationSimModel& sim, const Options& options) {
     set_blockwise_quantization_for_weights(sim, fits, {.block_size = size});
 }
 
-nn::RunSettings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
-  nn::RunSettings settings = data.settings();
-  const auto set = [&](const char* option, const auto& value) {
-    settings[option] = fmt::format("{}", value);
-  };
-  settings["command"] = "quantize";
-  settings["MODEL"] = io::hash_of(file);
-  set("--scheme", options.scheme);
-  set("--param-bw", options.param_bw);
-  set("--output-bw", options.output_bw);
-  set("--edge-bw", options.edge_bw.value_or(0));
-  set("--config", options.config);
+struct Simulation {
+  QuantizationSimModel sim;
+  std::vector<std::string> warnings;
+};
+
+/// Makes the simulation of a float model; what is odd about it is warned of.
+Simulation simulate(const Graph& graph, const Options& options) {
+  Graph prepared = graph.clone();
+  std::vector<std::string> warnings = prepare(prepared, options);
+  QuantizationSimModel sim(std::move(prepared), sim_options(options));
+  const std::vector<std::string> others = sim.warnings();
+  warnings.insert(warnings.end(), others.begin(), others.end());
+  for (const std::string& warning : warnings) warn(warning);
+  set_blocks(sim, options);
+  if (options.percentile) sim.set_percentile_value(*options.percentile);
+  return {std::move(sim), std::move(warnings)};
+}
+
+Settings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
+  Settings settings = recorded(options);
+  settings.values.merge(data.settings());
+  settings.values["command"] = "quantize";
+  settings.values["MODEL"] = io::hash_of(file);
   // A file may have been edited since.
-  settings["content of --config"] =
+  settings.values["content of --config"] =
       io::hash_of({.graph = {}, .sections = {{"config", read_config(options.config)}}});
-  set("--percentile", options.percentile.value_or(0));
-  set("--fold-bn-in-sim", options.fold_bn_in_sim);
-  set("--keep-bn", options.keep_bn);
-  set("--calibration-images", options.calibration_images);
-  set("--data-type", options.data_type);
-  set("--block-size", options.block_size.value_or(0));
-  set("--decompressed-bw", options.decompressed_bw.value_or(0));
-  set("--int32-biases", options.int32_biases);
-  set("--test-images", options.data.test_images);
-  set("--conv-algorithm", options.conv.algorithm);
+  // The accuracy of the float model is kept.
+  settings.values["--test-images"] = fmt::format("{}", options.data.test_images);
+  // Files of earlier versions have them.
+  settings.values["--batch-size"] = fmt::format("{}", options.data.batch_size);
+  settings.values["--train-images"] = fmt::format("{}", options.data.train_images);
   return settings;
 }
 
@@ -193,14 +266,7 @@ void run(const Options& options) {
   nn::DataLoader images = data.calibration(options.calibration_images);
 
   // Before anything runs, so that what the options ask for fails at once if it is not possible.
-  Graph prepared = file.graph.clone();
-  std::vector<std::string> warnings = prepare(prepared, options);
-  QuantizationSimModel sim(std::move(prepared), sim_options(options));
-  const std::vector<std::string> others = sim.warnings();
-  warnings.insert(warnings.end(), others.begin(), others.end());
-  for (const std::string& warning : warnings) warn(warning);
-  set_blocks(sim, options);
-  if (options.percentile) sim.set_percentile_value(*options.percentile);
+  auto [sim, warnings] = simulate(file.graph, options);
 
   const InterruptGuard guard;
   ProgressBar bar("calibration");
@@ -253,64 +319,13 @@ void run(const Options& options) {
   calibration.finish();
 }
 
-std::string check_scheme(const std::string& text) {
-  try {
-    parse_quant_scheme(text);
-    return {};
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
 }  // namespace
 
 void add_quantize(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("quantize", "Simulate a quantized model and calibrate its ranges", kDetails);
-  add_model_source(command, options->source, "a float model, *.rung");
-  command.required("--out FILE", options->out, "the quantized model to write, *.rung");
-  command.group("Quantization");
-  command.option("--scheme NAME", options->scheme, "how ranges are found, see below", check_scheme);
-  command.option("--param-bw N", options->param_bw, "bits of weights", between(2, 32));
-  command.option("--output-bw N", options->output_bw, "bits of activations", between(2, 32));
-  command.option("--edge-bw N", options->edge_bw,
-                 "bits of the model input, the logits, the first and the last weight layer; "
-                 "default: as the others",
-                 between(2, 32));
-  command.option("--config NAME|FILE", options->config,
-                 "where quantizers go: default, per_channel, htp or a JSON file as AIMET's");
-  command.option("--percentile P", options->percentile,
-                 "scheme percentile: percentage of the numbers to keep at either end",
-                 between(50, 100));
-  command.exclusive_flags({{"--fold-bn", options->fold_bn, "fold batch norms first (default)"},
-                           {"--fold-bn-in-sim", options->fold_bn_in_sim,
-                            "quantize folded weights, train batch norms on"},
-                           {"--keep-bn", options->keep_bn, "keep batch norms, statistics frozen"}});
-  command.flag("--int32-biases", options->int32_biases,
-               "simulate the int32 biases that rung export writes");
-  command.option("--data-type NAME", options->data_type,
-                 "int, or float: both bitwidths are then 16 or 32", one_of({"int", "float"}));
-  command.option("--rounding NAME", options->rounding,
-                 "nearest, or stochastic: by chance while rung qat trains",
-                 one_of({"nearest", "stochastic"}));
-  command.option("--weight-ranges NAME", options->weight_ranges,
-                 "fixed, or recomputed: estimated anew at every step of rung qat",
-                 one_of({"fixed", "recomputed"}));
-  command.option("--block-size N", options->block_size,
-                 "a scale per N input channels of weights, where N divides them", between(1, 1e9));
-  command.option("--decompressed-bw N", options->decompressed_bw,
-                 "with --block-size: scales are whole multiples of a channel's (LPBQ)",
-                 between(2, 31));
-  command.group("Images");
-  command.option("--dataset NAME", options->data.dataset,
-                 "default: the one it was trained on; with --weights fashion-mnist");
-  command.option("--calibration-images N", options->calibration_images,
-                 "training images that ranges are found with", between(1, 1e9));
-  add_data_options(command, options->data);
-  add_checkpoint_options(command, options->checkpoint);
-  add_conv_options(command, options->conv);
-  add_run_options(command, options->run);
+  options->visit(command);
   command.action([options] { run(*options); });
 }
 

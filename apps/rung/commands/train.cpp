@@ -29,6 +29,30 @@ struct Options {
   std::optional<std::int64_t> image_size;
   InitOptions init;
   std::string model, out;
+
+  template <typename V>
+  void visit(V& v) {
+    v.group("Model");
+    v.required("--model NAME", model, "see rung models", affects_result);
+    v.required("--out FILE", out, "the model file to write, *.rung");
+    v.option("--image-size N", image_size,
+             "image-folder: height and width of what the model gets; default: 224",
+             between(1, 4096));
+    init.visit(v);
+    v.group("Training");
+    v.option("--lr X", lr, "initial learning rate", at_least(0), affects_result);
+    v.option("--batch-size N", data.batch_size, "images per step", between(1, 1e6), affects_result);
+    recipe.visit(v);
+    v.group("Images");
+    v.option("--dataset NAME", data.dataset, "see rung datasets");
+    v.option("--train-images N", data.train_images, "use the first N training images, 0 = all",
+             at_least(0), affects_result);
+    data.visit(v);
+    data.validation.visit(v);
+    checkpoint.visit(v);
+    conv.visit_with_autotune(v);
+    run.visit(v);
+  }
 };
 
 constexpr const char* kDetails =
@@ -85,17 +109,11 @@ Graph new_model(const Options& options, const datasets::DatasetInfo& dataset, co
   return graph;
 }
 
-nn::RunSettings settings_of(const Options& options, const Data& data) {
-  nn::RunSettings settings = data.settings();
-  describe(options.recipe, settings);
-  settings["command"] = "train";
-  settings["--model"] = options.model;
-  settings["--init"] = options.init.file;
-  if (!options.init.head.empty()) settings["--head"] = options.init.head;
-  settings["--image-size"] = fmt::format("{}", data.task().image_size);
-  settings["--lr"] = fmt::format("{}", options.lr);
-  settings["--conv-algorithm"] = options.conv.algorithm;
-  if (options.checkpoint.keep_best) settings["--keep-best"] = "true";
+Settings settings_of(const Options& options, const Data& data) {
+  Settings settings = recorded(options);
+  settings.values.merge(data.settings());
+  settings.values["command"] = "train";
+  settings.values["--image-size"] = fmt::format("{}", data.task().image_size);
   return settings;
 }
 
@@ -171,27 +189,7 @@ void add_train(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command =
       program.command("train", "Train a model from scratch or from weights", kDetails);
-  command.group("Model");
-  command.required("--model NAME", options->model, "see rung models");
-  command.required("--out FILE", options->out, "the model file to write, *.rung");
-  command.option("--image-size N", options->image_size,
-                 "image-folder: height and width of what the model gets; default: 224",
-                 between(1, 4096));
-  add_init_options(command, options->init);
-  command.group("Training");
-  command.option("--lr X", options->lr, "initial learning rate", at_least(0));
-  command.option("--batch-size N", options->data.batch_size, "images per step", between(1, 1e6));
-  add_recipe_options(command, options->recipe);
-  command.group("Images");
-  command.option("--dataset NAME", options->data.dataset, "see rung datasets");
-  command.option("--train-images N", options->data.train_images,
-                 "use the first N training images, 0 = all", at_least(0));
-  add_data_options(command, options->data);
-  add_validation_options(command, options->data.validation);
-  add_checkpoint_options(command, options->checkpoint);
-  add_conv_options(command, options->conv);
-  add_autotune(command, options->conv);
-  add_run_options(command, options->run);
+  options->visit(command);
   command.action([options] { run(*options); });
 }
 

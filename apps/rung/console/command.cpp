@@ -51,7 +51,7 @@ struct Declaration {
   const Check& check;
 };
 
-/// Adds "--name META"; every overload of Command::option ends here.
+/// Adds "--name META", whatever the type of its value.
 template <typename T>
 CLI::Option* add(void* pointer, CommandText& text, T& value, const Declaration& declaration) {
   const std::size_t blank = declaration.name.find(' ');
@@ -71,14 +71,6 @@ CLI::Option* add(void* pointer, CommandText& text, T& value, const Declaration& 
                           .initial = {},
                           .choices = declaration.check.choices});
   return option;
-}
-
-/// Options given twice: the last one counts, so that scripts can append.
-template <typename T>
-void add_shown(void* pointer, CommandText& text, T& value, const Declaration& declaration) {
-  CLI::Option* option = add(pointer, text, value, declaration);
-  option->take_last()->capture_default_str();
-  text.options.back().initial = option->get_default_str();
 }
 
 CLI::Option* add_flag(void* pointer, CommandText& text, const std::string& group,
@@ -140,50 +132,51 @@ void Command::arguments(std::string_view meta, std::vector<std::string>& values,
   app(app_).add_option(std::string(meta), values, help)->required()->type_name("");
   text_->arguments.push_back({.names = std::string(meta) + "...", .help = help, .required = true});
 }
-void Command::required(std::string_view name, std::string& value, const std::string& help) {
+void Command::required(std::string_view name, std::string& value, const std::string& help,
+                       Recorded) {
   add(app_, *text_, value, {name, help, group_, {}})->required()->take_last();
   text_->options.back().required = true;
 }
-void Command::option(std::string_view name, std::string& value, const std::string& help,
-                     const Check& check) {
-  add_shown(app_, *text_, value, {name, help, group_, check});
+
+template <typename T>
+void Command::option(std::string_view name, T& value, const std::string& help, const Check& check,
+                     Recorded) {
+  CLI::Option* option = add(app_, *text_, value, {name, help, group_, check});
+  if constexpr (std::is_same_v<T, std::vector<std::string>>)
+    option->expected(1)->take_all();
+  else if constexpr (std::is_same_v<T, std::vector<double>>)
+    option->delimiter(',');
+  else
+    option->take_last();  // given twice: the last one counts, so that scripts can append
+  constexpr bool has_default =
+      std::is_same_v<typename ValueOf<T>::Type, T> && !std::is_same_v<T, std::vector<std::string>>;
+  if constexpr (has_default) {
+    option->capture_default_str();
+    text_->options.back().initial = option->get_default_str();
+  }
 }
-void Command::option(std::string_view name, double& value, const std::string& help,
-                     const Check& check) {
-  add_shown(app_, *text_, value, {name, help, group_, check});
-}
-void Command::option(std::string_view name, int& value, const std::string& help,
-                     const Check& check) {
-  add_shown(app_, *text_, value, {name, help, group_, check});
-}
-void Command::option(std::string_view name, std::int64_t& value, const std::string& help,
-                     const Check& check) {
-  add_shown(app_, *text_, value, {name, help, group_, check});
-}
-void Command::option(std::string_view name, std::uint64_t& value, const std::string& help,
-                     const Check& check) {
-  add_shown(app_, *text_, value, {name, help, group_, check});
-}
-void Command::option(std::string_view name, std::optional<int>& value, const std::string& help,
-                     const Check& check) {
-  add(app_, *text_, value, {name, help, group_, check})->take_last();
-}
-void Command::option(std::string_view name, std::optional<std::int64_t>& value,
-                     const std::string& help, const Check& check) {
-  add(app_, *text_, value, {name, help, group_, check})->take_last();
-}
-void Command::option(std::string_view name, std::optional<double>& value, const std::string& help,
-                     const Check& check) {
-  add(app_, *text_, value, {name, help, group_, check})->take_last();
-}
-void Command::option(std::string_view name, std::vector<std::string>& values,
-                     const std::string& help) {
-  add(app_, *text_, values, {name, help, group_, {}})->expected(1)->take_all();
-}
-void Command::option(std::string_view name, std::vector<double>& value, const std::string& help) {
-  add(app_, *text_, value, {name, help, group_, {}})->delimiter(',');
-}
-void Command::flag(std::string_view name, bool& value, const std::string& help) {
+// The types of options.
+template void Command::option(std::string_view, std::string&, const std::string&, const Check&,
+                              Recorded);
+template void Command::option(std::string_view, double&, const std::string&, const Check&,
+                              Recorded);
+template void Command::option(std::string_view, int&, const std::string&, const Check&, Recorded);
+template void Command::option(std::string_view, std::int64_t&, const std::string&, const Check&,
+                              Recorded);
+template void Command::option(std::string_view, std::uint64_t&, const std::string&, const Check&,
+                              Recorded);
+template void Command::option(std::string_view, std::optional<int>&, const std::string&,
+                              const Check&, Recorded);
+template void Command::option(std::string_view, std::optional<std::int64_t>&, const std::string&,
+                              const Check&, Recorded);
+template void Command::option(std::string_view, std::optional<double>&, const std::string&,
+                              const Check&, Recorded);
+template void Command::option(std::string_view, std::vector<std::string>&, const std::string&,
+                              const Check&, Recorded);
+template void Command::option(std::string_view, std::vector<double>&, const std::string&,
+                              const Check&, Recorded);
+
+void Command::flag(std::string_view name, bool& value, const std::string& help, Recorded) {
   add_flag(app_, *text_, group_, {name, value, help});
 }
 void Command::exclusive_flags(const std::vector<Flag>& flags) {

@@ -37,6 +37,17 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+/// What an option has to do with the result of a run, which its checkpoints record.
+struct Recorded {
+  enum class When { never, always, if_given } when = When::never;
+  const char* unset = "";  ///< always: what stands for an optional one that is not given
+  bool later = false;      ///< checkpoints of earlier versions do not have it, and may go on
+};
+inline constexpr Recorded affects_result{.when = Recorded::When::always};
+inline constexpr Recorded affects_result_if_given{.when = Recorded::When::if_given};
+/// Options are written once, in a function visit(v) of the struct that holds their values: v is a
+/// Command, or a SettingsRecorder (run/settings.h), which has the same functions.
+
 /// One subcommand. Options are written "--name META"; what they are bound to must live until the
 /// action has run, and its present value is the default that --help shows. META says FILE if the
 /// value can be the name of a file that is read or, of --out and --json, written.
@@ -49,31 +60,19 @@ class Command {
   void arguments(std::string_view meta, std::vector<std::string>& values, const std::string& help);
   /// What follows stands below this title in --help.
   void group(const std::string& title) { group_ = title; }
-  void required(std::string_view name, std::string& value, const std::string& help);
-  void option(std::string_view name, std::string& value, const std::string& help,
-              const Check& check = {});
-  void option(std::string_view name, double& value, const std::string& help,
-              const Check& check = {});
-  void option(std::string_view name, int& value, const std::string& help, const Check& check = {});
-  void option(std::string_view name, std::int64_t& value, const std::string& help,
-              const Check& check = {});
-  void option(std::string_view name, std::uint64_t& value, const std::string& help,
-              const Check& check = {});
-  void option(std::string_view name, std::optional<int>& value, const std::string& help,
-              const Check& check = {});
-  void option(std::string_view name, std::optional<std::int64_t>& value, const std::string& help,
-              const Check& check = {});
-  void option(std::string_view name, std::optional<double>& value, const std::string& help,
-              const Check& check = {});
-  /// May be given several times, a value each time.
-  void option(std::string_view name, std::vector<std::string>& values, const std::string& help);
-  /// A comma-separated list.
-  void option(std::string_view name, std::vector<double>& value, const std::string& help);
-  void flag(std::string_view name, bool& value, const std::string& help);
+  void required(std::string_view name, std::string& value, const std::string& help,
+                Recorded recorded = {});
+  /// Declares an option of text, a number, something optional (no default is shown), a list of
+  /// numbers with commas between them, or texts of which one is given each time.
+  template <typename T>
+  void option(std::string_view name, T& value, const std::string& help, const Check& check = {},
+              Recorded recorded = {});
+  void flag(std::string_view name, bool& value, const std::string& help, Recorded recorded = {});
   struct Flag {
     std::string_view name;
     bool& value;
     std::string help;
+    Recorded recorded = {};
   };
   /// Flags of which at most one may be given.
   void exclusive_flags(const std::vector<Flag>& flags);

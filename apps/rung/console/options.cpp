@@ -52,28 +52,6 @@ void start_threads() {
 
 }  // namespace
 
-void add_run_options(Command& command, RunOptions& options) {
-  command.group("Computing");
-  command.option("--seed N", options.seed, "of every random draw; same seed, same result");
-  command.option("--threads N", options.threads, "computing threads, 0 = one per processor",
-                 between(0, 4096));
-  command.option("--workers N", options.workers,
-                 "threads that prepare images; results do not depend on it", between(0, 256));
-  command.group("Output");
-  command.option("--json FILE", options.json, "write the figures as JSON, - = standard output");
-}
-
-void add_conv_options(Command& command, ConvOptions& options) {
-  command.group("Computing");
-  command.option("--conv-algorithm NAME", options.algorithm,
-                 "auto: the fastest by fixed rules; direct; winograd: wherever it is possible");
-}
-
-void add_autotune(Command& command, ConvOptions& options) {
-  command.flag("--autotune", options.autotune,
-               "auto: measure which algorithm is faster, and remember it in the model file");
-}
-
 std::shared_ptr<ConvChoices> apply(const ConvOptions& options, const ConvChoices& stored,
                                    Executor& executor) {
   std::shared_ptr<ConvChoices> choices;
@@ -83,16 +61,6 @@ std::shared_ptr<ConvChoices> apply(const ConvOptions& options, const ConvChoices
   }
   executor.set_conv_algorithm(parse_conv_algorithm(options.algorithm), choices);
   return choices;
-}
-
-void add_data_options(Command& command, DataOptions& options) {
-  command.group("Images");
-  command.option("--data DIR", options.dir, "folder of the dataset, default: see rung datasets");
-  command.option("--test-images N", options.test_images, "use the first N test images, 0 = all",
-                 at_least(0));
-  command.flag("--skip-corrupt", options.skip_corrupt,
-               "leave out images that cannot be read, and say how many");
-  add_normalize_options(command, options.normalize);
 }
 
 void begin_run(const RunOptions& options, const std::vector<std::string>& outputs) {

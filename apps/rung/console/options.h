@@ -20,18 +20,39 @@ struct RunOptions {
   int threads = 0;  ///< 0: one per processor
   int workers = 2;
   std::string json;
+
+  template <typename V>
+  void visit(V& v) {
+    v.group("Computing");
+    v.option("--seed N", seed, "of every random draw; same seed, same result", {}, affects_result);
+    v.option("--threads N", threads, "computing threads, 0 = one per processor", between(0, 4096));
+    v.option("--workers N", workers, "threads that prepare images; results do not depend on it",
+             between(0, 256));
+    v.group("Output");
+    v.option("--json FILE", json, "write the figures as JSON, - = standard output");
+  }
 };
-void add_run_options(Command& command, RunOptions& options);
 
 /// How convolutions compute.
 struct ConvOptions {
   std::string algorithm = "auto";
   bool autotune = false;
+
+  template <typename V>
+  void visit(V& v) {
+    v.group("Computing");
+    v.option("--conv-algorithm NAME", algorithm,
+             "auto: the fastest by fixed rules; direct; winograd: wherever it is possible", {},
+             affects_result);
+  }
+  /// Of commands that train.
+  template <typename V>
+  void visit_with_autotune(V& v) {
+    visit(v);
+    v.flag("--autotune", autotune,
+           "auto: measure which algorithm is faster, and remember it in the model file");
+  }
 };
-/// Adds --conv-algorithm.
-void add_conv_options(Command& command, ConvOptions& options);
-/// Adds --autotune.
-void add_autotune(Command& command, ConvOptions& options);
 /// Makes an executor follow the options. With --autotune, or if `stored` has choices that a file
 /// brought along, choices are returned that the executor goes on to fill; else nullptr.
 std::shared_ptr<ConvChoices> apply(const ConvOptions& options, const ConvChoices& stored,
@@ -47,9 +68,18 @@ struct DataOptions {
   bool skip_corrupt = false;      ///< leave out images that cannot be read
   NormalizeOptions normalize = {};
   ValidationOptions validation = {};  ///< of train and qat
+
+  /// What all commands have that read images; others of these stand in the command's own visit().
+  template <typename V>
+  void visit(V& v) {
+    v.group("Images");
+    v.option("--data DIR", dir, "folder of the dataset, default: see rung datasets");
+    v.option("--test-images N", test_images, "use the first N test images, 0 = all", at_least(0));
+    v.flag("--skip-corrupt", skip_corrupt,
+           "leave out images that cannot be read, and say how many");
+    normalize.visit(v);
+  }
 };
-/// Adds --data, --test-images, --skip-corrupt and those of normalizing.
-void add_data_options(Command& command, DataOptions& options);
 
 /// Starts the computing threads and checks that the figures and the other files can be written, so
 /// that an hour of work is not lost. Throws Error otherwise.

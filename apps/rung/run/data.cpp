@@ -206,17 +206,12 @@ nn::RunSettings Data::settings() const {
   const bool divided = training_images_ != nullptr;
   const auto set = divided ? training_images_ : open(Split::train);
   nn::RunSettings settings{{"--dataset", task_.dataset},
-                           {"--batch-size", fmt::format("{}", data_.batch_size)},
-                           {"--train-images", fmt::format("{}", data_.train_images)},
-                           {"--seed", fmt::format("{}", run_.seed)},
                            {"--threads", fmt::format("{}", thread_count())},
                            {"training images", fingerprint(*set)}};
   if (divided && validation_images_ != nullptr) {
     settings["validation"] = validation_from_;
     settings["validation images"] = fingerprint(*validation_images_);
   }
-  if (data_.validation.patience)
-    settings["--patience"] = fmt::format("{}", *data_.validation.patience);
   if (data_.normalize.given()) {
     settings["--mean"] = fmt::format("{}", fmt::join(task_.mean, ","));
     settings["--std"] = fmt::format("{}", fmt::join(task_.std, ","));

@@ -31,7 +31,7 @@ class Data {
   /// Takes validation images from the training images, or from where the options say: to be called
   /// before what follows by commands that train. Throws Error if they do not fit the task.
   void divide();
-  /// Returns which images train() delivers, in which order: for checkpoints.
+  /// Returns what the options about images come to, for checkpoints: which ones train() delivers.
   nn::RunSettings settings() const;
 
   /// Training images, without those that are held out, for a graph: batch norms need more than one

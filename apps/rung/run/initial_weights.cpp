@@ -54,16 +54,6 @@ class Drawn {
 
 }  // namespace
 
-void add_init_options(Command& command, InitOptions& options) {
-  command.option("--init FILE", options.file,
-                 "weights to start from, *.safetensors or *.pth, with PyTorch's names; a head for "
-                 "other classes is left out");
-  command.option("--head NAME", options.head,
-                 "with --init: the layer to draw anew; default: what depends on the number of "
-                 "classes, if its size differs");
-  command.flag("--init-strict", options.strict, "with --init: every size must fit");
-}
-
 void check_init_options(const InitOptions& options) {
   if (options.file.empty() && (options.strict || !options.head.empty()))
     throw UsageError("--head and --init-strict need --init FILE");

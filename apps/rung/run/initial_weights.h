@@ -14,9 +14,20 @@ struct InitOptions {
   std::string file = {};  ///< empty: drawn from the seed
   std::string head = {};  ///< layers to draw anew; empty: those whose sizes differ
   bool strict = false;
+
+  template <typename V>
+  void visit(V& v) {
+    v.option("--init FILE", file,
+             "weights to start from, *.safetensors or *.pth, with PyTorch's names; a head for "
+             "other classes is left out",
+             {}, affects_result);
+    v.option("--head NAME", head,
+             "with --init: the layer to draw anew; default: what depends on the number of "
+             "classes, if its size differs",
+             {}, affects_result_if_given);
+    v.flag("--init-strict", strict, "with --init: every size must fit");
+  }
 };
-/// Adds --init, --init-strict and --head.
-void add_init_options(Command& command, InitOptions& options);
 
 /// Throws UsageError for options that do not go together.
 void check_init_options(const InitOptions& options);

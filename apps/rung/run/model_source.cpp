@@ -15,14 +15,6 @@ constexpr const char* kUsualDataset = "fashion-mnist";  // as of rung train
 
 }  // namespace
 
-void add_model_source(Command& command, ModelSource& source, const std::string& what) {
-  command.optional_argument("MODEL", source.file, what);
-  command.group("Model");
-  command.option("--weights FILE", source.weights,
-                 "in place of MODEL: weights with PyTorch's names, *.safetensors or *.pth");
-  command.option("--model NAME", source.model, "with --weights: their model, see rung models");
-}
-
 io::ModelFile load_model(const ModelSource& source, const DataOptions& data,
                          const Console& console) {
   const bool from_weights = !source.weights.empty() || !source.model.empty();

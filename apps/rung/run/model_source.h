@@ -19,10 +19,17 @@ struct ModelSource {
 
   /// The file that is read.
   const std::string& path() const { return weights.empty() ? file : weights; }
-};
 
-/// Adds the argument MODEL, which may be left out, and --weights and --model in its place.
-void add_model_source(Command& command, ModelSource& source, const std::string& what);
+  /// The argument MODEL, which may be left out, and --weights and --model in its place.
+  template <typename V>
+  void visit(V& v, const std::string& what) {
+    v.optional_argument("MODEL", file, what);
+    v.group("Model");
+    v.option("--weights FILE", weights,
+             "in place of MODEL: weights with PyTorch's names, *.safetensors or *.pth");
+    v.option("--model NAME", model, "with --weights: their model, see rung models");
+  }
+};
 
 /// Reads the model file, or builds the model for a dataset (fashion-mnist if data.dataset is empty)
 /// and fills it with the weights; then it has a task like a file of rung train. Throws UsageError

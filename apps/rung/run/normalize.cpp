@@ -64,15 +64,6 @@ std::string who_says_so(const Task& task, const NormalizeOptions& options,
 
 }  // namespace
 
-void add_normalize_options(Command& command, NormalizeOptions& options) {
-  command.option("--mean A,B,C", options.mean,
-                 "of pixels from 0 to 1, per channel or one number: images become (x - mean) / "
-                 "std; default: as the model says, else as the data");
-  command.option("--std A,B,C", options.std, "see --mean");
-  command.flag("--no-normalize", options.none,
-               "take pixels from 0 to 1, and arrays of floats, as they are");
-}
-
 void apply(const NormalizeOptions& options, Task& task) {
   if (!options.given()) return;
   if (options.none && !(options.mean.empty() && options.std.empty()))

@@ -14,9 +14,16 @@ struct NormalizeOptions {
   std::vector<double> mean, std;  ///< one number, or one per channel
   bool none = false;
   bool given() const { return none || !mean.empty() || !std.empty(); }
+
+  template <typename V>
+  void visit(V& v) {
+    v.option("--mean A,B,C", mean,
+             "of pixels from 0 to 1, per channel or one number: images become (x - mean) / "
+             "std; default: as the model says, else as the data");
+    v.option("--std A,B,C", std, "see --mean");
+    v.flag("--no-normalize", none, "take pixels from 0 to 1, and arrays of floats, as they are");
+  }
 };
-/// Adds --mean, --std and --no-normalize.
-void add_normalize_options(Command& command, NormalizeOptions& options);
 
 /// Makes a task follow the options, if any were given. Throws UsageError for options that
 /// contradict each other, and Error for numbers that do not fit the task's images.

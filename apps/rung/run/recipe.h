@@ -10,7 +10,6 @@
 #include "rung/nn/lr_scheduler.h"
 #include "rung/nn/numerics.h"
 #include "rung/nn/optim.h"
-#include "rung/nn/run_settings.h"
 
 namespace rung::cli {
 
@@ -31,11 +30,45 @@ struct Recipe {
   std::vector<double> milestones = {};
   bool no_augment = false;
   Augmentation augmentation = {};
-};
-void add_recipe_options(Command& command, Recipe& recipe);
 
-/// Adds the recipe to what a run was told, for its checkpoints.
-void describe(const Recipe& recipe, nn::RunSettings& settings);
+  template <typename V>
+  void visit(V& v) {
+    v.group("Training");
+    v.option("--epochs N", epochs, "passes over the training images", between(1, 1e6),
+             affects_result);
+    v.option("--schedule NAME", schedule, "of the learning rate: constant, cosine, multistep, step",
+             one_of(nn::schedule_names()), affects_result);
+    v.option("--warmup-epochs X", warmup_epochs,
+             "epochs in which the rate first rises, from a third", at_least(0), affects_result);
+    v.option("--step-size X", step_size, "step: epochs between two drops", {}, affects_result);
+    v.option("--milestones A,B", milestones,
+             "multistep: epochs of the drops, default: at 1/2 and 3/4", {}, affects_result);
+    v.option("--gamma X", gamma, "step, multistep: factor of a drop", {}, affects_result);
+    v.option("--optimizer NAME", optimizer, "sgd, adam or adamw", one_of({"sgd", "adam", "adamw"}),
+             affects_result);
+    v.option("--momentum X", momentum, "of sgd", between(0, 1), affects_result);
+    v.flag("--nesterov", nesterov, "use Nesterov's momentum", affects_result);
+    v.option("--weight-decay X", weight_decay,
+             "L2 penalty; of adamw: a step takes lr * X of each weight off", at_least(0),
+             affects_result);
+    v.option("--label-smoothing X", label_smoothing, "share of the target spread over all classes",
+             between(0, 1), affects_result);
+    v.option("--clip-grad-norm X", clip_grad_norm,
+             "scale gradients down to this common norm, 0 = never", at_least(0), affects_result);
+    v.option("--check-numerics NAME", check_numerics,
+             "stop at what is not finite: off, loss, or all (gradients and weights, too)",
+             one_of({"off", "loss", "all"}));
+    v.group("Images");
+    v.flag("--no-augment", no_augment, "do not shift and mirror the training images",
+           affects_result);
+    v.option("--crop-padding N", augmentation.crop_padding,
+             "pixels by which training images are shifted at most", between(0, 1024),
+             affects_result);
+    v.option("--random-erasing P", augmentation.random_erasing,
+             "probability that a rectangle of a training image is erased", between(0, 1),
+             affects_result);
+  }
+};
 
 /// Returns how the recipe varies training images.
 Augmentation augmentation_of(const Recipe& recipe);

@@ -10,21 +10,6 @@
 
 namespace rung::cli {
 
-void add_validation_options(Command& command, ValidationOptions& options) {
-  command.group("Validation");
-  command.option("--val-split X", options.split,
-                 "hold this share of the training images out, to see after each epoch how good the "
-                 "model is; default: 0.1 with --keep-best or --patience, else none",
-                 between(0, 1));
-  command.option("--val-data DIR", options.dir,
-                 "use the images in this folder for that; default: those of the folder val beside "
-                 "train and test, if there are all three");
-  command.option("--patience N", options.patience,
-                 "stop after N epochs in which that accuracy did not rise, and keep the best "
-                 "model, as OUT.best",
-                 between(1, 1e6));
-}
-
 HeldOut hold_out(const nn::Dataset& dataset, double share, Rng rng) {
   const std::int64_t size = dataset.size();
   if (size < 2) throw Error("--val-split: there are fewer than two training images");
