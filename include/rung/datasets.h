@@ -77,9 +77,9 @@ RUNG_API std::shared_ptr<const nn::Dataset> image_folder(Split split, const std:
 /// Returns the classes of such a folder; none if it has images, but no sub-folders.
 RUNG_API std::vector<std::string> image_folder_classes(const std::string& folder);
 
-/// Reads a JPEG, PNG or BMP file as Pillow's convert("RGB") would give it: [3, H, W] in [0, 1],
-/// grey repeated, alpha left out, no rotation by EXIF. Throws Error beginning with the path if it
-/// cannot.
+/// Reads a JPEG, PNG or BMP file to what Pillow's convert("RGB") gives, to the bit: [3, H, W] in
+/// [0, 1], grey repeated, alpha left out, no rotation by EXIF. Throws Error beginning with the path
+/// if it cannot, or if the file is damaged.
 RUNG_API nn::Image read_image(const std::string& path);
 
 /// What there is to know about a dataset before reading it.
