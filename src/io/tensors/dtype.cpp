@@ -1,5 +1,6 @@
 #include "io/tensors/dtype.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -175,8 +176,11 @@ void to_floats(Dtype dtype, std::span<const std::byte> bytes, std::span<float> o
       });
       break;
     case Dtype::F16:
-      each<std::uint16_t>(bytes, out,
-                          [](std::uint16_t code) { return small_float(code, 5, 10, true); });
+      // What is kept of a NaN depends on the processor. Here it is the sign.
+      each<Eigen::half>(bytes, out, [](Eigen::half code) {
+        const auto x = static_cast<float>(code);
+        return std::isnan(x) ? std::copysign(std::numeric_limits<float>::quiet_NaN(), x) : x;
+      });
       break;
     case Dtype::F8_E5M2:
       each<std::uint8_t>(bytes, out,

@@ -1,3 +1,4 @@
+#include <Eigen/Core>
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -31,11 +32,15 @@ unsigned small_float_code(double x, int exponent_bits, int mantissa_bits, bool i
   return sign | (code >= end ? end : static_cast<unsigned>(code));
 }
 
-/// The upper half of a float32, rounded to nearest even.
+/// Of a NaN the sign is kept: how much else would be depends on the processor.
+Eigen::half half_code(float x) {
+  return Eigen::half(std::isnan(x) ? std::copysign(std::numeric_limits<float>::quiet_NaN(), x) : x);
+}
+
+/// Of a NaN the upper half is kept.
 std::uint16_t bfloat16_code(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  if (std::isnan(x)) return static_cast<std::uint16_t>((bits >> 16) | 0x40);
-  return static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  if (!std::isnan(x)) return Eigen::bfloat16(x).value;
+  return static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(x) >> 16) | 0x40);
 }
 
 /// Stores whole numbers from T's least to 2^digits - 1; returns false at the first other one.
@@ -107,8 +112,7 @@ bool from_floats(Dtype dtype, std::span<const float> values, std::span<std::byte
     case Dtype::BF16:
       return each<std::uint16_t>(values, out, bfloat16_code);
     case Dtype::F16:
-      return each<std::uint16_t>(values, out,
-                                 [](float x) { return small_float_code(x, 5, 10, true); });
+      return each<Eigen::half>(values, out, half_code);
     case Dtype::F8_E5M2:
       return each<std::uint8_t>(values, out,
                                 [](float x) { return small_float_code(x, 5, 2, true); });
