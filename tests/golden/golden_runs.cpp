@@ -129,7 +129,7 @@ std::vector<double> widths(const nlohmann::json& quantizer) {
   return result;
 }
 
-std::vector<Way> right_ways() {
+std::vector<Way> right_ways(unsigned noises) {
   using enum ConvAlgorithm;
   std::vector<Way> ways{
       {.name = "plain layout",
@@ -140,7 +140,7 @@ std::vector<Way> right_ways() {
        .evaluation = {.fuse = false, .exact = false}},
       {.name = "Winograd", .training = {.conv_algorithm = winograd}},
   };
-  for (unsigned seed = 1; seed <= 3; ++seed)
+  for (unsigned seed = 1; seed <= noises; ++seed)
     ways.push_back({.name = "noise " + std::to_string(seed), .noise = seed});
   return ways;
 }

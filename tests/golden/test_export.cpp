@@ -199,7 +199,7 @@ TEST_SUITE("golden network: sim files") {
       const golden::Tensors results = golden::tensors("network/sim_" + run.name + ".safetensors");
       const std::vector<double> direct = logits_with_file(run, data, {});
       std::vector<golden::Distances> spread;
-      for (const golden::Way& way : golden::right_ways())
+      for (const golden::Way& way : golden::right_ways(24))
         spread.push_back(logits_distances(run, logits_with_file(run, data, way), direct));
       const golden::Distances bounds = golden::bounds(spread);
       const std::vector<double> aimet = golden::doubles(results.floats("eval_logits"));
