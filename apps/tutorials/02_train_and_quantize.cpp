@@ -5,12 +5,12 @@ using namespace rung;
 
 int main() {
   const Rng rng(42);
-  const auto images = datasets::fashion_mnist(Split::train);
-  const auto test_images = datasets::fashion_mnist(Split::test);
   const auto pixels = nn::normalize({0.2860f}, {0.3530f});
+  const auto images = datasets::fashion_mnist(Split::train);
+  const auto others = datasets::fashion_mnist(Split::test);
   nn::DataLoader train({.dataset = images, .transform = pixels, .batch_size = 128, .shuffle = true},
                        rng.split("data"));
-  nn::DataLoader test({.dataset = test_images, .transform = pixels, .batch_size = 250});
+  nn::DataLoader test({.dataset = others, .transform = pixels, .batch_size = 250});
   const auto tell = [&](const char* what, Executor& executor) {
     std::cout << what << 100 * nn::evaluate(executor, test).top1 << " % of test images are right\n";
   };
@@ -26,8 +26,7 @@ int main() {
     sgd.zero_grad();
     executor.backward(loss.gradient);
     sgd.step();
-    if (++step % 100 == 0)
-      std::cout << "step " << step << " of " << train.size() << ": loss " << loss.value << "\n";
+    if (++step % 100 == 0) std::cout << "step " << step << ": loss " << loss.value << "\n";
   }
   tell("float, 1 epoch:           ", executor);
 
@@ -45,7 +44,5 @@ int main() {
   nn::Sgd qat(sim.graph().parameters(), {.lr = 0.01, .momentum = 0.9});  // ranges are parameters
   nn::train_one_epoch(sim.executor(), train, nn::cross_entropy, qat);
   tell("4 bits, 1 epoch of QAT:   ", sim.executor());
-
-  for (const std::string& path : sim.export_to("exported", "resnet8_w4a4"))
-    std::cout << "wrote " << path << "\n";
+  sim.export_to("exported", "resnet8_w4a4");  // weights and encodings
 }

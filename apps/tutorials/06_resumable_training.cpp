@@ -7,6 +7,8 @@
 
 #include <csignal>
 #include <iostream>
+#include <numeric>
+#include <vector>
 using namespace rung;
 
 namespace {
@@ -28,8 +30,11 @@ int main(int argc, char** argv) {
            : models::lenet({.in_channels = 1, .num_classes = 10, .image_size = 28}, Rng(1));
   Executor executor(model);
   nn::Sgd sgd(model.parameters(), {.lr = 0.02, .momentum = 0.9});
-  const auto images = nn::take(datasets::fashion_mnist(Split::train), 1500);
-  const auto others = nn::take(datasets::fashion_mnist(Split::test), 500);
+  const auto all = nn::take(datasets::fashion_mnist(Split::train), 2000);
+  std::vector<std::int64_t> index(2000);  // a quarter is held out: test images choose nothing
+  std::iota(index.begin(), index.end(), 0);
+  const auto images = nn::subset(all, {index.begin(), index.begin() + 1500});
+  const auto others = nn::subset(all, {index.begin() + 1500, index.end()});
   nn::DataLoader train({.dataset = images,
                         .transform = nn::random_horizontal_flip(),
                         .batch_size = 50,
