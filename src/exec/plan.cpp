@@ -9,6 +9,7 @@
 #include "backend/onednn.h"
 #include "core/check.h"
 #include "exec/code_flow.h"
+#include "graph/layer.h"
 #include "kernels/reorder.h"
 #include "ops/linear/bias_scales.h"
 
@@ -184,8 +185,10 @@ void Plan::lower(FusedNode node, Lowering& lowering) {
     compiled.inputs.push_back(in_format(buffer, format, forward_));
   }
   const Node& layer = *compiled.node.node;
-  if (lowering.int32_biases && has_bias(layer))
-    compiled.inputs[kBiasInput] = rounded_bias(layer, compiled.inputs[kBiasInput]);
+  if (lowering.int32_biases && bias_value(layer) != nullptr) {
+    int& bias = compiled.inputs[*layer.op().traits().weighted->bias];
+    bias = rounded_bias(layer, bias);
+  }
   add_outputs(compiled, lowering);
   compiled.workspace = scratch_buffer(name + " workspace", kernel.workspace);
   Step step{.kind = StepKind::forward, .name = name, .node = static_cast<int>(compiled_.size())};

@@ -33,7 +33,8 @@ double uniform_bound(const Shape& weight) {
 }
 
 void init_layer(const Node& node, const Rng& rng, InitScheme scheme, BiasInit bias_init) {
-  Parameter* weight = parameter_of(node, 1);
+  const Weighted weighted = node.op().traits().weighted.value_or(Weighted());
+  Parameter* weight = parameter_of(node, weighted.weight);
   if (weight == nullptr || weight->value().numel() == 0) return;
   const Shape& shape = weight->shape();
   const double bound = uniform_bound(shape);
@@ -51,7 +52,7 @@ void init_layer(const Node& node, const Rng& rng, InitScheme scheme, BiasInit bi
       draw_normal(*weight, 0.01, rng);
       break;
   }
-  Parameter* bias = parameter_of(node, 2);
+  Parameter* bias = weighted.bias ? parameter_of(node, *weighted.bias) : nullptr;
   if (bias_init == BiasInit::uniform_fan_in)
     draw_uniform(bias, bound, rng);
   else if (bias != nullptr)
@@ -90,16 +91,25 @@ void draw_first_weights(const Graph& graph, std::span<Value* const> parameters, 
 
 void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options) {
   for (const Node* node : graph.nodes()) {
-    if (node->type() == "Conv")
-      init_layer(*node, rng, options.conv, options.bias);
-    else if (node->type() == "Gemm")
-      init_layer(*node, rng, options.linear, options.bias);
-    else if (node->type() == "ConvTranspose")
-      init_layer(*node, rng, InitScheme::kaiming_uniform_fan_in, options.bias);
-    else if (node->type() == "GRU" || node->type() == "LSTM" || node->type() == "RNN")
-      init_recurrent(*node, rng);
-    else if (node->type() == "BatchNormalization")
-      init_batch_norm(*node);
+    switch (node->op().traits().first_values) {
+      case FirstValues::given:
+        break;
+      case FirstValues::image:
+        init_layer(*node, rng, options.conv, options.bias);
+        break;
+      case FirstValues::matrix:
+        init_layer(*node, rng, options.linear, options.bias);
+        break;
+      case FirstValues::uniform:
+        init_layer(*node, rng, InitScheme::kaiming_uniform_fan_in, options.bias);
+        break;
+      case FirstValues::recurrent:
+        init_recurrent(*node, rng);
+        break;
+      case FirstValues::statistics:
+        init_batch_norm(*node);
+        break;
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "ops/norm/fold_arithmetic.h"
 #include "ptq/fold.h"
 #include "rung/ops/conv_transpose.h"
@@ -34,11 +35,11 @@ Normalization read(const Node& norm) {
 
 /// Returns the layer's bias for writing; creates zeros if it has none.
 std::span<float> editable_bias(Graph& graph, Node& layer, std::int64_t channels) {
-  if (layer.inputs().size() < 3) {
+  if (bias_value(layer) == nullptr) {
     Value& bias = graph.add_parameter(new_bias_name(layer), Tensor(Shape{channels}), Role::bias);
     graph.append_input(layer, bias);
   }
-  return layer.inputs()[2]->parameter()->edit().data();
+  return bias_value(layer)->parameter()->edit().data();
 }
 
 /// Batch norm, then layer: W*[:, i] = W[:, i] g_i / s_i;
@@ -46,8 +47,8 @@ std::span<float> editable_bias(Graph& graph, Node& layer, std::int64_t channels)
 void fold_forward(Graph& graph, Node& layer, Node& norm) {
   const std::vector<float> factor = gamma_over_sigma(norm);
   const Normalization n = read(norm);
-  const std::int64_t outputs = layer.inputs()[1]->shape()[0];
-  const std::span<float> weight = layer.inputs()[1]->parameter()->edit().data();
+  const std::int64_t outputs = weight_value(layer).shape()[0];
+  const std::span<float> weight = weight_value(layer).parameter()->edit().data();
   const std::span<float> bias = editable_bias(graph, layer, outputs);
   const std::size_t inputs = factor.size();
   const std::size_t taps = weight.size() / (static_cast<std::size_t>(outputs) * inputs);
@@ -118,7 +119,7 @@ FoldTarget layer_behind(const Graph& graph, const Node& norm, const NodeSet& ski
       continue;
     }
     // Behind it a ConvTranspose would turn the shift into one that differs from pixel to pixel.
-    if (!is_foldable_layer(*use.node) || use.node->as<ConvTranspose>() != nullptr || use.index != 0)
+    if (!is_layer(*use.node) || use.node->as<ConvTranspose>() != nullptr || use.index != 0)
       return {nullptr, fmt::format("[{} {}] follows it, not a Conv or Gemm", use.node->type(),
                                    use.node->name())};
     return {use.node, layer_behind_obstacle(*use.node)};
@@ -173,7 +174,7 @@ std::vector<float> gamma_over_sigma(const Node& node) {
 }
 
 Parameter& weight_of(const Node& layer) {
-  const Value* weight = layer.inputs()[1];
+  const Value* weight = &weight_value(layer);
   if (weight->parameter() == nullptr) weight = weight->producer()->inputs()[0];
   return *weight->parameter();
 }

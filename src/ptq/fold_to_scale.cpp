@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "ptq/fold.h"
 #include "ptq/weight_codes.h"
 #include "quantsim/batch_norms/rename_quantizer.h"
@@ -25,11 +26,11 @@ const QuantizeDequantize* quantizer_of(const Node* node) {
 
 /// Says what keeps the weight's quantizer from taking one factor per channel.
 std::string weight_obstacle(const Node& layer, const std::vector<float>& factor) {
-  const Value& weight = *layer.inputs()[1];
+  const Value& weight = weight_value(layer);
   if (weight.parameter() != nullptr) return parameter_obstacle(layer);  // not quantized: no scale
-  if (layer.type() == "ConvTranspose")
-    return fmt::format("{} is a ConvTranspose: scales along its output channels are not moved",
-                       layer.name());
+  if (layer.op().traits().weighted->output_axis != 0)
+    return fmt::format("{} is a {}: scales along its output channels are not moved", layer.name(),
+                       layer.type());
   const Node* node = weight.producer();
   const QuantizeDequantize* op = quantizer_of(node);
   if (op == nullptr) return fmt::format("{} is not a parameter", weight.name());
@@ -56,8 +57,10 @@ std::string weight_obstacle(const Node& layer, const std::vector<float>& factor)
 }
 
 std::string existing_bias_obstacle(const Node& layer) {
-  if (layer.inputs().size() < 3) return {};
-  if (layer.inputs()[2]->parameter() != nullptr) return parameter_obstacle(layer, 2);
+  const Value* bias = bias_value(layer);
+  if (bias == nullptr) return {};
+  if (bias->parameter() != nullptr)
+    return parameter_obstacle(layer, *layer.op().traits().weighted->bias);
   return fmt::format("the bias of {} is quantized", layer.name());
 }
 
@@ -83,7 +86,7 @@ std::string forward_remark(const Node& norm) {
   const Node* node = &norm;
   while (node->output().uses().size() == 1) {
     node = node->output().uses()[0].node;
-    if (is_foldable_layer(*node))
+    if (is_layer(*node))
       return fmt::format("; forward, into {}, there is no fold to scale", node->name());
     if (quantizer_of(node) == nullptr) break;
   }
@@ -94,7 +97,7 @@ void fold(Graph& graph, Node& layer, Node& norm) {
   while (norm.inputs()[0]->producer() != &layer)  // disabled quantizers in between
     graph.bypass_node(*norm.inputs()[0]->producer());
   Node* output_quantizer = quantsim::value_quantizer(norm.output());
-  Node* weight_quantizer = layer.inputs()[1]->producer();
+  Node* weight_quantizer = weight_value(layer).producer();
   if (weight_quantizer != nullptr && weight_quantizer->as<QuantizeDequantize>()->initialized()) {
     const WeightCodes codes(QuantizerHandle(graph, *weight_quantizer), gamma_over_sigma(norm));
     fold_backward(graph, layer, norm);

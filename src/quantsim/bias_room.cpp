@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "ops/linear/bias_scales.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/quantize_dequantize.h"
@@ -18,7 +19,7 @@ constexpr float kSteps = 1 << 30;  // that a bias may have
 
 /// Returns the working quantizer that a layer's weight comes through; bias_scales() found one.
 Node& weight_quantizer(const Node& layer) {
-  Node* node = layer.inputs()[1]->producer();
+  Node* node = weight_value(layer).producer();
   for (;; node = node->inputs()[0]->producer()) {
     const auto* op = node->as<QuantizeDequantize>();
     if (op != nullptr && op->enabled() && !op->quantizer().pass_through()) return *node;
@@ -57,7 +58,7 @@ std::vector<std::string> make_room_for_biases(Graph& graph, Frozen frozen) {
   for (Node* layer : graph.nodes()) {
     const std::vector<float> scales = bias_scales(*layer);
     if (scales.empty()) continue;
-    const Value& bias = *layer->inputs()[kBiasInput];
+    const Value& bias = *bias_value(*layer);
     const std::vector<float> factors = growth(parameter_numbers(bias), scales);
     const auto grows = [](float factor) { return factor > 1.0f; };
     const auto first = std::ranges::find_if(factors, grows);

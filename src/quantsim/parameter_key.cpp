@@ -1,5 +1,6 @@
 #include "quantsim/parameter_key.h"
 
+#include "graph/layer.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/quantize_dequantize.h"
 
@@ -22,15 +23,15 @@ Use use_of(const Value* value) {
   return {};
 }
 
-bool is_layer(std::string_view type) {
-  return type == "Conv" || type == "ConvTranspose" || type == "Gemm";
-}
+constexpr std::size_t kNormBias = 2;  // a normalization reads x, weight, bias
 
 std::string_view key_of(const Value& value, Role role) {
   const Use use = use_of(&value);
-  const bool by_position =
-      use.node != nullptr && (is_layer(use.node->type()) || role == Role::norm);
-  const bool is_bias = by_position ? use.index == 2 : role == Role::bias;
+  const bool in_layer = use.node != nullptr && is_layer(*use.node);
+  const bool in_norm = use.node != nullptr && role == Role::norm;
+  const bool is_bias = in_layer  ? use.index == use.node->op().traits().weighted->bias
+                       : in_norm ? use.index == kNormBias
+                                 : role == Role::bias;
   return is_bias ? "bias" : "weight";
 }
 

@@ -7,8 +7,8 @@
 namespace rung::quantsim {
 
 /// Returns what a parameter is to the op that reads it, "weight" or "bias", which is how
-/// configurations and AIMET's methods call it: whatever its own name is, inputs 1 and 2 of a Conv,
-/// ConvTranspose or Gemm and of a normalization decide, behind quantizers too; elsewhere its role.
+/// configurations and AIMET's methods call it: whatever its own name is, a layer's traits, and
+/// the place at a normalization, decide, behind quantizers too; elsewhere its role.
 std::string_view parameter_key(const Value& parameter);
 
 /// Returns the key of the parameter that a quantizer of one quantizes, folded in simulation or not.

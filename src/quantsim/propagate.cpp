@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "core/check.h"
-#include "ops/op_classes.h"
 #include "quantsim/quantizer_nodes.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -43,7 +42,7 @@ class Propagation {
       return;
     }
     if (behind != nullptr && behind != &shared_) replace(*behind);
-    if (!is_math_invariant(producer->type())) return;
+    if (!producer->op().traits().math_invariant()) return;
     for (std::size_t i = 0; i < producer->inputs().size(); ++i) reach({producer, i});
   }
 

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "doctest/doctest.h"
-#include "ops/op_classes.h"
 #include "rung/ops/arithmetic.h"
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/layers.h"
@@ -89,21 +88,21 @@ TEST_SUITE("quantsim: more ops") {
     for (const char* type : {"Transpose", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Flatten",
                              "MaxPool", "Dropout", "Resize", "Pad"}) {
       CAPTURE(std::string(type));
-      CHECK(is_grid_preserving(*make_op(type)));
+      CHECK(make_op(type)->traits().grid_preserving());
     }
     for (const char* type : {"Conv", "ConvTranspose", "AveragePool", "ReduceMean", "Add", "Concat",
                              "Clip", "Relu", "MatMul"}) {
       CAPTURE(std::string(type));
-      CHECK_FALSE(is_grid_preserving(*make_op(type)));
+      CHECK_FALSE(make_op(type)->traits().grid_preserving());
     }
     Resize linear;
     linear.mode = "linear";
-    CHECK_FALSE(is_grid_preserving(linear));
+    CHECK_FALSE(linear.traits().grid_preserving());
     Pad ones;
     ones.value = 1.0f;
-    CHECK_FALSE(is_grid_preserving(ones));
+    CHECK_FALSE(ones.traits().grid_preserving());
     ones.mode = "edge";
-    CHECK(is_grid_preserving(ones));
+    CHECK(ones.traits().grid_preserving());
   }
 
   TEST_CASE("prepare_model takes Identity away") {

@@ -187,8 +187,9 @@ void set_blocks(QuantizationSimModel& sim, const Options& options) {
   if (!options.block_size) return;
   const std::int64_t size = *options.block_size;
   const NodePredicate fits = [&](const Node& node) {
-    const bool has_weight = node.type() == "Conv" || node.type() == "Gemm";
-    return has_weight && node.inputs()[1]->shape()[1] % size == 0;
+    const std::optional<Weighted> weighted = node.op().traits().weighted;
+    return weighted && weighted->output_axis == 0 &&
+           node.inputs()[weighted->weight]->shape()[1] % size == 0;
   };
   if (options.decompressed_bw)
     set_grouped_blockwise_quantization_for_weights(

@@ -1,18 +1,20 @@
 #include "run/class_scores.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 #include <string_view>
 
+#include "rung/ops/quantize_dequantize.h"
+
 namespace rung::cli {
 namespace {
 
-constexpr std::string_view kQuantizer = "QuantizeDequantize";
-constexpr std::array<std::string_view, 9> kLeaveClasses = {"Identity", "Flatten",   "Reshape",
-                                                           "Squeeze",  "Unsqueeze", "Dropout",
-                                                           "Cast",     "Clip",      kQuantizer};
+/// True for nodes behind which the numbers of an image still are its classes, in their order.
+bool leaves_classes(const Node& node) {
+  return node.op().traits().result == Result::input_in_order || node.type() == "Clip" ||
+         node.as<QuantizeDequantize>() != nullptr;
+}
 
 /// Reads the attribute "axis" of an op.
 class AxisOf final : public AttributeVisitor {
@@ -75,8 +77,8 @@ ClassScores::ClassScores(const Graph& graph) {
       quantized_ = quantized;
       return;
     }
-    if (std::ranges::find(kLeaveClasses, node->type()) == kLeaveClasses.end()) return;
-    quantized = quantized || node->type() == kQuantizer;
+    if (!leaves_classes(*node)) return;
+    quantized = quantized || node->as<QuantizeDequantize>() != nullptr;
     value = node->inputs()[0];
   }
 }

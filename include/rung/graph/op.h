@@ -11,6 +11,7 @@
 #include "rung/core/format.h"
 #include "rung/core/rng.h"
 #include "rung/core/shape.h"
+#include "rung/graph/traits.h"
 
 namespace rung {
 
@@ -215,6 +216,8 @@ class RUNG_API Op {
   virtual Needs backward_needs() const = 0;
   virtual std::unique_ptr<Kernel> compile(const KernelContext& context) const = 0;
   virtual std::unique_ptr<Op> clone() const = 0;
+  /// Returns what passes over a graph have to know; the default is right for most functions.
+  virtual Traits traits() const { return {}; }
   /// True if compile() honours KernelContext::fused_relu.
   virtual bool can_fuse_relu() const { return false; }
   /// True if compile() honours KernelContext::fused_quantizer in training; `learns` if the

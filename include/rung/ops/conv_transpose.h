@@ -35,6 +35,9 @@ struct RUNG_API ConvTranspose final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b011); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<ConvTranspose>(*this); }
+  Traits traits() const override {
+    return {.weighted = Weighted{.output_axis = 1}, .first_values = FirstValues::uniform};
+  }
 };
 
 namespace nn {

@@ -31,6 +31,9 @@ struct RUNG_API Conv final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b011); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Conv>(*this); }
+  Traits traits() const override {
+    return {.weighted = Weighted{}, .first_values = FirstValues::image};
+  }
   bool can_take_codes() const override { return true; }
   bool can_fuse_relu() const override { return true; }
   bool can_fuse_quantizer(bool learns) const override { return !learns; }
@@ -46,6 +49,9 @@ struct RUNG_API Gemm final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b011); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Gemm>(*this); }
+  Traits traits() const override {
+    return {.weighted = Weighted{}, .first_values = FirstValues::matrix};
+  }
   bool can_take_codes() const override { return true; }
 };
 
@@ -68,6 +74,7 @@ struct RUNG_API BatchNormalization final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b00011); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<BatchNormalization>(*this); }
+  Traits traits() const override { return {.first_values = FirstValues::statistics}; }
   bool can_fuse_relu() const override { return true; }
   bool can_fuse_add(Mode mode) const override { return mode == Mode::train; }
   bool can_fuse_quantizer(bool) const override { return true; }
@@ -91,6 +98,7 @@ struct RUNG_API Add final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Add>(*this); }
+  Traits traits() const override { return {.arithmetic = true}; }
   bool can_fuse_relu() const override { return true; }
   bool can_fuse_quantizer(bool) const override { return true; }
 };

@@ -43,6 +43,7 @@ struct RUNG_API MaxPool final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }  // the workspace has it all
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<MaxPool>(*this); }
+  Traits traits() const override { return {.result = Result::some_of_input}; }
 };
 
 /// Averages each window of x [N, C, H, W] or [N, C, L]. ONNX: AveragePool; torch.nn.AvgPool2d and

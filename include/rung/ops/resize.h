@@ -36,6 +36,9 @@ struct RUNG_API Resize final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Resize>(*this); }
+  Traits traits() const override {
+    return {.result = mode == "nearest" ? Result::some_of_input : Result::computed};
+  }
 };
 
 namespace nn {

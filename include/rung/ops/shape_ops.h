@@ -27,6 +27,7 @@ struct RUNG_API Transpose final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Transpose>(*this); }
+  Traits traits() const override { return {.result = Result::all_of_input}; }
 };
 
 /// Leaves out these axes, whose extents must be 1. ONNX allows to name none and then takes all of
@@ -41,6 +42,7 @@ struct RUNG_API Squeeze final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Squeeze>(*this); }
+  Traits traits() const override { return {.result = Result::input_in_order}; }
 };
 
 /// Puts in axes of extent 1 that have these places in the result. ONNX: Unsqueeze, with the axes as
@@ -54,6 +56,7 @@ struct RUNG_API Unsqueeze final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Unsqueeze>(*this); }
+  Traits traits() const override { return {.result = Result::input_in_order}; }
 };
 
 /// Averages over these axes; without any over all. ONNX: ReduceMean, with the axes as an attribute;
@@ -82,6 +85,7 @@ struct RUNG_API Expand final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Expand>(*this); }
+  Traits traits() const override { return {.result = Result::some_of_input}; }
 };
 
 /// Takes the parts of x with these numbers along an axis, some perhaps twice. In the result
@@ -98,6 +102,7 @@ struct RUNG_API Gather final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Gather>(*this); }
+  Traits traits() const override { return {.result = Result::some_of_input}; }
 };
 
 /// Adds elements in front of and behind those of each axis. ONNX: Pad, with pads and value as
@@ -116,6 +121,11 @@ struct RUNG_API Pad final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Pad>(*this); }
+  /// Every grid has a zero, but perhaps not another number.
+  Traits traits() const override {
+    const bool adds_own = mode == "constant" && value != 0.0f;
+    return {.result = adds_own ? Result::computed : Result::some_of_input};
+  }
 };
 
 namespace nn {

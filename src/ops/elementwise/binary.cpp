@@ -44,6 +44,7 @@ struct Pow {
 /// What is true or false does not change with a and b but at steps.
 template <typename Function>
 struct Truth {
+  static constexpr Result kResult = Result::truth;
   static float value(float a, float b) { return Function::holds(a, b) ? 1.0f : 0.0f; }
   static float slope_a(float, float) { return 0.0f; }
   static float slope_b(float, float) { return 0.0f; }
@@ -91,6 +92,10 @@ struct Binary final : SimpleOp<Binary<Function>> {
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
     require_input_count(inputs, 2);
     return {broadcast_shape(inputs[0], inputs[1])};
+  }
+  Traits traits() const override {
+    if constexpr (requires { Function::kResult; }) return {.result = Function::kResult};
+    return {};
   }
   void forward(const Io& io) const {
     const View &a = io.input(0), &b = io.input(1);

@@ -13,6 +13,7 @@ struct Div final : SimpleOp<Div> {
     require_input_count(inputs, 2);
     return {broadcast_shape(inputs[0], inputs[1])};
   }
+  Traits traits() const override { return {.arithmetic = true}; }
   void forward(const Io& io) const {
     const View &a = io.input(0), &b = io.input(1);
     broadcast_of(a, b).map(a.data, b.data, io.output(0).data,

@@ -22,6 +22,7 @@ struct Dropout final : Op {
   Needs backward_needs() const override { return Needs::nothing(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Dropout>(*this); }
+  Traits traits() const override { return {.result = Result::input_in_order}; }
 };
 
 /// Runs in plain layout only, so that the draws do not depend on the layout policy. The workspace

@@ -22,6 +22,7 @@ struct Mul final : SimpleOp<Mul> {
     require_input_count(inputs, 2);
     return {broadcast_shape(inputs[0], inputs[1])};
   }
+  Traits traits() const override { return {.arithmetic = true}; }
   void forward(const Io& io) const {
     const View &a = io.input(0), &b = io.input(1), &y = io.output(0);
     if (*a.shape == *b.shape) return multiply(a, b, y);

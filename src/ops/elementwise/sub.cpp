@@ -13,6 +13,7 @@ struct Sub final : SimpleOp<Sub> {
     require_input_count(inputs, 2);
     return {broadcast_shape(inputs[0], inputs[1])};
   }
+  Traits traits() const override { return {.arithmetic = true}; }
   Needs backward_needs() const override { return Needs::nothing(); }
   void forward(const Io& io) const {
     const View &a = io.input(0), &b = io.input(1);

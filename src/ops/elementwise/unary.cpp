@@ -112,6 +112,7 @@ struct Gelu {
 };
 struct IsInf {
   static constexpr std::string_view kType = "IsInf";
+  static constexpr Result kResult = Result::truth;
   static constexpr bool kKeepsZero = true;
   std::int64_t detect_negative = 1, detect_positive = 1;
   void visit(AttributeVisitor& visitor) {
@@ -125,6 +126,7 @@ struct IsInf {
 };
 struct IsNaN {
   static constexpr std::string_view kType = "IsNaN";
+  static constexpr Result kResult = Result::truth;
   static constexpr bool kKeepsZero = true;
   float value(float x) const { return std::isnan(x) ? 1.0f : 0.0f; }
   float slope(float) const { return 0.0f; }
@@ -243,6 +245,7 @@ struct Log {
 };
 struct Not {
   static constexpr std::string_view kType = "Not";
+  static constexpr Result kResult = Result::truth;
   static constexpr bool kKeepsZero = false;
   float value(float x) const { return x == 0.0f ? 1.0f : 0.0f; }
   float slope(float) const { return 0.0f; }
@@ -279,6 +282,10 @@ struct Unary final : SimpleOp<Unary<Function>> {
   }
   std::vector<Shape> infer(std::span<const Shape> inputs) const override {
     return same_shape(inputs);
+  }
+  Traits traits() const override {
+    if constexpr (requires { Function::kResult; }) return {.result = Function::kResult};
+    return {};
   }
   void forward(const Io& io) const {
     const Function f = function;

@@ -1,20 +1,16 @@
 #include "ops/linear/bias_scales.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <string_view>
 
-#include "ops/op_classes.h"
+#include "graph/layer.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung {
 
 namespace {
-
-constexpr std::array<std::string_view, 3> kTypes = {"Conv", "ConvTranspose", "Gemm"};
 
 /// Returns the encoding that the numbers of a value have: that of the nearest enabled quantizer
 /// before it, from which only ops lead here that keep the grid. None if there is no such quantizer.
@@ -26,7 +22,7 @@ std::optional<Encoding> encoding_of(const Value* value) {
       if (works && (op->mode() != QuantizeMode::quantize || !op->initialized()))
         return std::nullopt;
       if (works) return op->encoding(quantizer_parameters(*producer));
-    } else if (!is_grid_preserving(producer->op())) {
+    } else if (!producer->op().traits().grid_preserving()) {
       return std::nullopt;
     }
     value = producer->inputs()[0];
@@ -39,8 +35,7 @@ std::optional<Encoding> encoding_of(const Value* value) {
 std::vector<float> weight_scales(const Encoding& weight, const Node& node, std::int64_t channels) {
   const Granularity cut = weight.granularity();
   if (!cut.axis) return weight.scale;
-  const std::int64_t output_axis = node.type() == "ConvTranspose" ? 1 : 0;
-  if (*cut.axis != output_axis || cut.channels != channels) return {};
+  if (*cut.axis != node.op().traits().weighted->output_axis || cut.channels != channels) return {};
   if (!cut.blocks) return weight.scale;
   if (weight.grouped &&
       weight.grouped->per_channel_scale.size() == static_cast<std::size_t>(channels))
@@ -57,19 +52,14 @@ std::vector<float> weight_scales(const Encoding& weight, const Node& node, std::
 
 }  // namespace
 
-bool has_bias(const Node& node) {
-  return std::ranges::find(kTypes, node.type()) != kTypes.end() &&
-         node.inputs().size() > kBiasInput;
-}
-
 std::vector<float> bias_scales(const Node& node) {
-  if (!has_bias(node)) return {};
-  const Value& bias = *node.inputs()[kBiasInput];  // if it has a quantizer, its output
-  if (bias.parameter() == nullptr && bias.producer()->as<FoldedBias>() == nullptr) return {};
+  const Value* bias = bias_value(node);  // if it has a quantizer, its output
+  if (bias == nullptr) return {};
+  if (bias->parameter() == nullptr && bias->producer()->as<FoldedBias>() == nullptr) return {};
   const auto x = encoding_of(node.inputs()[0]);
-  const auto weight = encoding_of(node.inputs()[1]);
+  const auto weight = encoding_of(&weight_value(node));
   if (!x || !weight || x->is_float() || weight->is_float() || x->channels() != 1) return {};
-  std::vector<float> scales = weight_scales(*weight, node, bias.shape().numel());
+  std::vector<float> scales = weight_scales(*weight, node, bias->shape().numel());
   for (float& scale : scales) scale *= x->scale[0];
   return scales;
 }

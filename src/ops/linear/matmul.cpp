@@ -16,6 +16,10 @@ struct MatMul final : Op {
   Needs backward_needs() const override { return Needs::inputs(0b11); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<MatMul>(*this); }
+  /// [..., I, O]: the output channels are the columns of the second matrix.
+  Traits traits() const override {
+    return {.weighted = Weighted{.bias = std::nullopt, .output_axis = -1}};
+  }
 };
 
 /// Both operands as matrices, a vector being a row on the left and a column on the right.

@@ -1,13 +1,10 @@
 #include "ops/norm/fold.h"
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "rung/ops/foldable_batch_norms.h"
 
 namespace rung {
-
-bool is_foldable_layer(const Node& node) {
-  return node.type() == "Conv" || node.type() == "ConvTranspose" || node.type() == "Gemm";
-}
 
 std::string chain_obstacle(const Graph& graph, const Value& value) {
   if (graph.is_output(value)) return fmt::format("{} is an output of the graph", value.name());
@@ -42,7 +39,7 @@ std::string norm_obstacle(const Node& norm) {
 std::string new_bias_name(const Node& layer) { return layer.name() + ".bias"; }
 
 std::string bias_obstacle(const Graph& graph, const Node& layer) {
-  if (layer.inputs().size() > 2 || graph.find_value(new_bias_name(layer)) == nullptr) return {};
+  if (bias_value(layer) != nullptr || graph.find_value(new_bias_name(layer)) == nullptr) return {};
   return fmt::format("{} needs a bias, and the name {} is taken", layer.name(),
                      new_bias_name(layer));
 }
@@ -54,7 +51,7 @@ FoldTarget layer_in_front(const Graph& graph, const Node& norm, const NodeSet& s
     if (producer == nullptr)
       return {nullptr, fmt::format("it reads {}, which no layer computes", value->name())};
     const bool is_skipped = skipped.contains(producer);
-    if (!is_skipped && !is_foldable_layer(*producer))
+    if (!is_skipped && !is_layer(*producer))
       return {nullptr, fmt::format("it follows [{} {}], not a Conv or Gemm", producer->type(),
                                    producer->name())};
     const std::string obstacle = chain_obstacle(graph, *value);

@@ -17,10 +17,6 @@ struct FoldTarget {
 
 using NodeSet = std::set<const Node*>;
 
-/// True if the op has weights that a scale per output channel can be multiplied into: Conv and Gemm
-/// ([O, ...]) and ConvTranspose ([I, O / groups, ...]).
-bool is_foldable_layer(const Node& node);
-
 /// Returns what keeps `value` from being an inner value of a chain: it is a graph output, or not
 /// read exactly once. Empty if nothing does.
 std::string chain_obstacle(const Graph& graph, const Value& value);

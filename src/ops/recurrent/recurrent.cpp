@@ -334,6 +334,7 @@ struct Recurrent final : Op {
     return std::make_unique<RecurrentKernel<Cell>>(cell, direction, context);
   }
   std::unique_ptr<Op> clone() const override { return std::make_unique<Recurrent>(*this); }
+  Traits traits() const override { return {.first_values = FirstValues::recurrent}; }
 };
 
 template <typename Cell>

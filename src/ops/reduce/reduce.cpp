@@ -68,6 +68,7 @@ struct LogSumExp {
 /// Elements that are equal share the gradient, as in torch.amax; one that is NaN is the result.
 struct Max {
   static constexpr std::string_view kType = "ReduceMax";
+  static constexpr Result kResult = Result::some_of_input;
   double best = -std::numeric_limits<double>::infinity();
   std::int64_t count = 0;
   void take(double x) {
@@ -79,6 +80,7 @@ struct Max {
 };
 struct Min {
   static constexpr std::string_view kType = "ReduceMin";
+  static constexpr Result kResult = Result::some_of_input;
   double best = std::numeric_limits<double>::infinity();
   std::int64_t count = 0;
   void take(double x) {
@@ -175,6 +177,10 @@ struct Reduction final : SimpleOp<Reduction<Function>> {
       else if (keepdims)
         extents.push_back(1);
     return {Shape(std::move(extents))};
+  }
+  Traits traits() const override {
+    if constexpr (requires { Function::kResult; }) return {.result = Function::kResult};
+    return {};
   }
   void forward(const Io& io) const {
     const float* x = io.input(0).data;

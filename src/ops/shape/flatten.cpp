@@ -25,6 +25,7 @@ struct Flatten final : Op {
     return std::make_unique<ViewKernel>(Format::plain);
   }
   std::unique_ptr<Op> clone() const override { return std::make_unique<Flatten>(*this); }
+  Traits traits() const override { return {.result = Result::input_in_order}; }
 };
 
 }  // namespace

@@ -18,6 +18,7 @@ struct Identity final : Op {
     return std::make_unique<ViewKernel>(context.formats[0]);
   }
   std::unique_ptr<Op> clone() const override { return std::make_unique<Identity>(*this); }
+  Traits traits() const override { return {.result = Result::input_in_order}; }
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct Reshape final : Op {
     return std::make_unique<ViewKernel>(Format::plain);
   }
   std::unique_ptr<Op> clone() const override { return std::make_unique<Reshape>(*this); }
+  Traits traits() const override { return {.result = Result::input_in_order}; }
 };
 
 std::vector<Shape> Reshape::infer(std::span<const Shape> inputs) const {

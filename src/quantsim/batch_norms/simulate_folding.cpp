@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
@@ -50,10 +51,11 @@ void insert(Graph& graph, Value& value, std::unique_ptr<Op> op, const std::vecto
 std::vector<FoldablePair> prepare_folding(Graph& graph) {
   std::vector<FoldablePair> pairs = find_foldable_batch_norms(graph);
   // FoldedWeight scales the first axis: these stay batch norms, as BatchNormMode::keep has them.
-  std::erase_if(pairs, [](const auto& pair) { return pair.layer->type() == "ConvTranspose"; });
+  std::erase_if(
+      pairs, [](const auto& pair) { return pair.layer->op().traits().weighted->output_axis != 0; });
   for (const FoldablePair& pair : pairs) {
     Node& layer = *pair.layer;
-    if (layer.inputs().size() > 2) continue;
+    if (bias_value(layer) != nullptr) continue;
     Value& bias = graph.add_parameter(layer.name() + ".bias",
                                       Tensor(pair.batch_norm->inputs()[2]->shape()), Role::bias);
     bias.parameter()->set_requires_grad(false);  // beta is trained
@@ -70,7 +72,7 @@ void simulate_folding(Graph& graph, const std::vector<FoldablePair>& pairs) {
     const BatchNormalization op = *norm->as<BatchNormalization>();
     Value *gamma = norm->inputs()[1], *beta = norm->inputs()[2], *mean = norm->inputs()[3],
           *variance = norm->inputs()[4];
-    Value &weight = unquantized(*layer->inputs()[1]), &bias = unquantized(*layer->inputs()[2]);
+    Value &weight = unquantized(weight_value(*layer)), &bias = unquantized(*bias_value(*layer));
 
     auto folded_weight = std::make_unique<FoldedWeight>();
     folded_weight->epsilon = op.epsilon;
@@ -98,8 +100,9 @@ std::vector<FoldedNodes> find_folded(const Graph& graph) {
     if (norm->as<FoldedBatchNormalization>() == nullptr) continue;
     Node* layer = norm->inputs()[0]->producer();
     require(layer != nullptr, "[{} {}] must stand behind a layer", norm->type(), norm->name());
-    found.push_back({layer, &producer_of<FoldedWeight>(*layer, 1, *norm),
-                     &producer_of<FoldedBias>(*layer, 2, *norm), norm});
+    const Weighted weighted = layer->op().traits().weighted.value_or(Weighted());
+    found.push_back({layer, &producer_of<FoldedWeight>(*layer, weighted.weight, *norm),
+                     &producer_of<FoldedBias>(*layer, weighted.bias.value_or(2), *norm), norm});
   }
   return found;
 }

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "ops/linear/bias_scales.h"
 #include "quantsim/files/file_entries.h"
 
@@ -35,7 +36,8 @@ std::vector<io::TensorEncoding> bias_encodings(Graph& graph) {
   for (const Node* node : graph.nodes()) {
     const std::vector<float> scales = bias_scales(*node);
     if (scales.empty()) continue;
-    const Parameter* bias = node->inputs()[2]->parameter();
+    const Value& value = *bias_value(*node);
+    const Parameter* bias = value.parameter();
     check_range(*node, *bias, scales);
 
     Encoding encoding;
@@ -45,7 +47,7 @@ std::vector<io::TensorEncoding> bias_encodings(Graph& graph) {
     if (scales.size() > 1) encoding.axis = 0;
     encoding.scale = scales;
     encoding.offset.assign(scales.size(), 0);
-    io::TensorEncoding entry = file_entry(*node->inputs()[2], encoding);
+    io::TensorEncoding entry = file_entry(value, encoding);
     const auto [first, is_new] = known.try_emplace(bias, entries.size());
     require(is_new || entries[first->second] == entry,
             "[{} {}] the bias {} is read by another op with other scales: it has no int32 encoding",

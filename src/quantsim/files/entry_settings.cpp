@@ -82,14 +82,15 @@ Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry sy
   return stored_range(scale, offset - grid.qmin, bitwidth, symmetry);
 }
 
-/// True for the weight of a Gemm. Ours have it as [O, I]; where another file has transB = 0 it is
-/// [I, O], and the scales of its outputs lie along axis 1.
+/// True for the matrix of a layer that we have as [O, I]: a Gemm's. Where another file has transB =
+/// 0 it is [I, O], and the scales of its outputs lie along axis 1.
 bool is_gemm_weight(const QuantizerHandle& quantizer) {
   const Value& source = quantizer.source();
   if (source.parameter() == nullptr || source.shape().rank() != 2) return false;
   return std::ranges::all_of(source.uses(), [](const Use& use) {
     return std::ranges::all_of(use.node->output().uses(), [](const Use& reader) {
-      return reader.node->type() == "Gemm" && reader.index == 1;
+      const std::optional<Weighted> weighted = reader.node->op().traits().weighted;
+      return weighted && weighted->output_axis == 0 && reader.index == weighted->weight;
     });
   });
 }

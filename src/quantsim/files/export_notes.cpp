@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "ops/linear/bias_scales.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
@@ -85,7 +86,7 @@ void add_float_biases(const Graph& graph, std::vector<std::string>& notes) {
   for (const Node* node : graph.nodes()) {
     const std::vector<float> scales = bias_scales(*node);
     if (scales.empty()) continue;
-    const Value& bias = *node->inputs()[kBiasInput];
+    const Value& bias = *bias_value(*node);
     const auto values = bias.parameter()->value().data();
     bool fits = true;
     for (std::size_t c = 0; c < values.size(); ++c)

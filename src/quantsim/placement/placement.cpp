@@ -6,7 +6,6 @@
 #include <set>
 
 #include "core/check.h"
-#include "ops/op_classes.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/placement/config_warnings.h"
 #include "quantsim/placement/neighbourhood.h"
@@ -159,7 +158,7 @@ void apply_model_ends(const QuantSimConfig& config, const Neighbourhood& near) {
 /// Whatever the settings say, truth values are no numbers on a grid.
 void spare_truth_values(const Neighbourhood& near) {
   for (const Node* node : near.graph().nodes()) {
-    if (!gives_truth(node->type())) continue;
+    if (node->op().traits().result != Result::truth) continue;
     switch_off(near.around_outputs(*node), fmt::format("{} gives truth values", node->name()));
   }
 }
@@ -169,10 +168,6 @@ const OpConfig* find_op(const QuantSimConfig& config, const Node& node) {
   return found == config.op_type.end() ? nullptr : &found->second;
 }
 
-bool is_arithmetic(std::string_view type) {
-  return type == "Add" || type == "Sub" || type == "Mul" || type == "Div";
-}
-
 void apply_per_channel(const QuantSimConfig& config, const Neighbourhood& near) {
   const std::vector<Node*> nodes = near.graph().nodes();
   for (const Node* node : nodes)
@@ -180,7 +175,7 @@ void apply_per_channel(const QuantSimConfig& config, const Neighbourhood& near) 
       site->per_channel.set(config.per_channel_quantization, "defaults.per_channel_quantization");
   // Runtimes add and multiply numbers of one scale each.
   for (const Node* node : nodes)
-    if (is_arithmetic(node->type()))
+    if (node->op().traits().arithmetic)
       for (const auto& [site, is_neighbour] : near.parameters(*node))
         site->per_channel.set(false, fmt::format("constants of {} have one scale", node->type()));
   Level level;
@@ -242,14 +237,14 @@ Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
   return placement;
 }
 
-/// Returns the axis of the output channels: 0, but 1 of a ConvTranspose, and the last one of the
-/// matrix that a MatMul multiplies by, [..., I, O].
+/// Returns the axis of the output channels; 0 where the op that reads the parameter has none.
 std::int64_t channel_axis(const Value& parameter) {
   const std::int64_t rank = parameter.shape().rank();
   if (parameter.uses().empty() || rank < 2) return 0;
   const Use& use = parameter.uses()[0];
-  if (use.node->type() == "ConvTranspose") return 1;
-  return use.node->type() == "MatMul" && use.index == 1 ? rank - 1 : 0;
+  const std::optional<Weighted> weighted = use.node->op().traits().weighted;
+  if (!weighted || use.index != weighted->weight) return 0;
+  return weighted->output_axis < 0 ? weighted->output_axis + rank : weighted->output_axis;
 }
 
 std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,

@@ -7,7 +7,6 @@
 #include "io/onnx/constants/helpers.h"
 #include "io/onnx/import/make_op.h"
 #include "ops/elementwise/broadcast.h"
-#include "ops/op_classes.h"
 
 namespace rung::io::onnx_import {
 namespace {
@@ -89,7 +88,8 @@ Constant evaluate_op(const NodeReader& node, const Op& op, const Inputs& inputs,
     for (const ConstantPtr& each : inputs) numbers.push_back(at_batch(*each, batch));
     results.push_back(computed(op, numbers, budget));
   }
-  return as_constant(results, gives_truth(node.type()) ? Proto::BOOL : inputs.back()->type);
+  return as_constant(results,
+                     op.traits().result == Result::truth ? Proto::BOOL : inputs.back()->type);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 
 #include "io/onnx/export/export_node.h"
 #include "ops/elementwise/families.h"
-#include "ops/op_classes.h"
 
 namespace rung::io {
 namespace {
@@ -52,7 +51,7 @@ void input_to_truth(Export& to, std::size_t i) {
 
 bool write_family_member(Export& to) {
   const std::string_view type = to.node.type();
-  if (gives_truth(type))
+  if (to.node.op().traits().result == Result::truth)
     write_truth(to);
   else if (is_of(reductions(), type))
     write_reduction(to);

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "io/files/atomic_file.h"
 #include "io/onnx/export/export_ops.h"
 #include "io/onnx/export/export_quantizers.h"
 #include "io/onnx/export/export_writer.h"
 #include "io/onnx/stored_codes.h"
-#include "ops/linear/bias_scales.h"
 
 namespace rung::io {
 namespace {
@@ -93,7 +93,7 @@ class Exporter {
 
   void write(Node& node) {
     if (node.as<QuantizeDequantize>() != nullptr) return write_quantize_dequantize(node);
-    if (writes_quantizers() && has_bias(node)) return write_layer(node);
+    if (writes_quantizers() && bias_value(node) != nullptr) return write_layer(node);
     std::vector<std::string> inputs, outputs;
     for (const Value* input : node.inputs()) inputs.push_back(name_of(*input));
     for (const Value* output : node.outputs()) outputs.push_back(names_[output] = output->name());
@@ -104,14 +104,14 @@ class Exporter {
   /// bias behind quantized inputs int32 by itself, and saturates: there it stands apart, as an Add,
   /// or has the shape of a matrix, which is left alone.
   void write_layer(Node& node) {
-    const Value &bias = *node.inputs()[kBiasInput], &output = node.output();
-    std::vector<std::string> inputs = {name_of(*node.inputs()[0]), name_of(*node.inputs()[1])};
+    const Value &bias = *bias_value(node), &output = node.output();
+    std::vector<std::string> inputs = {name_of(*node.inputs()[0]), name_of(weight_value(node))};
     const std::string& result = names_[&output] = output.name();
     const std::string codes = options_.int32_bias ? write_int32_bias(writer_, node) : std::string();
     const bool is_float =
         codes.empty() && parameter_behind(bias) != nullptr && code_bits(*node.inputs()[0]) > 0;
     const std::int64_t channels = bias.shape().numel();
-    if (is_float && node.type() != "Gemm") {
+    if (is_float && output.shape().rank() > 2) {
       const std::string product = writer_.fresh_name(result + ".product");
       write_op(writer_, node, std::move(inputs), {product});
       std::vector<std::int64_t> dims(static_cast<std::size_t>(output.shape().rank() - 1), 1);

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "core/check.h"
+#include "graph/layer.h"
 #include "io/onnx/stored_codes.h"
 #include "ops/linear/bias_scales.h"
-#include "ops/op_classes.h"
 #include "rung/quant/fake_quantize.h"
 
 namespace rung::io {
@@ -121,7 +121,7 @@ const QuantizeDequantize* working_quantizer(const Node& node) {
 int code_bits(const Value& value) {
   for (const Node* from = value.producer(); from != nullptr; from = from->inputs()[0]->producer()) {
     if (const QuantizeDequantize* op = working_quantizer(*from)) return op->quantizer().bitwidth();
-    if (from->as<QuantizeDequantize>() == nullptr && !is_grid_preserving(from->op())) break;
+    if (from->as<QuantizeDequantize>() == nullptr && !from->op().traits().grid_preserving()) break;
   }
   return 0;
 }
@@ -189,8 +189,8 @@ void write_quantizer(OnnxWriter& writer, const Node& quantizer, const std::strin
 
 std::string write_int32_bias(OnnxWriter& writer, const Node& node) {
   const std::vector<float> scales = bias_scales(node);
-  if (scales.empty() || node.inputs()[kBiasInput]->uses().size() != 1) return {};
-  const Parameter& bias = *node.inputs()[kBiasInput]->parameter();
+  if (scales.empty() || bias_value(node)->uses().size() != 1) return {};
+  const Parameter& bias = *bias_value(node)->parameter();
   const auto values = bias.value().data();
   std::vector<std::int32_t> codes;
   for (std::size_t c = 0; c < values.size(); ++c) {

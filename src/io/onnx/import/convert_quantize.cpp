@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include "io/onnx/import/convert.h"
 #include "io/onnx/import/grid.h"
 #include "io/onnx/import/make_op.h"
+#include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung::io::onnx_import {
@@ -23,10 +25,11 @@ constexpr int kMostSteps = 16;  // between a quantizer and the layer that reads 
 std::optional<Role> role_in_layer(const Importer& importer, const std::string& tensor, int steps) {
   for (const Reader& reader : importer.readers(tensor)) {
     const std::string& type = reader.node->op_type();
-    if (type == "MatMul") return Role::weight;
-    const bool is_layer = type == "Conv" || type == "ConvTranspose" || type == "Gemm";
-    if (is_layer && reader.index == 1) return Role::weight;
-    if (is_layer && reader.index == 2) return Role::bias;
+    const std::unique_ptr<Op> op = rung::make_op(type);
+    const std::optional<Weighted> weighted = op ? op->traits().weighted : std::nullopt;
+    const bool is_layer = weighted && weighted->bias;
+    if (weighted && (reader.index == weighted->weight || !is_layer)) return Role::weight;
+    if (is_layer && reader.index == weighted->bias) return Role::bias;
     if (type == "PRelu" && reader.index == 1) return Role::norm;
     constexpr std::array kPassing = std::to_array<std::string_view>(
         {"Clip", "DequantizeLinear", "Flatten", "Identity", "Max", "Min", "QuantizeLinear",
