@@ -79,7 +79,7 @@ Constant as_constant(const std::vector<Tensor>& results, std::int32_t type) {
   return made;
 }
 
-Constant evaluate_op(const NodeReader& node, const Op& op, const Inputs& inputs, Budget& budget) {
+Constant evaluate_op(const Op& op, const Inputs& inputs, Budget& budget) {
   const bool follows =
       std::ranges::any_of(inputs, [](const ConstantPtr& each) { return !each->per_batch.empty(); });
   std::vector<Tensor> results;
@@ -97,10 +97,10 @@ Constant evaluate_op(const NodeReader& node, const Op& op, const Inputs& inputs,
 Constant evaluate_function(const NodeReader& node, const Inputs& inputs, Budget& budget) {
   for (std::size_t i = 0; i < inputs.size(); ++i) input(inputs, i);
   const std::unique_ptr<Op> op = read_op(node);
-  if (node.type() != "Max" && node.type() != "Min") return evaluate_op(node, *op, inputs, budget);
+  if (node.type() != "Max" && node.type() != "Min") return evaluate_op(*op, inputs, budget);
   ConstantPtr best = inputs[0];  // of any number
   for (std::size_t i = 1; i < inputs.size(); ++i)
-    best = std::make_shared<const Constant>(evaluate_op(node, *op, {best, inputs[i]}, budget));
+    best = std::make_shared<const Constant>(evaluate_op(*op, {best, inputs[i]}, budget));
   return *best;
 }
 

@@ -76,10 +76,4 @@ struct Export {
   }
 };
 
-/// Writes a member of a family of functions (rung/ops/functions.h); returns false if the op is
-/// none.
-bool write_family_member(Export& to);
-/// Lets the node read input i as truth values: not 0.
-void input_to_truth(Export& to, std::size_t i);
-
 }  // namespace rung::io

@@ -6,8 +6,10 @@
 
 #include "core/check.h"
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/sort_nodes.h"
+#include "io/onnx/ops/codes.h"
+#include "io/onnx/ops/rule.h"
+#include "rung/ops/ops.h"
 
 namespace rung::io::onnx_import {
 namespace {
@@ -36,14 +38,16 @@ std::vector<std::string> extents_of(const ::onnx::ValueInfoProto& info) {
   return extents;
 }
 
-/// True for operators that give every element another place and leave it what it is; of a maximum,
-/// codes and what they mean are in the same order.
-bool moves_elements(std::string_view type) {
-  constexpr std::array kTypes = std::to_array<std::string_view>(
-      {"Concat", "DepthToSpace", "Dropout", "Flatten", "Gather", "GlobalMaxPool", "Identity",
-       "MaxPool", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose",
-       "Unsqueeze"});
-  return std::ranges::find(kTypes, type) != kTypes.end();
+/// Returns the rule by which an operator is read; nullptr if it becomes no node of the graph.
+const onnx_ops::OnnxRule* reading_rule(std::string_view type) {
+  const onnx_ops::OnnxRule* rule = onnx_ops::find_rule(type);
+  return rule != nullptr && rule->read != nullptr ? rule : nullptr;
+}
+
+/// True for ops that read the same elements with another shape.
+bool only_reshapes(std::string_view type) {
+  const std::unique_ptr<Op> op = rung::make_op(type);
+  return op != nullptr && op->traits().result == Result::input_in_order;
 }
 
 }  // namespace
@@ -53,7 +57,7 @@ bool is_known(const ::onnx::NodeProto& node) {
   // 16-bit quantizers of ONNX Runtime mean what those of opset 21 do.
   if (domain == "com.microsoft") return is_quantizer(node);
   if (!domain.empty() && domain != "ai.onnx") return false;
-  return find_converter(node.op_type()) != nullptr || can_evaluate(node.op_type()) ||
+  return reading_rule(node.op_type()) != nullptr || can_evaluate(node.op_type()) ||
          node.op_type() == "Constant" || node.op_type() == "Shape";
 }
 
@@ -229,31 +233,31 @@ void Importer::import_node(const NodeReader& node) {
     return;
   }
   if (evaluate_node(node)) return;
-  const Converter convert = find_converter(node.type());
-  require(convert != nullptr, "is only computed from constants and shapes, but {} is neither",
+  const onnx_ops::OnnxRule* rule = reading_rule(node.type());
+  require(rule != nullptr, "is only computed from constants and shapes, but {} is neither",
           shown_name(node.input(0)));
   const bool has_codes = node.has_input(0) && quantized(node.input(0)) != nullptr;
-  if (has_codes && moves_elements(node.type())) {
-    move_codes(node, convert);
+  if (has_codes && rule->moves_codes) {
+    move_codes(node, *rule);
   } else {
-    convert(*this, node);
+    rule->read(*this, node);
     node.finish();
   }
 }
 
 /// Moving codes moves what they mean: the node is converted as if they were numbers, and its
 /// outputs are codes of the same grid.
-void Importer::move_codes(const NodeReader& node, Converter convert) {
+void Importer::move_codes(const NodeReader& node, const onnx_ops::OnnxRule& rule) {
   Quantized grid = *quantized(node.input(0));
   require(constant(grid.scale)->shape.numel() == 1,
           "moves codes that have a scale per channel, which is not imported");
   for (std::size_t i = 1; node.type() == "Concat" && i < node.input_count(); ++i) {
     const Quantized* other = quantized(node.input(i));
-    require(other != nullptr && are_equal(*this, grid, *other),
+    require(other != nullptr && onnx_ops::are_equal(*this, grid, *other),
             "joins codes of different scales or zero points, which is not imported");
   }
   moves_codes_ = true;
-  convert(*this, node);
+  rule.read(*this, node);
   moves_codes_ = false;
   node.finish();
   grid.limits.reset();
@@ -286,11 +290,8 @@ bool Importer::evaluate_node(const NodeReader& node) {
   std::vector<Constant> results = evaluate(node, inputs, budget_);
   for (std::size_t i = 0; i < results.size(); ++i)
     if (node.has_output(i)) set_constant(node.output(i), std::move(results[i]));
-  constexpr std::array kReading =
-      std::to_array<std::string_view>({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"});
   const bool is_clip = node.type() == "Clip" && constant(node.output())->limits.has_value();
-  if (is_clip || std::ranges::find(kReading, node.type()) != kReading.end())
-    entry(node.output()).origin = origin(node.input(0));
+  if (is_clip || only_reshapes(node.type())) entry(node.output()).origin = origin(node.input(0));
   return true;
 }
 

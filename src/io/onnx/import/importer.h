@@ -17,6 +17,10 @@
 #include "rung/graph/graph.h"
 #include "rung/io/onnx_import.h"
 
+namespace rung::io::onnx_ops {
+struct OnnxRule;
+}
+
 namespace rung::io::onnx_import {
 
 /// A QuantizeLinear whose DequantizeLinear has not come yet: the numbers between them exist nowhere
@@ -38,10 +42,6 @@ struct Reader {
   std::size_t index;
 };
 
-class Importer;
-/// Turns one node of the file into nodes of the graph.
-using Converter = void (*)(Importer& importer, const NodeReader& node);
-
 /// Builds the graph, node by node. Every tensor of the file is a value of the graph, a constant, or
 /// what lies between QuantizeLinear and DequantizeLinear.
 class Importer {
@@ -49,7 +49,7 @@ class Importer {
   Importer(const Model& model, const OnnxImportOptions& options);
   Graph run();
 
-  // ---- for the converters: what a tensor is
+  // ---- for those who read an operator: what a tensor is
   bool is_constant(const std::string& tensor) const;
   /// Throws Error unless it is a constant.
   ConstantPtr constant(const std::string& tensor);
@@ -77,7 +77,7 @@ class Importer {
   /// True if the file leaves the batch size open.
   bool batch_is_open() const { return batch_is_open_; }
 
-  // ---- for the converters: what a tensor becomes
+  // ---- for those who read an operator: what a tensor becomes
   /// Adds a node that writes an output of `node`: the first, if nothing else is said.
   Value& add(const NodeReader& node, std::unique_ptr<Op> op, const std::vector<Value*>& inputs,
              std::size_t output = 0);
@@ -118,7 +118,7 @@ class Importer {
   void add_inputs();
   Shape input_shape(const ::onnx::ValueInfoProto& info) const;
   void import_node(const NodeReader& node);
-  void move_codes(const NodeReader& node, Converter convert);
+  void move_codes(const NodeReader& node, const onnx_ops::OnnxRule& rule);
   bool evaluate_node(const NodeReader& node);
   Constant shape_of(const NodeReader& node);
   void set_outputs();
@@ -142,10 +142,6 @@ class Importer {
   bool moves_codes_ = false;  // while a node is converted that moves codes
 };
 
-/// Returns the converter of a type; nullptr if there is none.
-Converter find_converter(std::string_view type);
-/// Lists the types that have one, sorted.
-const std::vector<std::string_view>& converted_ops();
 /// True if the node can be imported, or computed from constants, going by its type and domain.
 bool is_known(const ::onnx::NodeProto& node);
 

@@ -2,7 +2,7 @@
 
 #include "core/check.h"
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
+#include "io/onnx/ops/codes.h"
 
 namespace rung::io::onnx_import {
 
@@ -40,7 +40,8 @@ ConstantPtr Importer::constant(const std::string& tensor) {
 
 Value& Importer::value(const std::string& tensor) {
   const Entry& found = entry(tensor);
-  if (found.quantized && moves_codes_) return dequantized(*this, *found.quantized, tensor, false);
+  if (found.quantized && moves_codes_)
+    return onnx_ops::dequantized(*this, *found.quantized, tensor, false);
   require(!found.quantized, "reads {} as integers: only DequantizeLinear can", shown_name(tensor));
   return found.value != nullptr ? *found.value : parameter(tensor, Role::buffer);
 }

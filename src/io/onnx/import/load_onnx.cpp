@@ -3,6 +3,7 @@
 
 #include "io/model/check_values.h"
 #include "io/onnx/import/importer.h"
+#include "io/onnx/ops/rule.h"
 #include "rung/io/onnx_import.h"
 
 namespace rung::io {
@@ -21,8 +22,9 @@ Graph load_onnx(const std::filesystem::path& path, const OnnxImportOptions& opti
 }
 
 std::vector<std::string_view> onnx_import_ops() {
-  std::set<std::string_view> types(onnx_import::converted_ops().begin(),
-                                   onnx_import::converted_ops().end());
+  std::set<std::string_view> types;
+  for (const onnx_ops::OnnxRule& rule : onnx_ops::onnx_rules())
+    if (rule.read != nullptr) types.insert(rule.type);
   types.insert(onnx_import::evaluated_ops().begin(), onnx_import::evaluated_ops().end());
   types.insert({"Constant", "Shape"});
   return {types.begin(), types.end()};

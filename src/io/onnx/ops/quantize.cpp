@@ -1,4 +1,5 @@
-// QuantizeLinear and DequantizeLinear: together a QuantizeDequantize node.
+// QuantizeLinear and DequantizeLinear: together a QuantizeDequantize node. The exporter writes
+// them of a whole graph (export/export_quantizers.cpp).
 
 #include <algorithm>
 #include <array>
@@ -7,13 +8,15 @@
 #include <string_view>
 
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/grid.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/codes.h"
+#include "io/onnx/ops/matrix.h"
+#include "io/onnx/ops/rule.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
 
 using Proto = ::onnx::TensorProto;
@@ -32,10 +35,11 @@ std::optional<Role> role_in_layer(const Importer& importer, const std::string& t
     if (is_layer && reader.index == weighted->bias) return Role::bias;
     if (type == "PRelu" && reader.index == 1) return Role::norm;
     constexpr std::array kPassing = std::to_array<std::string_view>(
-        {"Clip", "DequantizeLinear", "Flatten", "Identity", "Max", "Min", "QuantizeLinear",
-         "Reshape", "Squeeze", "Transpose", "Unsqueeze"});
+        {"Clip", "DequantizeLinear", "Max", "Min", "QuantizeLinear"});
+    const bool passes = (op && op->traits().math_invariant()) ||
+                        std::ranges::find(kPassing, type) != kPassing.end();
     if (is_layer || steps == kMostSteps || reader.index != 0 || reader.node->output_size() == 0 ||
-        std::ranges::find(kPassing, type) == kPassing.end())
+        !passes)
       continue;
     if (const auto role = role_in_layer(importer, reader.node->output(0), steps + 1)) return role;
   }
@@ -61,7 +65,7 @@ bool is_untransposed_weight(const Importer& importer, const std::string& tensor,
 /// Returns the codes and the pair as they are for the transposed matrix.
 void transpose(Constant& stored, Quantized& pair) {
   const Shape& shape = stored.shape;
-  std::vector<std::int64_t> from;
+  Integers from;
   for (std::int64_t column = 0; column < shape[1]; ++column)
     for (std::int64_t row = 0; row < shape[0]; ++row) from.push_back(row * shape[1] + column);
   stored = take(stored, Shape{shape[1], shape[0]}, from);
@@ -202,7 +206,9 @@ Value& dequantized(Importer& importer, Quantized& codes, const std::string& tens
   return *codes.result;
 }
 
-void convert_quantize_linear(Importer& importer, const NodeReader& node) {
+namespace {
+
+void read_quantize_linear(Importer& importer, const NodeReader& node) {
   Quantized pair = read_pair(importer, node);
   const auto type = static_cast<std::int32_t>(node.integer("output_dtype", 0));
   if (type != 0 && !pair.zero_point) pair.type = type;
@@ -210,7 +216,7 @@ void convert_quantize_linear(Importer& importer, const NodeReader& node) {
   importer.set_quantized(node.output(), std::move(pair));
 }
 
-void convert_dequantize_linear(Importer& importer, const NodeReader& node) {
+void read_dequantize_linear(Importer& importer, const NodeReader& node) {
   Quantized pair = read_pair(importer, node);
   node.ignore("output_dtype");
   if (importer.is_constant(pair.source)) {
@@ -240,4 +246,13 @@ void convert_dequantize_linear(Importer& importer, const NodeReader& node) {
   importer.set_value(node.output(), dequantized(importer, *open, node.output(), is_alone));
 }
 
-}  // namespace rung::io::onnx_import
+}  // namespace
+
+std::vector<OnnxRule> quantize_rules() {
+  return {
+      {.type = "DequantizeLinear", .read = read_dequantize_linear},
+      {.type = "QuantizeLinear", .read = read_quantize_linear},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

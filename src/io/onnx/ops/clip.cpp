@@ -4,10 +4,11 @@
 #include <cmath>
 #include <limits>
 
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/codes.h"
+#include "io/onnx/ops/rule.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
 
 constexpr float kLargest = std::numeric_limits<float>::max();
@@ -55,16 +56,7 @@ void add_joint_clip(Importer& importer, const NodeReader& node, const std::strin
   if (before != nullptr) importer.remove(*before);
 }
 
-}  // namespace
-
-void clip_codes(Importer& importer, const NodeReader& node, const std::string& tensor,
-                std::int64_t low, std::int64_t high) {
-  Quantized clipped = *importer.quantized(tensor);
-  clipped.limits = joint_limits(clipped.limits, low, high);
-  importer.set_quantized(node.output(), std::move(clipped));
-}
-
-void convert_clip(Importer& importer, const NodeReader& node) {
+void read_clip(Importer& importer, const NodeReader& node) {
   const std::string& x = node.input(0);
   if (importer.quantized(x) != nullptr) {
     using Limits = std::numeric_limits<std::int64_t>;
@@ -85,7 +77,7 @@ void convert_clip(Importer& importer, const NodeReader& node) {
                {&importer.value(x)});
 }
 
-void convert_min_max(Importer& importer, const NodeReader& node) {
+void read_min_max(Importer& importer, const NodeReader& node) {
   const bool is_min = node.type() == "Min";
   std::vector<std::string> values, numbers;
   for (std::size_t i = 0; i < node.input_count(); ++i) {
@@ -94,7 +86,7 @@ void convert_min_max(Importer& importer, const NodeReader& node) {
         importer.is_constant(tensor) && importer.constant(tensor)->shape.numel() == 1;
     (is_number ? numbers : values).push_back(tensor);
   }
-  if (values.size() != 1 || importer.is_constant(values[0])) return convert_binary(importer, node);
+  if (values.size() != 1 || importer.is_constant(values[0])) return read_binary(importer, node);
   if (importer.quantized(values[0]) != nullptr) {
     using Limits = std::numeric_limits<std::int64_t>;
     std::int64_t low = Limits::min(), high = Limits::max();
@@ -120,4 +112,32 @@ void convert_min_max(Importer& importer, const NodeReader& node) {
   add_joint_clip(importer, node, values[0], bounds);
 }
 
-}  // namespace rung::io::onnx_import
+void write_clip(Export& to) {
+  for (const char* name : {"min", "max"}) {
+    const float bound = to.attributes.take<float>(name);
+    to.inputs.emplace_back();  // none: no bound
+    if (std::isinf(bound)) continue;
+    to.inputs.back() = to.name_of(name);
+    to.writer.floats(to.inputs.back(), {}, {&bound, 1});
+  }
+  to.write();
+}
+
+}  // namespace
+
+void clip_codes(Importer& importer, const NodeReader& node, const std::string& tensor,
+                std::int64_t low, std::int64_t high) {
+  Quantized clipped = *importer.quantized(tensor);
+  clipped.limits = joint_limits(clipped.limits, low, high);
+  importer.set_quantized(node.output(), std::move(clipped));
+}
+
+std::vector<OnnxRule> clip_rules() {
+  return {
+      {.type = "Clip", .read = read_clip, .write = write_clip},
+      {.type = "Max", .read = read_min_max, .write = write_plain},
+      {.type = "Min", .read = read_min_max, .write = write_plain},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

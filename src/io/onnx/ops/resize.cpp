@@ -1,25 +1,24 @@
 // Resize and Upsample.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
 
 struct Scaling {
   std::vector<float> scales;  ///< of all axes; empty: by sizes
-  Ints sizes;
+  Integers sizes;
 };
 
 /// Completes lists that name some axes only.
 template <typename T>
-std::vector<T> for_all_axes(const std::vector<T>& some, const Ints& axes, std::vector<T> all) {
+std::vector<T> for_all_axes(const std::vector<T>& some, const Integers& axes, std::vector<T> all) {
   if (axes.empty()) return some;
   require(some.size() == axes.size(), "has {} entries for {} axes", some.size(), axes.size());
   for (std::size_t i = 0; i < axes.size(); ++i)
@@ -38,7 +37,7 @@ void add_resize(Importer& importer, const NodeReader& node, Value& x, const Scal
              (larger != nullptr && scaling.sizes[0] == (*larger)[0])) &&
                 scaling.sizes[1] == x.shape()[1],
             "resizes the batch or the channels, which is not imported");
-    attributes["sizes"] = Ints{rank == 3 ? 1 : scaling.sizes[2], scaling.sizes.back()};
+    attributes["sizes"] = Integers{rank == 3 ? 1 : scaling.sizes[2], scaling.sizes.back()};
   } else {
     require(scaling.scales.size() == rank, "needs {} scales, got {}", rank, scaling.scales.size());
     require(scaling.scales[0] == 1.0f && scaling.scales[1] == 1.0f,
@@ -52,7 +51,7 @@ void add_resize(Importer& importer, const NodeReader& node, Value& x, const Scal
     return;
   }
   // A line is an image of one row.
-  const Ints row = {2};
+  const Integers row = {2};
   Value& image = importer.add_step(node, "2d", make_op("Unsqueeze", {{"axes", row}}), {&x});
   Value& resized = importer.add_step(node, "1d", std::move(op), {&image});
   importer.add(node, make_op("Squeeze", {{"axes", row}}), {&resized});
@@ -65,10 +64,10 @@ std::vector<float> floats_of(Importer& importer, const std::string& tensor) {
 }
 
 /// Sizes may be those of another tensor, the batch size among them.
-Ints sizes_of(Importer& importer, const std::string& tensor) {
+Integers sizes_of(Importer& importer, const std::string& tensor) {
   const ConstantPtr constant = importer.constant(tensor);
   require(constant->is_integer(), "needs sizes of integers");
-  Ints sizes = constant->integers;
+  Integers sizes = constant->integers;
   if (!constant->per_batch.empty())
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       require(i == 0 || constant->per_batch[i] == 0, "has a size that depends on the batch size");
@@ -77,9 +76,7 @@ Ints sizes_of(Importer& importer, const std::string& tensor) {
   return sizes;
 }
 
-}  // namespace
-
-void convert_resize(Importer& importer, const NodeReader& node) {
+void read_resize(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const std::string mode = node.text("mode", "nearest");
   const bool cubic = mode == "cubic" && node.opset() >= 11;
@@ -104,7 +101,7 @@ void convert_resize(Importer& importer, const NodeReader& node) {
     attributes["exclude_outside"] = node.integer("exclude_outside", 0) != 0;
   }
   require(node.integer("antialias", 0) == 0, "has antialias, which is not imported");
-  const Ints axes = node.integers("axes");
+  const Integers axes = node.integers("axes");
   const auto rank = static_cast<std::size_t>(x.shape().rank());
   if (node.has_input(2)) {
     const std::vector<float> given = floats_of(importer, node.input(2));
@@ -115,13 +112,13 @@ void convert_resize(Importer& importer, const NodeReader& node) {
     require(node.text("keep_aspect_ratio_policy", "stretch") == "stretch",
             "keeps the aspect ratio, which is not imported");
     scaling.sizes =
-        for_all_axes(sizes_of(importer, node.input(3)), axes, Ints(dims.begin(), dims.end()));
+        for_all_axes(sizes_of(importer, node.input(3)), axes, Integers(dims.begin(), dims.end()));
   }
   node.ignore("keep_aspect_ratio_policy");
   add_resize(importer, node, x, scaling, std::move(attributes));
 }
 
-void convert_upsample(Importer& importer, const NodeReader& node) {
+void read_upsample(Importer& importer, const NodeReader& node) {
   require(node.opset() < 10, "does not exist from opset 10 on: it is Resize");
   Value& x = importer.value(node.input(0));
   const std::string mode = node.text("mode", "nearest");
@@ -135,4 +132,44 @@ void convert_upsample(Importer& importer, const NodeReader& node) {
               {"nearest_mode", std::string("floor")}});
 }
 
-}  // namespace rung::io::onnx_import
+/// Adds nodes that compute the sizes [N, C, H, W] of a Resize for any N, and returns the result's
+/// name.
+std::string write_sizes(Export& to, const Integers& sizes) {
+  const std::string shape = to.name_of("shape"), front = to.name_of("front"),
+                    pixels = to.name_of("pixels"), all = to.name_of("sizes");
+  const std::string begin = to.name_of("begin"), end = to.name_of("end");
+  to.writer.integers(begin, Integers{0});
+  to.writer.integers(end, Integers{2});
+  to.writer.integers(pixels, sizes);
+  to.writer.node("Shape", shape, {to.inputs[0]}, {shape});
+  to.writer.node("Slice", front, {shape, begin, end}, {front});
+  set_attribute(to.writer.node("Concat", all, {front, pixels}, {all}), "axis", std::int64_t{0});
+  return all;
+}
+
+/// ONNX has scales or sizes of all four axes.
+void write_resize(Export& to) {
+  const auto h = to.attributes.take<float>("scale_h"), w = to.attributes.take<float>("scale_w");
+  const auto sizes = to.attributes.take<Integers>("sizes");
+  to.inputs.emplace_back();  // roi
+  if (sizes.empty()) {
+    const std::array<float, 4> scales = {1.0f, 1.0f, h, w};
+    to.inputs.push_back(to.name_of("scales"));
+    to.writer.floats(to.inputs.back(), {4}, scales);
+  } else {
+    to.inputs.emplace_back();
+    to.inputs.push_back(write_sizes(to, sizes));
+  }
+  to.write();
+}
+
+}  // namespace
+
+std::vector<OnnxRule> resize_rules() {
+  return {
+      {.type = "Resize", .read = read_resize, .write = write_resize},
+      {.type = "Upsample", .read = read_upsample},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

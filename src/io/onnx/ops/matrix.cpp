@@ -1,14 +1,14 @@
 // Gemm and MatMul.
 
+#include "io/onnx/ops/matrix.h"
+
 #include <algorithm>
 
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
 
 Tensor scaled(const Tensor& tensor, float factor) {
   if (factor == 1.0f) return tensor;
@@ -36,8 +36,8 @@ class GemmConverter {
     x_ = &importer_.value(node_.input(0));
     require(x_->shape().rank() == 2, "x must be a matrix, got {}", x_->shape());
     if (node_.integer("transA", 0) != 0)
-      x_ = &importer_.add_step(node_, "transposed", make_op("Transpose", {{"perm", Ints{1, 0}}}),
-                               {x_});
+      x_ = &importer_.add_step(node_, "transposed",
+                               make_op("Transpose", {{"perm", Integers{1, 0}}}), {x_});
     if (takes_layer())
       as_layer();
     else
@@ -90,7 +90,7 @@ class GemmConverter {
   void as_product() {
     Value* b = &importer_.parameter(node_.input(1), Role::weight);
     if (transposed_b_)
-      b = &importer_.add_step(node_, "b", make_op("Transpose", {{"perm", Ints{1, 0}}}), {b});
+      b = &importer_.add_step(node_, "b", make_op("Transpose", {{"perm", Integers{1, 0}}}), {b});
     const bool has_c = node_.has_input(2);
     if (!has_c && alpha_ == 1.0f) {
       importer_.add(node_, make_op("MatMul"), {x_, b});
@@ -119,6 +119,22 @@ class GemmConverter {
   Value* x_ = nullptr;
 };
 
+void read_gemm(Importer& importer, const NodeReader& node) {
+  GemmConverter(importer, node).convert();
+}
+
+void read_matmul(Importer& importer, const NodeReader& node) {
+  std::vector<Value*> inputs;
+  for (const std::size_t i : {0u, 1u})
+    inputs.push_back(&importer.parameter(node.input(i), Role::weight));
+  importer.add(node, make_op("MatMul"), inputs);
+}
+
+void write_gemm(Export& to) {
+  to.attributes.put("transB", std::int64_t{1});
+  to.write();
+}
+
 }  // namespace
 
 Tensor transposed(const Tensor& tensor) {
@@ -131,15 +147,11 @@ Tensor transposed(const Tensor& tensor) {
   return result;
 }
 
-void convert_gemm(Importer& importer, const NodeReader& node) {
-  GemmConverter(importer, node).convert();
+std::vector<OnnxRule> matrix_rules() {
+  return {
+      {.type = "Gemm", .read = read_gemm, .write = write_gemm},
+      {.type = "MatMul", .read = read_matmul, .write = write_plain},
+  };
 }
 
-void convert_matmul(Importer& importer, const NodeReader& node) {
-  std::vector<Value*> inputs;
-  for (const std::size_t i : {0u, 1u})
-    inputs.push_back(&importer.parameter(node.input(i), Role::weight));
-  importer.add(node, make_op("MatMul"), inputs);
-}
-
-}  // namespace rung::io::onnx_import
+}  // namespace rung::io::onnx_ops

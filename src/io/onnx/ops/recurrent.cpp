@@ -5,13 +5,11 @@
 #include <map>
 
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
 
 class RecurrentConverter {
  public:
@@ -123,13 +121,13 @@ class RecurrentConverter {
     return importer_.add_named(importer_.fresh_name(fmt::format("{}.{}", first_name(), suffix)),
                                std::move(op), inputs);
   }
-  Value& swapped(std::string_view suffix, Value& x, const Ints& perm) {
+  Value& swapped(std::string_view suffix, Value& x, const Integers& perm) {
     return step(suffix, make_op("Transpose", {{"perm", perm}}), {&x});
   }
   static std::unique_ptr<Op> part(std::int64_t axis, std::int64_t index, bool keeps_axis) {
     return make_op("Gather", {{"axis", axis},
-                              {"indices", Ints{index}},
-                              {"indices_shape", keeps_axis ? Ints{1} : Ints{}}});
+                              {"indices", Integers{index}},
+                              {"indices_shape", keeps_axis ? Integers{1} : Integers{}}});
   }
 
   /// All states [T, D, N, H], and the last one of each direction, [D, N, H], which is a part.
@@ -140,7 +138,7 @@ class RecurrentConverter {
     } else {
       all = &step("states", std::move(op), inputs);
       if (node_.has_output(0))
-        importer_.add(node_, make_op("Transpose", {{"perm", Ints{2, 0, 1, 3}}}), {all});
+        importer_.add(node_, make_op("Transpose", {{"perm", Integers{2, 0, 1, 3}}}), {all});
     }
     if (!is_read(1)) return;
     const auto finish = [&](std::unique_ptr<Op> last, const std::vector<Value*>& from) {
@@ -149,7 +147,7 @@ class RecurrentConverter {
         return;
       }
       Value& state = step("last", std::move(last), from);
-      importer_.add(node_, make_op("Transpose", {{"perm", Ints{1, 0, 2}}}), {&state}, 1);
+      importer_.add(node_, make_op("Transpose", {{"perm", Integers{1, 0, 2}}}), {&state}, 1);
     };
     if (!both()) return finish(part(0, direction_ == "reverse" ? 0 : -1, false), {all});
     Value& end = step("end", part(0, -1, false), {all});
@@ -165,10 +163,29 @@ class RecurrentConverter {
   bool first_batch_, has_cell_state_;
 };
 
-}  // namespace
-
-void convert_recurrent(Importer& importer, const NodeReader& node) {
+void read_recurrent(Importer& importer, const NodeReader& node) {
   RecurrentConverter(importer, node).convert();
 }
 
-}  // namespace rung::io::onnx_import
+/// The first states stand behind the lengths of the sequences, which we do not have.
+void write_recurrent(Export& to) {
+  const Shape& recurrence = to.node.inputs()[2]->shape();
+  const std::int64_t directions = recurrence[0], hidden = recurrence[2];
+  to.attributes.put("hidden_size", hidden);
+  if (to.inputs.size() > 4) to.inputs.insert(to.inputs.begin() + 4, "");
+  if (to.node.type() == "RNN" && to.attributes.take<std::int64_t>("relu") != 0)
+    to.attributes.put("activations", Strings(static_cast<std::size_t>(directions), "Relu"));
+  to.write();
+}
+
+}  // namespace
+
+std::vector<OnnxRule> recurrent_rules() {
+  return {
+      {.type = "GRU", .read = read_recurrent, .write = write_recurrent},
+      {.type = "LSTM", .read = read_recurrent, .write = write_recurrent},
+      {.type = "RNN", .read = read_recurrent, .write = write_recurrent},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

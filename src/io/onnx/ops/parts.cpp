@@ -1,15 +1,14 @@
-// Operators that take tensors apart: Slice, Split, DepthToSpace, SpaceToDepth.
+// Operators that take tensors apart: Slice, Split, DepthToSpace, SpaceToDepth. They are read as ops
+// that there are, and written as those.
 
 #include <algorithm>
 
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
 
 bool is_batch(const Importer& importer, const Value& x, std::int64_t axis) {
   const Shape* larger = importer.larger_batch(x);
@@ -17,7 +16,7 @@ bool is_batch(const Importer& importer, const Value& x, std::int64_t axis) {
 }
 
 /// Returns the pads that leave `count` elements from `start` on: less than nothing is added.
-void cut(Ints& pads, std::int64_t extent, const SlicedAxis& part) {
+void cut(Integers& pads, std::int64_t extent, const SlicedAxis& part) {
   const auto axis = static_cast<std::size_t>(part.axis);
   pads[axis] = -part.start;
   pads[axis + pads.size() / 2] = part.start + part.count - extent;
@@ -34,15 +33,16 @@ std::unique_ptr<Op> gather_op(const SlicedAxis& part) {
   constexpr std::int64_t kMost = 1 << 20;
   require(part.count <= kMost, "takes {} parts of axis {}, up to {} are imported", part.count,
           part.axis, kMost);
-  Ints indices;
+  Integers indices;
   for (std::int64_t i = 0; i < part.count; ++i) indices.push_back(part.start + i * part.step);
-  return make_op("Gather",
-                 {{"axis", part.axis}, {"indices", indices}, {"indices_shape", Ints{part.count}}});
+  return make_op(
+      "Gather",
+      {{"axis", part.axis}, {"indices", indices}, {"indices_shape", Integers{part.count}}});
 }
 
 /// Reads x [N, C, H, W] as `shape`, moves the axes, and reads the result as `result`.
-void add_moved(Importer& importer, const NodeReader& node, Value& x, const Ints& shape,
-               const Ints& perm, const Ints& result) {
+void add_moved(Importer& importer, const NodeReader& node, Value& x, const Integers& shape,
+               const Integers& perm, const Integers& result) {
   Value& blocks = importer.add_step(node, "blocks", make_op("Reshape", {{"shape", shape}}), {&x});
   Value& moved =
       importer.add_step(node, "moved", make_op("Transpose", {{"perm", perm}}), {&blocks});
@@ -57,18 +57,16 @@ std::int64_t block_of(const NodeReader& node, const Shape& x) {
   return block;
 }
 
-}  // namespace
-
 /// Taking a part of neighbours is padding with less than nothing, taking every other pixel is
 /// pooling over windows of one; everything else is Gather.
-void convert_slice(Importer& importer, const NodeReader& node) {
+void read_slice(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   std::vector<ConstantPtr> inputs(1);
   for (std::size_t i = 1; i < node.input_count(); ++i)
     inputs.push_back(node.has_input(i) ? importer.constant(node.input(i)) : nullptr);
-  Ints strides = {1, 1};
+  Integers strides = {1, 1};
   std::vector<SlicedAxis> gathered;
-  Ints pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
+  Integers pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
   for (const SlicedAxis& each : sliced_axes(node, inputs, x.shape())) {
     const std::int64_t extent = x.shape()[each.axis];
     if (each.step == 1 && each.count == extent) continue;
@@ -86,25 +84,25 @@ void convert_slice(Importer& importer, const NodeReader& node) {
     }
     cut(pads, extent, part);
   }
-  const bool strided = strides != Ints{1, 1};
+  const bool strided = strides != Integers{1, 1};
   const bool cuts = std::ranges::any_of(pads, [](std::int64_t pad) { return pad != 0; });
   std::vector<std::unique_ptr<Op>> ops;
   for (const SlicedAxis& each : gathered) ops.push_back(gather_op(each));
   if (cuts || strided || ops.empty()) ops.push_back(make_op("Pad", {{"pads", pads}}));
   if (strided)
-    ops.push_back(make_op("MaxPool", {{"kernel_shape", Ints{1, 1}}, {"strides", strides}}));
+    ops.push_back(make_op("MaxPool", {{"kernel_shape", Integers{1, 1}}, {"strides", strides}}));
   Value* part = &x;
   for (std::size_t i = 0; i + 1 < ops.size(); ++i)
     part = &importer.add_step(node, "cut", std::move(ops[i]), {part});
   importer.add(node, std::move(ops.back()), {part});
 }
 
-void convert_split(Importer& importer, const NodeReader& node) {
+void read_split(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   SlicedAxis part{.axis = front_axis(node.integer("axis", 0), x.shape().rank())};
   const std::int64_t extent = x.shape()[part.axis];
   const bool is_given = node.opset() >= 13 && node.has_input(1);
-  const Ints sizes =
+  const Integers sizes =
       split_sizes(node, is_given ? importer.constant(node.input(1)) : nullptr, extent);
   if (sizes.size() > 1) check_parts(importer, x, part.axis);
   for (std::size_t i = 0; i < sizes.size(); ++i, part.start += part.count) {
@@ -114,13 +112,13 @@ void convert_split(Importer& importer, const NodeReader& node) {
       importer.add(node, gather_op(part), {&x}, i);
       continue;
     }
-    Ints pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
+    Integers pads(2 * static_cast<std::size_t>(x.shape().rank()), 0);
     cut(pads, extent, part);
     importer.add(node, make_op("Pad", {{"pads", pads}}), {&x}, i);
   }
 }
 
-void convert_depth_to_space(Importer& importer, const NodeReader& node) {
+void read_depth_to_space(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const Shape& shape = x.shape();
   const std::int64_t b = block_of(node, shape);
@@ -130,14 +128,14 @@ void convert_depth_to_space(Importer& importer, const NodeReader& node) {
   require(shape[1] % (b * b) == 0, "cannot spread {} channels over blocks of {} x {} pixels",
           shape[1], b, b);
   const std::int64_t channels = shape[1] / (b * b), h = shape[2], w = shape[3];
-  const Ints result = {0, channels, h * b, w * b};
+  const Integers result = {0, channels, h * b, w * b};
   if (mode == "DCR")
     add_moved(importer, node, x, {0, b, b, channels, h, w}, {0, 3, 4, 1, 5, 2}, result);
   else  // as PyTorch's PixelShuffle
     add_moved(importer, node, x, {0, channels, b, b, h, w}, {0, 1, 4, 2, 5, 3}, result);
 }
 
-void convert_space_to_depth(Importer& importer, const NodeReader& node) {
+void read_space_to_depth(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const Shape& shape = x.shape();
   const std::int64_t b = block_of(node, shape);
@@ -148,4 +146,15 @@ void convert_space_to_depth(Importer& importer, const NodeReader& node) {
             {0, channels * b * b, h, w});
 }
 
-}  // namespace rung::io::onnx_import
+}  // namespace
+
+std::vector<OnnxRule> part_rules() {
+  return {
+      {.type = "DepthToSpace", .read = read_depth_to_space, .moves_codes = true},
+      {.type = "Slice", .read = read_slice, .moves_codes = true},
+      {.type = "SpaceToDepth", .read = read_space_to_depth, .moves_codes = true},
+      {.type = "Split", .read = read_split, .moves_codes = true},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

@@ -1,17 +1,18 @@
 // Conv and ConvTranspose.
 
+#include <algorithm>
 #include <utility>
 
-#include "io/onnx/import/convert.h"
+#include "io/files/names.h"
 #include "io/onnx/import/make_op.h"
 #include "io/onnx/import/windows.h"
+#include "io/onnx/ops/rule.h"
+#include "io/onnx/ops/volume.h"
 #include "rung/ops/conv_transpose.h"
 #include "rung/ops/ops.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
 
 Shape tensor_shape(Importer& importer, const std::string& tensor) {
   return importer.is_constant(tensor) ? importer.constant(tensor)->shape
@@ -22,7 +23,7 @@ Shape tensor_shape(Importer& importer, const std::string& tensor) {
 Windows windows_of(Importer& importer, const NodeReader& node, const Shape& data) {
   const Shape weight = tensor_shape(importer, node.input(1));
   require(weight.rank() == data.rank(), "x is {}, but the weight {}", data, weight);
-  Ints kernel;
+  Integers kernel;
   for (std::int64_t i = 2; i < weight.rank(); ++i) kernel.push_back(weight[i]);
   return read_windows(node, data, kernel);
 }
@@ -38,7 +39,7 @@ class TransposedSides {
  public:
   TransposedSides(const NodeReader& node, const Shape& data)
       : node_(node), data_(data), axes_(static_cast<std::size_t>(data.rank() - 2)) {
-    const Ints more = node.integers("output_padding", Ints(axes_, 0));
+    const Integers more = node.integers("output_padding", Integers(axes_, 0));
     require(more.size() == axes_, "output_padding must have {} entries", axes_);
     for (std::size_t i = 0; i < axes_; ++i) {
       require(more[i] >= 0 && more[i] <= kMaxExtent, "has an output_padding of {}", more[i]);
@@ -49,7 +50,7 @@ class TransposedSides {
   /// Turns output_shape, and auto_pad, which follows from the result's size here, into pads.
   void apply(Windows& windows) {
     const std::string automatic = node_.text("auto_pad", "NOTSET");
-    Ints sizes = node_.integers("output_shape");
+    Integers sizes = node_.integers("output_shape");
     if (automatic != "NOTSET" && automatic != "VALID" && sizes.empty())
       for (std::size_t i = 0; i < axes_; ++i)
         sizes.push_back(data_.dims()[i + 2] * windows.strides[i + 2 - axes_]);
@@ -87,15 +88,14 @@ void add_enlarged(Importer& importer, const NodeReader& node, std::unique_ptr<Co
           "makes a result larger than its pixels reach, with a bias: that is not imported");
   const std::int64_t h = std::exchange(op->output_padding_h, 0),
                      w = std::exchange(op->output_padding_w, 0);
-  const Ints pads = op->axes == 1 ? Ints{0, 0, 0, 0, 0, w} : Ints{0, 0, 0, 0, 0, 0, h, w};
+  const Integers pads =
+      op->axes == 1 ? Integers{0, 0, 0, 0, 0, w} : Integers{0, 0, 0, 0, 0, 0, h, w};
   Value& reached = importer.add_step(node, "reached", std::move(op), inputs);
   importer.add(node, make_op("Pad", {{"pads", pads}}), {&reached});
 }
 
-}  // namespace
-
-void convert_conv(Importer& importer, const NodeReader& node) {
-  if (importer.value(node.input(0)).shape().rank() == 5) return convert_volume_conv(importer, node);
+void read_conv(Importer& importer, const NodeReader& node) {
+  if (importer.value(node.input(0)).shape().rank() == 5) return read_volume_conv(importer, node);
   Value& x = importer.value(node.input(0));
   auto op = std::make_unique<Conv>();
   windows_of(importer, node, x.shape()).set(*op);
@@ -103,7 +103,7 @@ void convert_conv(Importer& importer, const NodeReader& node) {
   importer.add(node, std::move(op), inputs_of(importer, node, x));
 }
 
-void convert_conv_transpose(Importer& importer, const NodeReader& node) {
+void read_conv_transpose(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   Windows windows = windows_of(importer, node, x.shape());
   TransposedSides sides(node, x.shape());
@@ -123,4 +123,19 @@ void convert_conv_transpose(Importer& importer, const NodeReader& node) {
     add_enlarged(importer, node, std::move(op), inputs);
 }
 
-}  // namespace rung::io::onnx_import
+void write_conv(Export& to) {
+  const auto kernel = to.node.inputs()[1]->shape().dims().subspan(2);
+  to.attributes.put("kernel_shape", Integers(kernel.begin(), kernel.end()));
+  to.write();
+}
+
+}  // namespace
+
+std::vector<OnnxRule> conv_rules() {
+  return {
+      {.type = "Conv", .read = read_conv, .write = write_conv},
+      {.type = "ConvTranspose", .read = read_conv_transpose, .write = write_conv},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

@@ -3,13 +3,11 @@
 #include <algorithm>
 
 #include "io/files/names.h"
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
 
 /// Returns an input of the graph whose axis 0 is the batch.
 Value& batch_input(Importer& importer) {
@@ -27,7 +25,7 @@ void add_expanded(Importer& importer, const NodeReader& node, Value& x, const Co
   const Shape larger = importer.larger_batch(x) != nullptr ? *importer.larger_batch(x) : x.shape();
   const auto rank = std::ssize(wanted.integers);
   require(rank <= static_cast<std::int64_t>(kMaxRank), "makes {} axes", rank);
-  Ints shape;
+  Integers shape;
   bool follows = false;
   for (std::int64_t i = 0; i < rank; ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -52,14 +50,12 @@ void add_expanded(Importer& importer, const NodeReader& node, Value& x, const Co
   importer.add(node, make_op("Expand", {{"shape", shape}}), inputs);
 }
 
-}  // namespace
-
-void convert_expand(Importer& importer, const NodeReader& node) {
+void read_expand(Importer& importer, const NodeReader& node) {
   add_expanded(importer, node, importer.value(node.input(0)), *importer.constant(node.input(1)));
 }
 
 /// Zeros (or another number) as many as the batch has images; others are constants.
-void convert_constant_of_shape(Importer& importer, const NodeReader& node) {
+void read_constant_of_shape(Importer& importer, const NodeReader& node) {
   const std::optional<Constant> value = node.tensor("value");
   const Tensor number = Tensor::full(Shape{1}, value ? static_cast<float>(value->scalar()) : 0.0f);
   Value& x =
@@ -67,12 +63,12 @@ void convert_constant_of_shape(Importer& importer, const NodeReader& node) {
   add_expanded(importer, node, x, *importer.constant(node.input(0)));
 }
 
-void convert_tile(Importer& importer, const NodeReader& node) {
+void read_tile(Importer& importer, const NodeReader& node) {
   Value* x = &importer.value(node.input(0));
-  const Ints repeats = importer.constant(node.input(1))->whole_numbers();
+  const Integers repeats = importer.constant(node.input(1))->whole_numbers();
   require(std::ssize(repeats) == x->shape().rank(), "has {} repeats for {}", repeats.size(),
           x->shape());
-  Ints axes;
+  Integers axes;
   for (std::int64_t axis = 0; axis < std::ssize(repeats); ++axis) {
     const std::int64_t count = repeats[static_cast<std::size_t>(axis)];
     constexpr std::int64_t kMost = 1024;
@@ -80,7 +76,7 @@ void convert_tile(Importer& importer, const NodeReader& node) {
             count, kMost);
     if (count > 1) axes.push_back(axis);
   }
-  if (axes.empty()) return convert_identity(importer, node);
+  if (axes.empty()) return read_identity(importer, node);
   for (const std::int64_t axis : axes) {
     const std::vector<Value*> copies(
         static_cast<std::size_t>(repeats[static_cast<std::size_t>(axis)]), x);
@@ -92,7 +88,7 @@ void convert_tile(Importer& importer, const NodeReader& node) {
   }
 }
 
-void convert_gather(Importer& importer, const NodeReader& node) {
+void read_gather(Importer& importer, const NodeReader& node) {
   require(importer.is_constant(node.input(1)),
           "takes parts by numbers that the network computes, {}: constants are imported",
           shown_name(node.input(1)));
@@ -103,8 +99,66 @@ void convert_gather(Importer& importer, const NodeReader& node) {
   importer.add(node,
                make_op("Gather", {{"axis", axis},
                                   {"indices", indices->whole_numbers()},
-                                  {"indices_shape", Ints(dims.begin(), dims.end())}}),
+                                  {"indices_shape", Integers(dims.begin(), dims.end())}}),
                {&x});
 }
 
-}  // namespace rung::io::onnx_import
+/// Adds nodes that compute a shape in which 0 stands for the batch size of `batch`, and returns the
+/// result's name.
+std::string write_shape(Export& to, const Integers& extents, const std::string& batch) {
+  const std::string all = to.name_of("shape");
+  const auto first_0 = std::ranges::find(extents, 0);
+  if (first_0 == extents.end()) {
+    to.writer.integers(all, extents);
+    return all;
+  }
+  const std::string sizes = to.name_of("sizes"), size = to.name_of("batch"),
+                    begin = to.name_of("begin"), end = to.name_of("end");
+  to.writer.integers(begin, Integers{0});
+  to.writer.integers(end, Integers{1});
+  to.writer.node("Shape", sizes, {batch}, {sizes});
+  to.writer.node("Slice", size, {sizes, begin, end}, {size});
+  Strings parts;
+  for (auto from = extents.begin(); from != extents.end();) {
+    if (*from == 0) {
+      parts.push_back(size);
+      ++from;
+      continue;
+    }
+    const auto next = std::find(from, extents.end(), 0);
+    parts.push_back(to.name_of("extents"));
+    to.writer.integers(parts.back(), Integers(from, next));
+    from = next;
+  }
+  set_attribute(to.writer.node("Concat", all, parts, Strings{all}), "axis", std::int64_t{0});
+  return all;
+}
+
+void write_expand(Export& to) {
+  const auto extents = to.attributes.take<Integers>("shape");
+  const std::string shape = write_shape(to, extents, to.inputs.back());
+  to.inputs = {to.inputs[0], shape};
+  to.write();
+}
+
+void write_gather(Export& to) {
+  const auto indices = to.attributes.take<Integers>("indices");
+  const auto shape = to.attributes.take<Integers>("indices_shape");
+  to.inputs.push_back(to.name_of("indices"));
+  to.writer.tensor(to.inputs.back(), onnx::TensorProto::INT64, Shape(shape),
+                   bytes_of(std::span(indices)));
+  to.write();
+}
+
+}  // namespace
+
+std::vector<OnnxRule> expand_rules() {
+  return {
+      {.type = "ConstantOfShape", .read = read_constant_of_shape},
+      {.type = "Expand", .read = read_expand, .write = write_expand},
+      {.type = "Gather", .read = read_gather, .write = write_gather, .moves_codes = true},
+      {.type = "Tile", .read = read_tile},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

@@ -1,13 +1,50 @@
-// Norms of one image; BatchNormalization stands in convert_elementwise.cpp.
+// Norms.
 
 #include <algorithm>
+#include <cmath>
 
-#include "io/onnx/import/convert.h"
 #include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
 #include "ops/elementwise/broadcast.h"
+#include "rung/ops/ops.h"
 
-namespace rung::io::onnx_import {
+namespace rung::io::onnx_ops {
 namespace {
+
+/// ONNX tells the weight of the old statistics. 1 - float(0.9) is 0.10000002: the decimal number
+/// that the exporter started from is taken where there is one within float32's error.
+float momentum_of(float weight_of_old) {
+  const double exact = 1.0 - double{weight_of_old};
+  const double decimal = std::round(exact * 1e6) / 1e6;
+  return static_cast<float>(std::abs(exact - decimal) < 1e-7 ? decimal : exact);
+}
+
+void read_batch_normalization(Importer& importer, const NodeReader& node) {
+  auto op = std::make_unique<BatchNormalization>();
+  op->epsilon = node.number("epsilon", 1e-5f);
+  op->momentum = momentum_of(node.number("momentum", 0.9f));
+  node.ignore("training_mode");  // up to the executor's mode
+  require(node.integer("spatial", 1) == 1, "normalizes each pixel apart, which is not imported");
+  std::vector<Value*> inputs = {&importer.value(node.input(0))};
+  for (const std::size_t i : {1u, 2u})
+    inputs.push_back(&importer.parameter(node.input(i), Role::norm));
+  for (const std::size_t i : {3u, 4u})
+    inputs.push_back(&importer.parameter(node.input(i), Role::buffer));
+  importer.add(node, std::move(op), inputs);
+}
+
+void write_batch_normalization(Export& to) {
+  to.attributes.take<std::int64_t>("frozen");
+  to.attributes.put("momentum", 1.0f - to.attributes.take<float>("momentum"));
+  to.write();
+}
+
+void refuse_simulated_fold(Export& to) {
+  fail(
+      "[{} {}] ONNX has no batch norm that is folded in simulation: export the sim with "
+      "QuantizationSimModel::export_to, which folds it",
+      to.node.type(), to.node.name());
+}
 
 Shape shape_of(Importer& importer, const std::string& tensor) {
   return importer.is_constant(tensor) ? importer.constant(tensor)->shape
@@ -44,14 +81,12 @@ Value& spread_parameter(Importer& importer, const std::string& tensor, Role role
       });
 }
 
-}  // namespace
-
-void convert_layer_normalization(Importer& importer, const NodeReader& node) {
+void read_layer_normalization(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   node.ignore("stash_type");  // everything is float32
   const std::int64_t axis = front_axis(node.integer("axis", -1), x.shape().rank());
   const auto group = x.shape().dims().subspan(static_cast<std::size_t>(axis));
-  const Shape shape(std::vector<std::int64_t>(group.begin(), group.end()));
+  const Shape shape(Integers(group.begin(), group.end()));
   std::vector<Value*> inputs = {&x};
   inputs.push_back(&spread_parameter(importer, node.input(1), Role::norm, shape, 0));
   if (node.has_input(2))
@@ -59,14 +94,14 @@ void convert_layer_normalization(Importer& importer, const NodeReader& node) {
   importer.add(node, read_op(node), inputs);
 }
 
-void convert_instance_normalization(Importer& importer, const NodeReader& node) {
+void read_instance_normalization(Importer& importer, const NodeReader& node) {
   importer.add(node, read_op(node),
                {&importer.value(node.input(0)), &importer.parameter(node.input(1), Role::norm),
                 &importer.parameter(node.input(2), Role::bias)});
 }
 
 /// Before opset 21 weight and bias have a number per group, from then on per channel.
-void convert_group_normalization(Importer& importer, const NodeReader& node) {
+void read_group_normalization(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   node.ignore("stash_type");
   require(x.shape().rank() >= 3, "works on [N, C, ...], got {}", x.shape());
@@ -81,17 +116,39 @@ void convert_group_normalization(Importer& importer, const NodeReader& node) {
 }
 
 /// x / |x| along an axis.
-void convert_lp_normalization(Importer& importer, const NodeReader& node) {
+void read_lp_normalization(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const std::int64_t axis = front_axis(node.integer("axis", -1), x.shape().rank());
   const std::int64_t p = node.integer("p", 2);
   require(p == 1 || p == 2, "has p = {}: 1 and 2 are imported", p);
-  Value& length =
-      importer.add_step(node, "length",
-                        make_op(p == 1 ? "ReduceL1" : "ReduceL2",
-                                {{"axes", std::vector<std::int64_t>{axis}}, {"keepdims", true}}),
-                        {&x});
+  Value& length = importer.add_step(
+      node, "length",
+      make_op(p == 1 ? "ReduceL1" : "ReduceL2", {{"axes", Integers{axis}}, {"keepdims", true}}),
+      {&x});
   importer.add(node, make_op("Div"), {&x, &length});
 }
 
-}  // namespace rung::io::onnx_import
+}  // namespace
+
+std::vector<OnnxRule> norm_rules() {
+  return {
+      {.type = "BatchNormalization",
+       .read = read_batch_normalization,
+       .write = write_batch_normalization},
+      {.type = "FoldedBatchNormalization", .write = refuse_simulated_fold},
+      {.type = "FoldedBias", .write = refuse_simulated_fold},
+      {.type = "FoldedWeight", .write = refuse_simulated_fold},
+      {.type = "GroupNormalization",
+       .read = read_group_normalization,
+       .write = write_plain,
+       .since = 21},
+      {.type = "InstanceNormalization", .read = read_instance_normalization, .write = write_plain},
+      {.type = "LayerNormalization",
+       .read = read_layer_normalization,
+       .write = write_plain,
+       .since = 17},
+      {.type = "LpNormalization", .read = read_lp_normalization},
+  };
+}
+
+}  // namespace rung::io::onnx_ops

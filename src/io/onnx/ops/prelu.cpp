@@ -1,9 +1,11 @@
 // PRelu.
 
-#include "io/onnx/import/convert.h"
-#include "io/onnx/import/make_op.h"
+#include <optional>
 
-namespace rung::io::onnx_import {
+#include "io/onnx/import/make_op.h"
+#include "io/onnx/ops/rule.h"
+
+namespace rung::io::onnx_ops {
 namespace {
 
 /// Returns how PyTorch has a slope that ONNX repeats over x as NumPy does: [1], or [C] for one per
@@ -32,9 +34,7 @@ void add_parts(Importer& importer, const NodeReader& node, Value& x, Value& slop
   importer.add(node, make_op("Add"), {&positive, &scaled});
 }
 
-}  // namespace
-
-void convert_prelu(Importer& importer, const NodeReader& node) {
+void read_prelu(Importer& importer, const NodeReader& node) {
   Value& x = importer.value(node.input(0));
   const std::string& name = node.input(1);
   const bool is_constant = importer.is_constant(name);
@@ -56,4 +56,27 @@ void convert_prelu(Importer& importer, const NodeReader& node) {
     importer.remove(*slope.producer());
 }
 
-}  // namespace rung::io::onnx_import
+/// ONNX repeats the slopes as NumPy does: behind those of the channels come axes of extent 1, as
+/// PyTorch writes it.
+void write_prelu(Export& to) {
+  const Shape &x = to.node.inputs()[0]->shape(), &slope = to.node.inputs()[1]->shape();
+  if (slope.rank() == 1 && slope.numel() > 1 && x.rank() > 2) {
+    const std::string name = to.name_of("slope"), axes = to.name_of("axes");
+    Integers added;
+    for (std::int64_t axis = 1; axis < x.rank() - 1; ++axis) added.push_back(axis);
+    to.writer.integers(axes, added);
+    to.writer.node("Unsqueeze", name, {to.inputs[1], axes}, {name});
+    to.inputs[1] = name;
+  }
+  to.write();
+}
+
+}  // namespace
+
+std::vector<OnnxRule> prelu_rules() {
+  return {
+      {.type = "PRelu", .read = read_prelu, .write = write_prelu},
+  };
+}
+
+}  // namespace rung::io::onnx_ops
