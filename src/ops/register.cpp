@@ -13,33 +13,61 @@
 
 namespace rung {
 
-// Defined in the files of the ops that have no header.
-std::unique_ptr<Op> make_clip();
-std::unique_ptr<Op> make_concat();
-std::unique_ptr<Op> make_div();
-std::unique_ptr<Op> make_dropout();
-std::unique_ptr<Op> make_elu();
-std::unique_ptr<Op> make_flatten();
-std::unique_ptr<Op> make_group_normalization();
-std::unique_ptr<Op> make_gru();
-std::unique_ptr<Op> make_hard_sigmoid();
-std::unique_ptr<Op> make_hard_swish();
-std::unique_ptr<Op> make_identity();
-std::unique_ptr<Op> make_instance_normalization();
-std::unique_ptr<Op> make_layer_normalization();
-std::unique_ptr<Op> make_leaky_relu();
-std::unique_ptr<Op> make_log_softmax();
-std::unique_ptr<Op> make_lstm();
-std::unique_ptr<Op> make_matmul();
-std::unique_ptr<Op> make_mul();
-std::unique_ptr<Op> make_prelu();
-std::unique_ptr<Op> make_reshape();
-std::unique_ptr<Op> make_rnn();
-std::unique_ptr<Op> make_sigmoid();
-std::unique_ptr<Op> make_softmax();
-std::unique_ptr<Op> make_sub();
-std::unique_ptr<Op> make_tanh();
-std::unique_ptr<Op> make_where();
+// Every op that files may contain, but for the members of families; sorted by name. An op that has
+// a header stands there with its type; of any other its own file defines the function that makes
+// one.
+#define RUNG_OPS(PUBLIC, HIDDEN)                             \
+  PUBLIC(Add)                                                \
+  PUBLIC(AveragePool)                                        \
+  PUBLIC(BatchNormalization)                                 \
+  HIDDEN(Clip, make_clip)                                    \
+  HIDDEN(Concat, make_concat)                                \
+  PUBLIC(Conv)                                               \
+  PUBLIC(ConvTranspose)                                      \
+  HIDDEN(Div, make_div)                                      \
+  HIDDEN(Dropout, make_dropout)                              \
+  HIDDEN(Elu, make_elu)                                      \
+  PUBLIC(Expand)                                             \
+  HIDDEN(Flatten, make_flatten)                              \
+  PUBLIC(FoldedBatchNormalization)                           \
+  PUBLIC(FoldedBias)                                         \
+  PUBLIC(FoldedWeight)                                       \
+  HIDDEN(GRU, make_gru)                                      \
+  PUBLIC(Gather)                                             \
+  PUBLIC(Gemm)                                               \
+  PUBLIC(GlobalAveragePool)                                  \
+  HIDDEN(GroupNormalization, make_group_normalization)       \
+  HIDDEN(HardSigmoid, make_hard_sigmoid)                     \
+  HIDDEN(HardSwish, make_hard_swish)                         \
+  HIDDEN(Identity, make_identity)                            \
+  HIDDEN(InstanceNormalization, make_instance_normalization) \
+  HIDDEN(LSTM, make_lstm)                                    \
+  HIDDEN(LayerNormalization, make_layer_normalization)       \
+  HIDDEN(LeakyRelu, make_leaky_relu)                         \
+  HIDDEN(LogSoftmax, make_log_softmax)                       \
+  HIDDEN(MatMul, make_matmul)                                \
+  PUBLIC(MaxPool)                                            \
+  HIDDEN(Mul, make_mul)                                      \
+  HIDDEN(PRelu, make_prelu)                                  \
+  PUBLIC(Pad)                                                \
+  PUBLIC(QuantizeDequantize)                                 \
+  HIDDEN(RNN, make_rnn)                                      \
+  PUBLIC(ReduceMean)                                         \
+  PUBLIC(Relu)                                               \
+  HIDDEN(Reshape, make_reshape)                              \
+  PUBLIC(Resize)                                             \
+  HIDDEN(Sigmoid, make_sigmoid)                              \
+  HIDDEN(Softmax, make_softmax)                              \
+  PUBLIC(Squeeze)                                            \
+  HIDDEN(Sub, make_sub)                                      \
+  HIDDEN(Tanh, make_tanh)                                    \
+  PUBLIC(Transpose)                                          \
+  PUBLIC(Unsqueeze)                                          \
+  HIDDEN(Where, make_where)
+
+#define RUNG_NOTHING(type)
+#define RUNG_DECLARATION(type, make_it) std::unique_ptr<Op> make_it();
+RUNG_OPS(RUNG_NOTHING, RUNG_DECLARATION)
 
 namespace {
 
@@ -50,56 +78,10 @@ std::unique_ptr<Op> make() {
 
 using Factory = std::unique_ptr<Op> (*)();
 
-/// Every op that files may contain, but for the members of families; sorted by name.
-constexpr std::array kOps = std::to_array<std::pair<std::string_view, Factory>>({
-    {"Add", make<Add>},
-    {"AveragePool", make<AveragePool>},
-    {"BatchNormalization", make<BatchNormalization>},
-    {"Clip", make_clip},
-    {"Concat", make_concat},
-    {"Conv", make<Conv>},
-    {"ConvTranspose", make<ConvTranspose>},
-    {"Div", make_div},
-    {"Dropout", make_dropout},
-    {"Elu", make_elu},
-    {"Expand", make<Expand>},
-    {"Flatten", make_flatten},
-    {"FoldedBatchNormalization", make<FoldedBatchNormalization>},
-    {"FoldedBias", make<FoldedBias>},
-    {"FoldedWeight", make<FoldedWeight>},
-    {"GRU", make_gru},
-    {"Gather", make<Gather>},
-    {"Gemm", make<Gemm>},
-    {"GlobalAveragePool", make<GlobalAveragePool>},
-    {"GroupNormalization", make_group_normalization},
-    {"HardSigmoid", make_hard_sigmoid},
-    {"HardSwish", make_hard_swish},
-    {"Identity", make_identity},
-    {"InstanceNormalization", make_instance_normalization},
-    {"LSTM", make_lstm},
-    {"LayerNormalization", make_layer_normalization},
-    {"LeakyRelu", make_leaky_relu},
-    {"LogSoftmax", make_log_softmax},
-    {"MatMul", make_matmul},
-    {"MaxPool", make<MaxPool>},
-    {"Mul", make_mul},
-    {"PRelu", make_prelu},
-    {"Pad", make<Pad>},
-    {"QuantizeDequantize", make<QuantizeDequantize>},
-    {"RNN", make_rnn},
-    {"ReduceMean", make<ReduceMean>},
-    {"Relu", make<Relu>},
-    {"Reshape", make_reshape},
-    {"Resize", make<Resize>},
-    {"Sigmoid", make_sigmoid},
-    {"Softmax", make_softmax},
-    {"Squeeze", make<Squeeze>},
-    {"Sub", make_sub},
-    {"Tanh", make_tanh},
-    {"Transpose", make<Transpose>},
-    {"Unsqueeze", make<Unsqueeze>},
-    {"Where", make_where},
-});
+#define RUNG_ROW_OF_TYPE(type) {#type, make<type>},
+#define RUNG_ROW(type, make_it) {#type, make_it},
+constexpr std::array kOps =
+    std::to_array<std::pair<std::string_view, Factory>>({RUNG_OPS(RUNG_ROW_OF_TYPE, RUNG_ROW)});
 
 }  // namespace
 
