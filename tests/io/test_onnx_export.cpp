@@ -14,7 +14,6 @@
 #include "rung/ops/ops.h"
 #include "rung/ptq/ptq.h"
 #include "rung/quantsim/quantsim.h"
-#include "support/every_op.h"
 #include "support/onnx_file.h"
 #include "support/quantsim_net.h"
 #include "support/temporary_folder.h"
@@ -71,46 +70,6 @@ TEST_SUITE("io: onnx export") {
     graph.set_outputs({nn::reshape(x, {2, 48}, "reshape")});
     const onnx::ModelProto model = exported(graph);
     CHECK(model.graph().input(0).type().tensor_type().shape().dim(0).dim_value() == 2);
-  }
-
-  TEST_CASE("every op is valid ONNX") {
-    const Graph graph = every_op();
-    for (const std::string_view type : op_types()) {
-      const bool is_written = type != "QuantizeDequantize" && !type.starts_with("Folded");
-      const auto nodes = graph.nodes();
-      CHECK_MESSAGE(
-          is_written ==
-              std::ranges::any_of(nodes, [&](const Node* node) { return node->type() == type; }),
-          type);
-    }
-    for (const int opset : {13, 14, 17, 18, 21}) {
-      CAPTURE(opset);
-      const onnx::ModelProto model = exported(every_op(opset), {.opset = opset});
-      CHECK(model.opset_import(0).version() == opset);
-      CHECK(node_of(model, "hard_swish").op_type() == (opset < 14 ? "Mul" : "HardSwish"));
-      CHECK(node_of(model, "mean").input_size() == (opset < 18 ? 1 : 2));
-      CHECK(model.graph().output(0).type().tensor_type().shape().dim(0).dim_param() == "N");
-    }
-  }
-
-  TEST_CASE("ops that came to ONNX later choose the opset") {
-    CHECK(exported(every_op()).opset_import(0).version() == 21);
-    CHECK(exported(every_op(17)).opset_import(0).version() == 17);
-    CHECK(exported(every_op(13)).opset_import(0).version() == 13);
-    CHECK(error_of(every_op(17), {.opset = 13})
-              .find("[LayerNormalization layer_norm] came to ONNX "
-                    "with opset 17: it cannot be written with "
-                    "opset 13") != std::string::npos);
-  }
-
-  TEST_CASE("truth values have their type in the file, and are floats around it") {
-    const onnx::ModelProto model = exported(every_op());
-    CHECK(node_of(model, "Or").op_type() == "Or");
-    CHECK(node_of(model, "Or").output(0) == "Or.truth");
-    CHECK(node_of(model, "Or.cast").output(0) == "Or");
-    CHECK(node_of(model, "Or.true").op_type() == "Cast");
-    CHECK(node_of(model, "Equal").input(0) == "half");
-    CHECK(node_of(model, "where").input(0) == "where.true");
   }
 
   TEST_CASE("every model is valid ONNX, as it is and quantized") {

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "cases.h"
+#include "every_op.h"
 #include "rung/rung.h"
-#include "support/every_op.h"
 
 namespace agreement {
 namespace {
