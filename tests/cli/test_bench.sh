@@ -9,6 +9,14 @@ for mode in train qat infer calibrate; do
     check "bench $mode: has $key" grep -qE "\"$key\": [0-9.e+-]+" bench.json
   done
 done
+works "bench ops" bench ops --steps 1 --threads 1 --json bench.json
+for op in Conv Gemm LSTM Relu Softmax MaxPool Transpose Mish; do
+  check "bench ops: times $op" grep -qE "\"op\": \"$op\"" bench.json
+done
+check "bench ops: as many times as ops" \
+  test "$(grep -oE '"forward_s": [0-9.e-]+' bench.json | wc -l)" -eq "$(grep -o '"op":' bench.json | wc -l)"
+check "bench ops: prints them" stdout_has "BatchNormalization"
+misused "bench ops of a network" "neither FILE nor --model" bench ops --model resnet8
 # shellcheck disable=SC2086
 works "bench qat with learned ranges" bench qat $small --scheme range_learning_tf --json bench.json
 check "bench qat: compares with float" grep -qE '"over_float": [0-9.]+' bench.json

@@ -206,7 +206,7 @@ BenchPair make_bench(const BenchNetwork& network, const BenchOptions& options,
         std::make_unique<Infer>(calibrate->original(), alike, data, calibrate->batches());
     return {std::move(calibrate), std::move(forward), "forward"};
   }
-  throw UsageError("MODE must be train, qat, infer or calibrate, got " + options.mode);
+  throw UsageError("MODE must be train, qat, infer, calibrate or ops, got " + options.mode);
 }
 
 }  // namespace rung::cli

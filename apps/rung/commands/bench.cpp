@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench/bench_error.h"
+#include "bench/bench_ops.h"
 #include "bench/bench_subject.h"
 #include "bench/bench_tune.h"
 #include "commands/subcommands.h"
@@ -37,6 +38,7 @@ constexpr const char* kDetails =
   calibrate  compute_encodings over 8 batches, the search for the best range included, in turn
              with 8 plain forward passes of the same network and direct convolutions, which
              quantizers are calibrated and evaluated with; times are per batch
+  ops        every op alone, forward in training and backward; without a network
 
 Peak memory is the process's: of qat, with --alone, else both networks' together. "others_cpu_s"
 is processor time that other processes took meanwhile: figures are worth little if it is not small.
@@ -46,10 +48,11 @@ Examples:
   rung bench qat --model resnet18 --batch-size 16 --image-size 224 --num-classes 1000
   rung bench infer --fold-bn --per-op
   rung bench qat net.onnx --batch-size 32
+  rung bench ops --steps 20 --threads 1
 The figures of --json: {"model", "mode", "batch", "threads", "median_s", "min_s", "max_s",
 "images_per_s", "peak_rss_mib", "others_cpu_s", "plan": {"steps", "reorders", "arena_mib"}},
 with qat also "float_median_s" and "over_float", with calibrate "forward_median_s" and
-"over_forward")";
+"over_forward"; with ops {"mode", "threads", "ops": [{"op", "forward_s", "backward_s"}]})";
 
 /// Processor time since boot that was not idle, of all processes, in seconds; 0 if unknown.
 double busy_seconds() {
@@ -116,9 +119,20 @@ void print_profile(const Console& console, const Plan& plan) {
   for (const auto& [kernel, sum] : sorted) line(fmt::format("{} steps", sum.steps), kernel, sum);
 }
 
+void run_ops(const Options& options, const Console& console) {
+  if (!options.bench.file.empty() || !options.bench.model.empty())
+    throw UsageError("ops times single ops: it takes neither FILE nor --model");
+  Report report;
+  report.set("mode", std::string_view(options.bench.mode));
+  report.set("threads", std::int64_t{thread_count()});
+  time_ops(options.bench.steps, console, report);
+  report.write(options.run.json);
+}
+
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
+  if (options.bench.mode == "ops") return run_ops(options, console);
   if (options.tune) return print_conv_rules(console);
   BenchOptions bench = options.bench;
   bench.seed = options.run.seed;
@@ -187,7 +201,7 @@ void add_bench(Program& program) {
   BenchOptions& bench = options->bench;
   Command command =
       program.command("bench", "Time a step of training, quantization or inference", kDetails);
-  command.argument("MODE", bench.mode, "train, qat, infer or calibrate");
+  command.argument("MODE", bench.mode, "train, qat, infer, calibrate or ops");
   command.optional_argument("FILE", bench.file, "a network of float numbers, *.rung or *.onnx");
   command.group("Model and images");
   command.option("--model NAME", bench.model,
