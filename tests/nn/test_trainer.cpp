@@ -14,6 +14,8 @@
 #include "rung/nn/trainer.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
+#include "rung/quantsim/quantsim.h"
+#include "rung/quantsim/range_watch.h"
 #include "support/io_helpers.h"
 #include "support/training_helpers.h"
 
@@ -164,6 +166,55 @@ TEST_CASE("a run that is stopped in its validation does only that again") {
   CHECK(second.bytes(folder / "b.rung") == whole.bytes(folder / "a.rung"));
   CHECK(read_bytes(folder / "parts.best") == read_bytes(folder / "whole.best"));
   CHECK(second.epochs[1].top1_validation == whole.epochs[1].top1_validation);
+}
+
+TEST_CASE("a simulation goes on from its checkpoint in the same bytes") {
+  const TemporaryFolder folder;
+  const auto train = [&](const std::string& path, std::int64_t stop) {
+    nn::Checkpoints checkpoints({.folder = path, .every = "never", .resume = "auto"});
+    std::optional<io::ModelFile> file = checkpoints.take_resumed();
+    QuantizationSimModel sim =
+        file ? load_checkpoint(std::move(*file), path)
+             : QuantizationSimModel(
+                   network(), {.quant_scheme = QuantScheme::training_range_learning_with_tf_init,
+                               .default_param_bw = 4});
+    nn::DataLoader data({.dataset = test::columns(44, {1, 4, 4}), .batch_size = 8, .shuffle = true},
+                        Rng(8));
+    nn::DataLoader few({.dataset = test::columns(16, {1, 4, 4}), .batch_size = 8});
+    if (!file)
+      sim.compute_encodings([&](Executor& executor) {
+        for (const nn::Batch& batch : few) executor.forward(batch.images);
+      });
+    sim.executor().set_seed(3);
+    RangeWatch ranges(sim);
+    nn::Sgd sgd(sim.graph().parameters(), {.lr = 0.02, .momentum = 0.9});
+    nn::TrainerOptions options = stopped_after(stop);
+    options.epochs = 2;
+    options.checkpoints = &checkpoints;
+    options.save = [&](const std::string& to, io::ModelExtras extras) {
+      save_checkpoint(sim, to, std::move(extras));
+    };
+    options.watch = [&] {
+      std::vector<std::string> warnings;
+      for (const CollapsedRange& each : ranges.check()) warnings.push_back(each.reason);
+      return warnings;
+    };
+    nn::Trainer trainer(sim.executor(), data, nn::cross_entropy, sgd, options);
+    const nn::TrainingEnd end = trainer.run();
+    CHECK(trainer.warnings().empty());
+    save_checkpoint(sim, folder / "end.rung");
+    return std::pair(end, read_bytes(folder / "end.rung"));
+  };
+  const auto whole = train(folder / "whole", 100);
+  CHECK(whole.first == nn::TrainingEnd::all_epochs);
+  for (const std::int64_t stop : {2, 6, 8}) {
+    CAPTURE(stop);
+    const std::string path = folder / std::to_string(stop);
+    const auto part = train(path, stop);
+    CHECK(part.first == nn::TrainingEnd::stopped);
+    CHECK(part.second != whole.second);
+    CHECK(train(path, 100) == whole);
+  }
 }
 
 TEST_CASE("patience ends a run that does not get better, and the best model is kept") {

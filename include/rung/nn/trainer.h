@@ -34,7 +34,9 @@ struct TrainerOptions {
   std::optional<std::int64_t> patience = {};
 
   Checkpoints* checkpoints = nullptr;  ///< where the run saves itself, and goes on from
-  SaveModel save = {};  ///< writes the model; default: io::save_model of the executor's graph
+  /// Writes the model; default: io::save_model of the executor's graph. Of a quantized one:
+  /// save_checkpoint of its sim, which load_checkpoint makes again of the file to go on from.
+  SaveModel save = {};
   /// Asked after every step: true ends the run, with a checkpoint. Set a flag in a signal handler
   /// or another thread, and return it here.
   std::function<bool()> stop = {};
