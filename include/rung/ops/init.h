@@ -29,9 +29,10 @@ struct InitOptions {
 
 /// Draws again what layers drew when they were added, with another seed or scheme, as their traits
 /// say (FirstValues): the weights and biases of every Conv, Gemm, ConvTranspose and recurrent cell
-/// of the graph (the last two always as PyTorch); and sets batch norms to the identity (weight 1, bias 0, running mean 0, running
-/// variance 1). Each parameter draws from rng.split(its name), so the order of the layers never
-/// matters. Layers draw with the default options from Rng(*graph.seed()).split("init").
+/// of the graph (the last two always as PyTorch); and sets batch norms to the identity (weight 1,
+/// bias 0, running mean 0, running variance 1). Each parameter draws from rng.split(its name), so
+/// the order of the layers never matters. Layers draw with the default options from
+/// Rng(*graph.seed()).split("init").
 RUNG_API void init_parameters(Graph& graph, const Rng& rng, const InitOptions& options = {});
 
 }  // namespace rung::nn
