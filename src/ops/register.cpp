@@ -56,6 +56,7 @@ namespace rung {
   PUBLIC(Relu)                                               \
   HIDDEN(Reshape, make_reshape)                              \
   PUBLIC(Resize)                                             \
+  HIDDEN(Shrink, make_shrink)                                \
   HIDDEN(Sigmoid, make_sigmoid)                              \
   HIDDEN(Softmax, make_softmax)                              \
   PUBLIC(Squeeze)                                            \

@@ -153,6 +153,8 @@ std::vector<OpCase> activations() {
       images("PRelu", Numbers::away_from_zero,
              [](Inputs x) { return nn::prelu(x[0], {.channels = x[0].channels()}, "op"); }),
       images("Relu", Numbers::away_from_zero, [](Inputs x) { return nn::relu(x[0], "op"); }),
+      images("Shrink", Numbers::away_from_zero,
+             [](Inputs x) { return nn::shrink(x[0], {.lambda = 0.05f, .bias = 0.05f}, "op"); }),
       images("Sigmoid", Numbers::any, [](Inputs x) { return nn::sigmoid(x[0], "op"); }),
       images("Tanh", Numbers::any, [](Inputs x) { return nn::tanh(x[0], "op"); }),
   };

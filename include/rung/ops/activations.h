@@ -40,6 +40,14 @@ struct PReluOptions {
 /// torch.nn.PReLU (He et al. 2015).
 RUNG_API Var prelu(Var x, const PReluOptions& options, std::string_view name);
 
+struct ShrinkOptions {
+  float lambda = 0.5f;  ///< what is not larger becomes 0
+  float bias = 0.0f;    ///< by which all else moves towards 0; lambda: torch.nn.Softshrink
+};
+/// Adds y = x - bias where x > lambda, x + bias where x < -lambda, 0 elsewhere. ONNX: Shrink;
+/// torch.nn.Hardshrink.
+RUNG_API Var shrink(Var x, const ShrinkOptions& options, std::string_view name);
+
 struct LogSoftmaxOptions {
   std::int64_t axis = -1;
 };

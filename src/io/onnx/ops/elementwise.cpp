@@ -125,6 +125,7 @@ std::vector<OnnxRule> elementwise_rules() {
       {.type = "Not", .read = read_unary, .write = write_logic},
       {.type = "Or", .read = read_binary, .write = write_logic},
       {.type = "Relu", .read = read_relu, .write = write_plain},
+      {.type = "Shrink", .read = read_unary, .write = write_plain},
       {.type = "Sigmoid", .read = read_unary, .write = write_plain},
       {.type = "Sub", .read = read_arithmetic, .write = write_plain},
       {.type = "Sum", .read = read_sum},
