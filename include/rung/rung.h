@@ -14,6 +14,7 @@
 #include "rung/io/io.h"
 #include "rung/models.h"
 #include "rung/nn/checkpoints.h"
+#include "rung/nn/collect.h"
 #include "rung/nn/data.h"
 #include "rung/nn/loss.h"
 #include "rung/nn/lr_scheduler.h"

@@ -185,6 +185,8 @@ void Executor::watch(std::vector<std::string> names) {
   impl_->forget_plans();
 }
 
+const std::vector<std::string>& Executor::watched() const { return impl_->watched; }
+
 Tensor Executor::value(std::string_view name) const {
   require(impl_->last != nullptr, "Executor::value: run forward first");
   Tensor value = impl_->last->value(name);

@@ -7,7 +7,7 @@
 
 namespace rung {
 
-Graph::Graph() : state_(std::make_unique<State>()) {}
+Graph::Graph() : state_(std::make_shared<State>()) {}
 Graph::~Graph() = default;
 
 // A graph that was moved from is empty. Neither has a version that anything compiled before knows.
@@ -32,42 +32,6 @@ Graph& Graph::operator=(Graph&& other) noexcept {
   state_->version = newest + 1;
   other.state_->version = newest + 2;
   return *this;
-}
-
-Graph Graph::clone() const {
-  Graph copy;
-  copy.set_seed(seed());
-  std::map<const Value*, Value*> twin;
-  for (const auto& value : values_) {
-    Value& made = copy.new_value(value->name_, value->shape_);
-    made.output_index_ = value->output_index_;
-    if (const Parameter* source = value->parameter()) {
-      made.parameter_ =
-          std::make_unique<Parameter>(source->name(), source->value().clone(), source->role());
-      made.parameter_->requires_grad_ = source->requires_grad();
-      made.parameter_->structure_ = &copy.state_->version;
-    }
-    twin[value.get()] = &made;
-  }
-  for (const auto& node : nodes_) {
-    auto made = std::make_unique<Node>();
-    made->name_ = node->name_;
-    made->op_ = node->op_->clone();
-    for (std::size_t i = 0; i < node->inputs_.size(); ++i) {
-      made->inputs_.push_back(twin.at(node->inputs_[i]));
-      made->inputs_.back()->uses_.push_back({made.get(), i});
-    }
-    for (Value* output : node->outputs_) {
-      made->outputs_.push_back(twin.at(output));
-      made->outputs_.back()->producer_ = made.get();
-    }
-    copy.node_names_.emplace(made->name_, made.get());
-    copy.nodes_.push_back(std::move(made));
-  }
-  for (const Value* value : inputs_) copy.inputs_.push_back(twin.at(value));
-  for (const Value* value : outputs_) copy.outputs_.push_back(twin.at(value));
-  copy.int32_biases_ = int32_biases_;
-  return copy;
 }
 
 void Graph::set_int32_biases(bool wanted) {
@@ -105,8 +69,7 @@ Var Graph::input(std::string_view name, Shape shape) {
 Value& Graph::add_parameter(std::string_view full_name, Tensor tensor, Role role) {
   require(tensor.defined(), "Graph: parameter {} needs a tensor", full_name);
   Value& value = new_value(std::string(full_name), tensor.shape());
-  value.parameter_ = std::make_unique<Parameter>(value.name_, std::move(tensor), role);
-  value.parameter_->structure_ = &state_->version;
+  give(value, std::make_shared<Parameter>(value.name_, std::move(tensor), role));
   touch();
   return value;
 }

@@ -30,7 +30,8 @@ void Parameter::set_requires_grad(bool wanted) {
   require(!wanted || role_ != Role::buffer, "{} is a buffer: it has no gradient", name_);
   if (wanted == requires_grad_) return;
   requires_grad_ = wanted;
-  if (structure_ != nullptr) ++*structure_;
+  for (const auto& each : structures_)
+    if (const std::shared_ptr<std::uint64_t> version = each.lock()) ++*version;
 }
 
 Tensor& Parameter::grad() {

@@ -63,6 +63,7 @@ class RUNG_API Executor {
   /// Keeps the named values readable after forward (their producers are then not fused away), and
   /// their gradients after backward, those of the graph's inputs too.
   void watch(std::vector<std::string> names);
+  const std::vector<std::string>& watched() const;
   /// Returns a copy of a watched value (or a graph input or output) of the last forward.
   Tensor value(std::string_view name) const;
 

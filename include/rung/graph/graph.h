@@ -25,8 +25,9 @@ class Value;
 enum class Role { weight, bias, norm, encoding, buffer };
 RUNG_API std::string_view to_string(Role role);
 
-/// A tensor that belongs to the model: read through value(), written only through edit(), which
-/// bumps version(), so that nothing derived from it (reordered, quantized, folded) can be stale.
+/// A tensor that belongs to a model (or to several, see Graph::extract): read through value(),
+/// written only through edit(), which bumps version(), so that nothing derived from it (reordered,
+/// quantized, folded) can be stale.
 class RUNG_API Parameter {
  public:
   Parameter(std::string name, Tensor value, Role role);
@@ -59,7 +60,8 @@ class RUNG_API Parameter {
   bool requires_grad_;
   bool has_grad_ = false;
   std::uint64_t version_ = 1;
-  std::uint64_t* structure_ = nullptr;  // the graph's version: requires_grad changes plans
+  // The versions of the graphs that it belongs to: requires_grad changes plans.
+  std::vector<std::weak_ptr<std::uint64_t>> structures_;
 };
 
 /// A place where a value is read: input `index` of `node`.
@@ -88,7 +90,7 @@ class RUNG_API Value {
   Node* producer_ = nullptr;
   std::size_t output_index_ = 0;
   std::vector<Use> uses_;
-  std::unique_ptr<Parameter> parameter_;
+  std::shared_ptr<Parameter> parameter_;  // shared with graphs that were extracted
 };
 
 /// One named operation.
@@ -142,6 +144,12 @@ class RUNG_API Var {
   Value* value_;
 };
 
+struct ExtractOptions {
+  /// The new graph has the same parameters: edits and gradients are seen in both, each lives as
+  /// long as one of the graphs. false: copies of its own.
+  bool share_parameters = true;
+};
+
 /// The model: named nodes and values, topologically sorted through every edit. Owns them; their
 /// addresses are stable. Movable, and copied deeply by clone(). Not synchronized between threads.
 class RUNG_API Graph {
@@ -154,6 +162,16 @@ class RUNG_API Graph {
   Graph& operator=(const Graph&) = delete;
   /// Copies nodes, values, parameters and quantizer state; shares nothing.
   Graph clone() const;
+  /// Returns the part that computes `outputs` from `inputs`, values by name, under the same names:
+  /// one layer, a block, everything behind a value. Inputs may be any values, parameters too; those
+  /// inside the network become inputs of the new graph. Ops are copied with the state they have
+  /// (which quantizers are enabled, their bitwidths); parameters are shared, unless the options say
+  /// otherwise. Without inputs: a part that depends on parameters alone. Throws Error naming the
+  /// value, with nothing changed, if a name is unknown or given twice, an output does not depend on
+  /// the inputs, no output depends on an input, or an output also needs an input of the graph that
+  /// is not among `inputs`.
+  Graph extract(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
+                const ExtractOptions& options = {}) const;
 
   /// Returns the seed that layers draw their first weights from: 0 unless it was set.
   std::optional<std::uint64_t> seed() const { return state_->seed; }
@@ -235,6 +253,9 @@ class RUNG_API Graph {
     std::optional<std::uint64_t> seed = 0;
   };
   friend class Scope;
+  struct Part;
+  Graph copy(const Part& part) const;
+  void give(Value& value, std::shared_ptr<Parameter> parameter) const;
   Value& new_value(std::string name, Shape shape);
   Node& place_node(std::size_t position, std::unique_ptr<Op> op, std::span<Value* const> inputs,
                    NodeNames names);
@@ -248,7 +269,7 @@ class RUNG_API Graph {
   std::map<std::string, Node*, std::less<>> node_names_;
   std::vector<Value*> inputs_, outputs_;
   std::vector<std::string> scopes_;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
   bool int32_biases_ = false;
 };
 
