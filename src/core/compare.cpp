@@ -8,12 +8,12 @@
 
 namespace rung {
 
-bool equal(const Tensor& a, const Tensor& b) {
+bool equal(const ConstTensor& a, const ConstTensor& b) {
   return a.defined() == b.defined() && a.shape() == b.shape() &&
          std::ranges::equal(a.data(), b.data());
 }
 
-bool allclose(const Tensor& a, const Tensor& b, const AllcloseOptions& options) {
+bool allclose(const ConstTensor& a, const ConstTensor& b, const AllcloseOptions& options) {
   require(a.defined() && b.defined() && a.shape() == b.shape(),
           "allclose: two tensors of one shape are needed, got {} and {}", a.shape(), b.shape());
   const auto close = [&](float x, float y) {

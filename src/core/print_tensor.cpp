@@ -62,7 +62,7 @@ std::vector<std::int64_t> indices(std::int64_t extent, bool summarized) {
 
 /// What is shown of a tensor, axis by axis.
 struct Printer {
-  const Tensor& tensor;
+  const ConstTensor& tensor;
   bool summarized;
 
   template <typename Visit>
@@ -103,7 +103,7 @@ struct Printer {
 
 }  // namespace
 
-std::string to_string(const Tensor& tensor) {
+std::string to_string(const ConstTensor& tensor) {
   if (!tensor.defined()) return "tensor(undefined)";
   const Printer printer{tensor, tensor.numel() > kSummarized};
   std::vector<float> shown;
@@ -114,7 +114,7 @@ std::string to_string(const Tensor& tensor) {
   return fmt::format("tensor({}, {})", numbers, tensor.shape());
 }
 
-std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
+std::ostream& operator<<(std::ostream& out, const ConstTensor& tensor) {
   return out << to_string(tensor);
 }
 

@@ -43,12 +43,12 @@ std::shared_ptr<float> allocate_zeros(std::int64_t count) {
 
 }  // namespace
 
-Tensor::Tensor(Shape shape) : storage_(allocate_zeros(shape.numel())), shape_(std::move(shape)) {}
+Tensor::Tensor(Shape shape) : ConstTensor(allocate_zeros(shape.numel()), shape) {}
 
 Tensor::Tensor(Shape shape, std::span<const float> values)
-    : storage_(allocate(shape.numel())), shape_(std::move(shape)) {
+    : ConstTensor(allocate(shape.numel()), shape) {
   require(static_cast<std::int64_t>(values.size()) == numel(), "Tensor: {} needs {} values, got {}",
-          shape_, numel(), values.size());
+          shape, numel(), values.size());
   std::ranges::copy(values, pointer());
 }
 
@@ -61,7 +61,7 @@ Tensor Tensor::full(Shape shape, float value) {
   return tensor;
 }
 
-std::size_t Tensor::offset(std::initializer_list<std::int64_t> indices) const {
+std::size_t ConstTensor::offset(std::initializer_list<std::int64_t> indices) const {
   bool inside = defined() && static_cast<std::int64_t>(indices.size()) == rank();
   std::int64_t offset = 0, axis = 0;
   for (const std::int64_t index : indices) {
@@ -74,35 +74,36 @@ std::size_t Tensor::offset(std::initializer_list<std::int64_t> indices) const {
   return static_cast<std::size_t>(offset);
 }
 
-float Tensor::item() const {
+float ConstTensor::item() const {
   require(numel() == 1, "Tensor::item: needs exactly one element, the shape is {}", shape_);
   return *pointer();
 }
 
-Tensor Tensor::clone() const { return defined() ? Tensor(shape_, data()) : Tensor(); }
+Tensor ConstTensor::clone() const { return defined() ? Tensor(shape_, data()) : Tensor(); }
 
-Tensor Tensor::reshape(Shape shape) const {
+ConstTensor ConstTensor::reshape(Shape shape) const {
   require(shape.numel() == numel(), "Tensor::reshape: {} has {} elements, {} needs {}", shape_,
           numel(), shape, shape.numel());
-  Tensor view = *this;
-  view.shape_ = std::move(shape);
-  return view;
+  return {storage_, std::move(shape)};
 }
 
-Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
+ConstTensor ConstTensor::slice(std::int64_t begin, std::int64_t end) const {
   require(rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0],
           "Tensor::slice: rows [{}, {}) are outside of {}", begin, end, shape_);
-  Tensor view = *this;
-  view.shape_ = shape_.with(0, end - begin);
   const std::int64_t row = shape_[0] == 0 ? 0 : numel() / shape_[0];
-  view.storage_ = std::shared_ptr<float>(storage_, pointer() + begin * row);
-  return view;
+  return {std::shared_ptr<float>(storage_, pointer() + begin * row), shape_.with(0, end - begin)};
 }
 
-void Tensor::copy_from(const Tensor& other) {
-  require(shape_ == other.shape_, "Tensor::copy_from: {} cannot take values of {}", shape_,
-          other.shape_);
-  if (pointer() != other.pointer()) std::ranges::copy(other.data(), pointer());
+Tensor Tensor::reshape(Shape shape) const { return Tensor(ConstTensor::reshape(std::move(shape))); }
+
+Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
+  return Tensor(ConstTensor::slice(begin, end));
+}
+
+void Tensor::copy_from(const ConstTensor& other) {
+  require(shape() == other.shape(), "Tensor::copy_from: {} cannot take values of {}", shape(),
+          other.shape());
+  if (pointer() != other.data().data()) std::ranges::copy(other.data(), pointer());
 }
 
 void Tensor::fill(float value) { std::ranges::fill(data(), value); }

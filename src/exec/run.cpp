@@ -34,15 +34,14 @@ View Plan::view(int index) {
 void Plan::bind(float* base) {
   const auto pointer = [&](int index) -> float* {
     if (index < 0) return nullptr;
-    const Buffer& buffer =
-        buffers_[index].alias >= 0 ? buffers_[buffers_[index].alias] : buffers_[index];
+    Buffer& buffer = buffers_[index].alias >= 0 ? buffers_[buffers_[index].alias] : buffers_[index];
     switch (buffer.storage) {
       case Storage::arena:
         return base + buffer.offset;
       case Storage::kept:
-        return const_cast<float*>(buffer.kept.data().data());
+        return buffer.kept.data().data();
       case Storage::parameter:
-        return const_cast<float*>(buffer.parameter->value().data().data());
+        return buffer.parameter->value_.data().data();
     }
     return nullptr;
   };
@@ -77,7 +76,7 @@ void Plan::refresh(const std::vector<int>& list, std::vector<View>& views) {
     const Buffer& own = buffers_[list[i]];
     const Buffer& buffer = own.alias >= 0 ? buffers_[own.alias] : own;
     if (buffer.storage == Storage::parameter) {
-      views[i].data = const_cast<float*>(buffer.parameter->value().data().data());
+      views[i].data = buffer.parameter->value_.data().data();
       views[i].version = buffer.parameter->version();
     } else if (buffer.storage == Storage::kept) {
       views[i].version = buffer.version;

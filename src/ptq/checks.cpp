@@ -132,7 +132,7 @@ std::vector<Finding> check_ops(const Graph& graph) {
 std::vector<Finding> check_parameters(const Graph& graph) {
   std::vector<Finding> found;
   for (const Parameter* parameter : graph.parameters()) {
-    const std::span<const float> values = std::as_const(parameter->value()).data();
+    const std::span<const float> values = parameter->value().data();
     const auto bad = std::ranges::count_if(values, [](float v) { return !std::isfinite(v); });
     if (bad > 0)
       found.push_back({Severity::error, parameter->name(),
@@ -167,7 +167,7 @@ std::vector<Finding> check_batch_norm_values(const Graph& graph) {
     const Parameter* variance = norm->inputs()[4]->parameter();
     if (variance == nullptr) continue;
     std::vector<std::size_t> negative, zero;
-    const std::span<const float> values = std::as_const(variance->value()).data();
+    const std::span<const float> values = variance->value().data();
     for (std::size_t c = 0; c < values.size(); ++c) {
       if (values[c] < 0) negative.push_back(c);
       if (values[c] == 0) zero.push_back(c);

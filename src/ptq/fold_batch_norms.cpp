@@ -27,9 +27,7 @@ struct Normalization {
 };
 
 Normalization read(const Node& norm) {
-  const auto values = [&](std::size_t i) {
-    return std::as_const(norm.inputs()[i]->parameter()->value()).data();
-  };
+  const auto values = [&](std::size_t i) { return norm.inputs()[i]->parameter()->value().data(); };
   return {values(1), values(2), values(3), values(4), norm.as<BatchNormalization>()->epsilon};
 }
 

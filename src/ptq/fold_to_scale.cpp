@@ -39,8 +39,7 @@ std::string weight_obstacle(const Node& layer, const std::vector<float>& factor)
   if (weight.uses().size() != 1) return fmt::format("{} is read by several nodes", weight.name());
   const Quantizer& quantizer = op->quantizer();
   const std::string who = "the quantizer of " + weight_of(layer).name();
-  if (std::ranges::any_of(std::as_const(weight_of(layer).value()).data(),
-                          [](float w) { return std::isnan(w); }))
+  if (std::ranges::any_of(weight_of(layer).value().data(), [](float w) { return std::isnan(w); }))
     return weight_of(layer).name() + " has elements that are NaN";
   if (quantizer.kind() != AffineQuantizer::kKind)
     return fmt::format("{} is of kind {}, not affine", who, quantizer.kind());

@@ -69,7 +69,7 @@ class Reestimation {
               "reestimate_bn_stats: forward ran no data through the owner of {}",
               statistic.parameter->name());
       statistic.version = statistic.parameter->version();
-      const std::span<const float> batch = std::as_const(statistic.parameter->value()).data();
+      const std::span<const float> batch = statistic.parameter->value().data();
       for (std::size_t c = 0; c < batch.size(); ++c) statistic.sum[c] += batch[c];
     }
   }

@@ -182,7 +182,7 @@ std::vector<float> dequantize(std::span<const std::int32_t> codes, const Encodin
   return dequantize(codes, rows(codes.size(), encoding), encoding);
 }
 
-Tensor quantize_dequantize(const Tensor& x, const Encoding& encoding) {
+Tensor quantize_dequantize(const ConstTensor& x, const Encoding& encoding) {
   Tensor y(x.shape());
   quantize_dequantize(x.data(), x.shape(), encoding, y.data());
   return y;

@@ -27,7 +27,7 @@ Node& weight_quantizer(const Node& layer) {
 }
 
 /// Returns by how much the scale of each channel must grow, at least 1; one number if all share it.
-std::vector<float> growth(const Tensor& bias, const std::vector<float>& scales) {
+std::vector<float> growth(const ConstTensor& bias, const std::vector<float>& scales) {
   std::vector<float> factors(scales.size(), 1.0f);
   const auto values = bias.data();
   for (std::size_t i = 0; i < values.size(); ++i) {

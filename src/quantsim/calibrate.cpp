@@ -30,7 +30,7 @@ bool is_calibrated(const QuantizerHandle& quantizer) {
 }
 
 void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view caller) {
-  const Tensor numbers = quantsim::parameter_numbers(quantizer.source());
+  const ConstTensor numbers = quantsim::parameter_numbers(quantizer.source());
   try {
     quantizer.op().begin_observing();
     quantizer.op().observe(numbers.data(), numbers.shape());

@@ -1,4 +1,3 @@
-#include <utility>
 #include <vector>
 
 #include "quantsim/batch_norms/batch_norm_fold.h"
@@ -17,7 +16,7 @@ void bake(const QuantizerHandle& quantizer) {
   for (const Parameter* each : quantizer.parameters()) view.push_back(each->value().data());
   Tensor baked(parameter.shape());
   quantizer.op().quantizer().forward(
-      {std::as_const(parameter).value().data(), parameter.shape(), view, baked.data()});
+      {parameter.value().data(), parameter.shape(), view, baked.data()});
   parameter.edit().copy_from(baked);
 }
 

@@ -5,7 +5,9 @@
 
 #include <cmath>
 #include <limits>
+#include <span>
 #include <sstream>
+#include <type_traits>
 
 #include "rung/core/error.h"
 #include "rung/core/tensor.h"
@@ -14,7 +16,7 @@ using namespace rung;
 
 namespace {
 
-std::string printed(const Tensor& tensor) {
+std::string printed(const ConstTensor& tensor) {
   std::ostringstream out;
   out << tensor;
   return out.str();
@@ -48,6 +50,35 @@ TEST_CASE("at takes one index per axis, inside of the shape") {
   CHECK_THROWS_AS(x.at(1, 0), Error);
   CHECK_THROWS_AS(x.at(0, 0, 0, 0), Error);
   CHECK_THROWS_AS(Tensor().at(0), Error);
+}
+
+TEST_CASE("a read-only tensor is the same storage, which cannot be written through it") {
+  Tensor x = counted({2, 3});
+  const ConstTensor seen = x;
+  x.at(1, 2) = 7.0f;
+  CHECK(seen.at(1, 2) == 7.0f);
+  CHECK(equal(seen, x));
+  CHECK(seen.slice(1, 2).reshape({3}).at(2) == 7.0f);
+  Tensor copy = seen.clone();
+  copy.fill(0.0f);
+  CHECK(seen.at(1, 2) == 7.0f);
+  copy.copy_from(seen);
+  CHECK(allclose(copy, seen));
+  CHECK_THROWS_AS((void)seen.at(2, 0), Error);
+  CHECK(printed(seen) == printed(x));
+  CHECK_FALSE(ConstTensor().defined());
+
+  const auto is_read_only = [](auto numbers) {
+    return std::is_same_v<decltype(numbers), std::span<const float>>;
+  };
+  ConstTensor handle = x;
+  CHECK(is_read_only(handle.data()));
+  CHECK(is_read_only(handle.slice(0, 1).data()));
+  CHECK(is_read_only(handle.reshape({6}).data()));
+  static_assert(std::is_same_v<decltype(handle.at(0, 0)), float>);
+  static_assert(!std::is_constructible_v<Tensor, ConstTensor>);
+  static_assert(!std::is_assignable_v<Tensor&, ConstTensor>);
+  static_assert(std::is_convertible_v<Tensor, ConstTensor>);
 }
 
 TEST_CASE("a tensor is printed as torch prints it") {

@@ -78,7 +78,7 @@ Graph conv_net(const ConvCase& c, std::uint64_t seed) {
 /// The contract in integers: acc * float(s_x * s_w) + bias.
 std::vector<float> integer_conv(Graph& graph, const ConvCase& c, const Tensor& x) {
   const Encoding ex = encoding_of(graph, "xq"), ew = encoding_of(graph, "conv.weight.qdq");
-  const Tensor& w = graph.parameter("conv.weight").value();
+  const ConstTensor& w = graph.parameter("conv.weight").value();
   const auto bias = graph.parameter("conv.bias").value().data();
   const auto qx = quantize(x.data(), x.shape(), ex);
   const auto qw = quantize(w.data(), w.shape(), ew);

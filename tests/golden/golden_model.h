@@ -57,7 +57,7 @@ inline rung::Graph network(const std::string& weights_file) {
 }
 
 /// Returns the largest distance between numbers at the same place; the shapes must be the same.
-inline double largest_difference(const rung::Tensor& a, const rung::Tensor& b) {
+inline double largest_difference(const rung::ConstTensor& a, const rung::ConstTensor& b) {
   REQUIRE(a.shape() == b.shape());
   double largest = 0.0;
   for (std::size_t i = 0; i < a.data().size(); ++i)

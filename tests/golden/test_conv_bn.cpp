@@ -97,7 +97,7 @@ void set_quantizers(QuantizationSimModel& sim, const nlohmann::json& expected,
 }
 
 /// Compares a tensor, relative to its largest element.
-void check(const std::string& what, const Tensor& got, const golden::Tensor& expected,
+void check(const std::string& what, const ConstTensor& got, const golden::Tensor& expected,
            golden::Report& report, golden::Floors& floors) {
   const auto error =
       golden::difference(golden::doubles(got.data()), golden::doubles(expected.floats)).largest;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 #include "rung/core/error.h"
 #include "rung/graph/graph.h"
@@ -166,6 +167,17 @@ TEST_SUITE("graph") {
           std::string::npos);
     CHECK(message([&] { small.graph.replace_op(relu, make_op("Add")); }).find("[Add relu]") == 0);
     CHECK(small.graph.node("relu").type() == "Sigmoid");
+  }
+
+  TEST_CASE("a parameter's value is read-only; edit() counts") {
+    Small small;
+    Parameter& weight = small.graph.parameter("conv.weight");
+    static_assert(std::is_same_v<decltype(weight.value()), const ConstTensor&>);
+    static_assert(!std::is_constructible_v<Tensor, decltype(weight.value())>);
+    const std::uint64_t version = weight.version();
+    weight.edit().fill(3.0f);
+    CHECK(weight.version() == version + 1);
+    CHECK(weight.value().at(0, 0, 0, 0) == 3.0f);
   }
 
   TEST_CASE("a clone shares nothing") {

@@ -53,7 +53,7 @@ Graph network(std::int64_t channels = 4) {
 
 Tensor images(std::int64_t batch = 2) { return noise({batch, 3, 8, 8}, 1); }
 
-bool same(const Tensor& a, const Tensor& b) {
+bool same(const ConstTensor& a, const ConstTensor& b) {
   return a.shape() == b.shape() && std::ranges::equal(a.data(), b.data());
 }
 

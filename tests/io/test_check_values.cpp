@@ -35,8 +35,9 @@ std::string message_with(const Graph& graph, std::string_view name, float value)
   const SafetensorsFile file(path);
   SafetensorsContent content;
   for (const TensorInfo& info : file.tensors()) {
-    content.tensors.emplace_back(info.name, file.tensor(info.name));
-    if (info.name == name) content.tensors.back().second.data()[0] = value;
+    Tensor tensor = file.tensor(info.name);
+    if (info.name == name) tensor.data()[0] = value;
+    content.tensors.emplace_back(info.name, tensor);
   }
   content.metadata = file.metadata();
   content.metadata.erase("rung.checksum");

@@ -171,7 +171,7 @@ TEST_SUITE("io: onnx export of quantizers") {
     QuantizationSimModel sim = calibrated({.default_param_bw = 4, .config_file = "per_channel"});
     const onnx::ModelProto model = exported(sim.graph(), {.quantizers = io::OnnxQuantizers::baked});
     CHECK(model.graph().node_size() == static_cast<int>(small_net().nodes().size()));
-    const Tensor& weight = sim.graph().parameter("conv1.weight").value();
+    const ConstTensor& weight = sim.graph().parameter("conv1.weight").value();
     Tensor expected(weight.shape());
     quantize_dequantize(weight.data(), weight.shape(), sim.quantizer("conv1.weight").encoding(),
                         expected.data());

@@ -156,7 +156,7 @@ TEST_SUITE("io onnx import") {
       for (Node* node : graph.nodes()) {
         if (node->as<QuantizeDequantize>() == nullptr || !node->inputs()[0]->parameter()) continue;
         CAPTURE(node->name());
-        const Tensor& weight = node->inputs()[0]->parameter()->value();
+        const ConstTensor& weight = node->inputs()[0]->parameter()->value();
         const Tensor rounded = quantize_dequantize(
             weight, node->as<QuantizeDequantize>()->encoding(quantizer_parameters(*node)));
         CHECK(std::ranges::equal(weight.data(), rounded.data()));

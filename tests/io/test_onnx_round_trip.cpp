@@ -34,7 +34,7 @@ Graph through_file(const Graph& graph, const io::OnnxExportOptions& options) {
   return io::load_onnx(folder.path("m.onnx"));
 }
 
-bool same(const Tensor& a, const Tensor& b) {
+bool same(const ConstTensor& a, const ConstTensor& b) {
   return a.shape() == b.shape() && std::ranges::equal(a.data(), b.data());
 }
 

@@ -50,8 +50,8 @@ TEST_SUITE("io pth") {
         CHECK(read.data()[0] == static_cast<float>(integers->values[0]));
       } else {
         CHECK(info.dtype == Dtype::F32);
-        CHECK(info.shape == std::get<Tensor>(value).shape());
-        const auto bytes = std::as_bytes(std::get<Tensor>(value).data());
+        CHECK(info.shape == std::get<ConstTensor>(value).shape());
+        const auto bytes = std::as_bytes(std::get<ConstTensor>(value).data());
         CHECK(std::ranges::equal(std::as_bytes(read.data()), bytes));
       }
     }

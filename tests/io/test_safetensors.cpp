@@ -23,7 +23,7 @@ SafetensorsContent small_content() {
           .metadata = {{"note", "line 1\nline 2 \u00e9"}}};
 }
 
-std::vector<float> to_vector(const Tensor& tensor) {
+std::vector<float> to_vector(const ConstTensor& tensor) {
   return {tensor.data().begin(), tensor.data().end()};
 }
 

@@ -20,7 +20,7 @@ std::vector<std::string> names(const Graph& graph) {
   return result;
 }
 
-double deviation(const Tensor& tensor) {
+double deviation(const ConstTensor& tensor) {
   double squares = 0.0;
   for (const float value : tensor.data()) squares += double(value) * value;
   return std::sqrt(squares / static_cast<double>(tensor.numel()));

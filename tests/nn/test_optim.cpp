@@ -26,7 +26,7 @@ Parameter make_parameter(const std::string& name, const Values& values = kStart)
                    Role::weight);
 }
 
-void check_close(const Tensor& actual, const Values& expected) {
+void check_close(const ConstTensor& actual, const Values& expected) {
   REQUIRE(actual.data().size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i)
     CHECK(actual.data()[i] == doctest::Approx(expected[i]).epsilon(2e-6));

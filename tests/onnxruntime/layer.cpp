@@ -62,9 +62,10 @@ class Layer {
     const auto found = copies_.find(&value);
     if (found != copies_.end()) return *found->second;
     const Parameter* parameter = value.parameter();
-    Value& copy = parameter != nullptr ? graph_.add_parameter(parameter->name(), parameter->value(),
-                                                              parameter->role())
-                                       : input_of(value.name(), x_);
+    Value& copy =
+        parameter != nullptr
+            ? graph_.add_parameter(parameter->name(), parameter->value().clone(), parameter->role())
+            : input_of(value.name(), x_);
     return *(copies_[&value] = &copy);
   }
 

@@ -27,7 +27,7 @@ const std::vector<Arithmetic>& arithmetic() {
 }
 
 /// The element of `x` that stands at this place of a shape of which x is repeated.
-float repeated(const Tensor& x, const std::vector<std::int64_t>& place) {
+float repeated(const ConstTensor& x, const std::vector<std::int64_t>& place) {
   std::int64_t at = 0;
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
     const std::int64_t i = place[place.size() - static_cast<std::size_t>(x.rank() - axis)];
@@ -36,7 +36,8 @@ float repeated(const Tensor& x, const std::vector<std::int64_t>& place) {
   return x.data()[at];
 }
 
-Tensor reference(const Tensor& a, const Tensor& b, const Shape& shape, const Function& function) {
+Tensor reference(const ConstTensor& a, const ConstTensor& b, const Shape& shape,
+                 const Function& function) {
   Tensor y(shape);
   std::vector<std::int64_t> place(static_cast<std::size_t>(shape.rank()));
   for (std::int64_t i = 0; i < y.numel(); ++i) {
@@ -91,7 +92,7 @@ TEST_SUITE("ops arithmetic") {
     // With one image the shapes are equal and the nodes are one kernel; with three they are not.
     for (const Shape& bias : std::vector<Shape>{{1, 17, 2, 2}, {17, 1, 1}}) {
       Graph graph = biased({1, 17, 2, 2}, bias);
-      const Tensor& added = graph.parameter("b").value();
+      const ConstTensor& added = graph.parameter("b").value();
       for (const std::int64_t images : {1, 3})
         for (const Mode mode : {Mode::eval, Mode::train}) {
           CAPTURE(bias.to_string());

@@ -269,7 +269,7 @@ Parameters one_step(Graph graph, const Shape& input, LayoutPolicy layout) {
   result["y"] = y;
   result["y in eval"] = executor.forward(uniform(input, Rng(9)));
   for (Parameter* parameter : graph.parameters()) {
-    result[parameter->name()] = parameter->value();
+    result[parameter->name()] = parameter->value().clone();
     if (parameter->requires_grad()) result["d " + parameter->name()] = parameter->grad();
   }
   return result;

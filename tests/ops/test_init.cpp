@@ -29,7 +29,7 @@ Graph network(std::optional<std::uint64_t> seed) {
 }
 
 /// Checks that a tensor is uniform in +-bound: its largest element and its deviation.
-void check_uniform(const Tensor& tensor, double bound) {
+void check_uniform(const ConstTensor& tensor, double bound) {
   double largest = 0, squares = 0;
   for (const float value : tensor.data()) {
     largest = std::max(largest, std::abs(double{value}));
@@ -41,7 +41,7 @@ void check_uniform(const Tensor& tensor, double bound) {
   CHECK(std::sqrt(squares / count) == doctest::Approx(bound / std::sqrt(3.0)).epsilon(0.25));
 }
 
-bool all_equal(const Tensor& tensor, float value) {
+bool all_equal(const ConstTensor& tensor, float value) {
   return std::ranges::all_of(tensor.data(), [=](float each) { return each == value; });
 }
 

@@ -109,7 +109,7 @@ TEST_SUITE("quantsim: export") {
                      sim.quantizer("fc.weight").encoding().scale.at(0);
     CHECK(entry_of(file, "fc.bias").at("y_scale").get<float>() == fc);
     // With those scales a bias is exact to half a step.
-    const Tensor& value = sim.graph().parameter("fc.bias").value();
+    const ConstTensor& value = sim.graph().parameter("fc.bias").value();
     for (const float v : value.data()) {
       const double code = std::nearbyint(static_cast<double>(v) / fc);
       CHECK(std::abs(code * fc - v) <= 0.5 * fc * 1.001);

@@ -46,7 +46,7 @@ TEST_SUITE("quantsim: more ops") {
     const Encoding up = sim.quantizer("up.weight").encoding();
     CHECK(up.granularity().axis == 1);
     REQUIRE(up.scale.size() == 6);
-    const Tensor& weight = sim.graph().parameter("up.weight").value();  // [4, 6, 2, 2]
+    const ConstTensor& weight = sim.graph().parameter("up.weight").value();  // [4, 6, 2, 2]
     for (std::size_t o = 0; o < 6; ++o) {
       float largest = 0.0f;
       for (std::size_t i = 0; i < 4; ++i)

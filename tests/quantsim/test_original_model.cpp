@@ -99,8 +99,8 @@ TEST_SUITE("quantsim: original model") {
         for (const char* name : {"conv1.weight", "conv3.weight", "fc.weight"}) {
           CAPTURE(name);
           const Encoding encoding = sim.quantizer(name).encoding();
-          const Tensor& weight = graph.parameter(name).value();
-          const Tensor& now = baked.parameter(name).value();
+          const ConstTensor& weight = graph.parameter(name).value();
+          const ConstTensor& now = baked.parameter(name).value();
           CHECK(values(now) == values(quantize_dequantize(weight, encoding)));
           CHECK(values(now) != values(weight));
           // Quantizing baked weights again gives identical codes.

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "rung/quant/fake_quantize.h"
@@ -15,8 +14,7 @@ namespace rung::test {
 using Codes = std::vector<std::int32_t>;
 
 inline Codes codes_of(QuantizationSimModel& sim, const std::string& weight) {
-  return quantize(std::as_const(sim.graph().parameter(weight).value()).data(),
-                  sim.quantizer(weight).encoding());
+  return quantize(sim.graph().parameter(weight).value().data(), sim.quantizer(weight).encoding());
 }
 
 /// Takes out the quantizers of activations: what is left differs by rounding of floats only.

@@ -85,7 +85,7 @@ inline void train(QuantizationSimModel& sim, std::uint64_t steps) {
   sim.executor().forward(random_tensor(kInput, 1));  // makes learned ranges legal
 }
 
-inline std::vector<float> numbers(const Tensor& tensor) {
+inline std::vector<float> numbers(const ConstTensor& tensor) {
   return {tensor.data().begin(), tensor.data().end()};
 }
 

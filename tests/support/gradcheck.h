@@ -105,7 +105,7 @@ inline Tensor evaluate(const std::vector<Tensor>& operands, const Build& build,
 }
 
 /// The largest difference between two tensors, relative to the largest element of the second.
-inline double difference(const Tensor& a, const Tensor& b) {
+inline double difference(const ConstTensor& a, const ConstTensor& b) {
   REQUIRE(a.shape() == b.shape());
   double largest = 0.0, scale = 1e-30;
   for (std::int64_t i = 0; i < b.numel(); ++i) {

@@ -32,7 +32,7 @@ inline rung::Tensor random_input(const rung::Shape& shape, rung::Rng rng) {
 }
 
 /// Checks that two tensors differ by at most `tolerance` of the largest element.
-inline void check_equal(const rung::Tensor& a, const rung::Tensor& b, double tolerance) {
+inline void check_equal(const rung::ConstTensor& a, const rung::ConstTensor& b, double tolerance) {
   REQUIRE(a.shape() == b.shape());
   double largest = 0, worst = 0;
   for (std::int64_t i = 0; i < a.numel(); ++i) {
@@ -44,7 +44,7 @@ inline void check_equal(const rung::Tensor& a, const rung::Tensor& b, double tol
   CHECK(worst <= tolerance * largest);
 }
 
-inline std::vector<float> values(const rung::Tensor& tensor) {
+inline std::vector<float> values(const rung::ConstTensor& tensor) {
   return {tensor.data().begin(), tensor.data().end()};
 }
 

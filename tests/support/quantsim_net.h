@@ -54,7 +54,7 @@ inline std::vector<std::string> names_of(rung::QuantizationSimModel& sim) {
   return names;
 }
 
-inline std::vector<float> values(const rung::Tensor& tensor) {
+inline std::vector<float> values(const rung::ConstTensor& tensor) {
   return {tensor.data().begin(), tensor.data().end()};
 }
 

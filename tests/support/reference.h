@@ -19,7 +19,7 @@ using Int = std::int64_t;
 inline float& at(Tensor& t, Int a, Int b, Int c, Int d) {
   return t.data()[((a * t.size(1) + b) * t.size(2) + c) * t.size(3) + d];
 }
-inline float at(const Tensor& t, Int a, Int b, Int c, Int d) {
+inline float at(const ConstTensor& t, Int a, Int b, Int c, Int d) {
   return t.data()[((a * t.size(1) + b) * t.size(2) + c) * t.size(3) + d];
 }
 
@@ -36,7 +36,8 @@ struct ConvSizes {
 
 /// y[n, o, i, j] = bias[o] + sum of x[n, c, i s - p + u d, j s - p + v d] * weight[o, c', u, v]
 /// over the channels c of o's group.
-inline Tensor conv(const Tensor& x, const Tensor& weight, const Tensor* bias, const ConvSizes& g) {
+inline Tensor conv(const Tensor& x, const ConstTensor& weight, const Tensor* bias,
+                   const ConvSizes& g) {
   const Int outs = weight.size(0), per_group = weight.size(1);
   const Int kh = weight.size(2), kw = weight.size(3), h = x.size(2), w = x.size(3);
   const Int oh = (h + 2 * g.padding - g.dilation * (kh - 1) - 1) / g.stride + 1;

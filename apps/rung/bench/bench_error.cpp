@@ -18,10 +18,10 @@ struct Results {
 };
 
 /// Runs one convolution alone, on an image that has passed the layers before it.
-Results run(const Conv& conv, const Tensor& x, const Tensor& weight, ConvAlgorithm algorithm) {
+Results run(const Conv& conv, const Tensor& x, const ConstTensor& weight, ConvAlgorithm algorithm) {
   Graph graph;
   const Var image = graph.parameter("x", x, Role::weight);
-  const Var filter = graph.parameter("w", weight, Role::weight);
+  const Var filter = graph.parameter("w", weight.clone(), Role::weight);
   graph.set_outputs({graph.add(conv.clone(), {image, filter}, "conv")});
   Executor executor(graph, {.conv_algorithm = algorithm});
   Results results;
@@ -65,7 +65,7 @@ void print_conv_errors(const BenchNetwork& network, const BenchData& data, const
   console.line(fmt::format("{:<32}{:>12}{:>12}{:>12}", "", "forward", "data", "weights"));
   for (const Node* node : convolutions) {
     const Tensor x = executor.value(node->inputs()[0]->name());
-    const Tensor& weight = node->inputs()[1]->parameter()->value();
+    const ConstTensor& weight = node->inputs()[1]->parameter()->value();
     const Results winograd = run(*node->as<Conv>(), x, weight, ConvAlgorithm::winograd);
     if (!winograd.winograd) continue;
     const Results direct = run(*node->as<Conv>(), x, weight, ConvAlgorithm::direct);

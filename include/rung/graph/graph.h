@@ -34,7 +34,7 @@ class RUNG_API Parameter {
   const std::string& name() const { return name_; }  ///< PyTorch's state_dict key
   const Shape& shape() const { return value_.shape(); }
   Role role() const { return role_; }
-  const Tensor& value() const { return value_; }
+  const ConstTensor& value() const { return value_; }
   Tensor& edit() {
     ++version_;
     return value_;
@@ -54,6 +54,7 @@ class RUNG_API Parameter {
 
  private:
   friend class Graph;
+  friend class Plan;  // kernels read parameters through pointers that are not const
   std::string name_;
   Tensor value_, grad_;
   Role role_;

@@ -57,7 +57,7 @@ class RUNG_API PthFile {
 
 /// A tensor of a state_dict that is to be written: floats, integers (written as int64), or bytes of
 /// any type that torch 1.13 has.
-using StateDictValue = std::variant<Tensor, IntegerTensor, RawTensor>;
+using StateDictValue = std::variant<ConstTensor, IntegerTensor, RawTensor>;
 /// What is to be written, in this order.
 using StateDict = std::vector<std::pair<std::string, StateDictValue>>;
 

@@ -107,7 +107,7 @@ struct RawTensor {
 
 /// What a safetensors file is to contain. Names must be unique over all lists.
 struct SafetensorsContent {
-  std::vector<std::pair<std::string, Tensor>> tensors = {};
+  std::vector<std::pair<std::string, ConstTensor>> tensors = {};
   std::vector<std::pair<std::string, IntegerTensor>> integers = {};
   std::vector<std::pair<std::string, RawTensor>> raw = {};
   /// By name, what is not written as F32 (tensors) and I64 (integers). Tensors may be F64, F16,

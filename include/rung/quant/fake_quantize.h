@@ -42,7 +42,7 @@ RUNG_API std::vector<float> dequantize(std::span<const std::int32_t> codes,
 RUNG_API void quantize_dequantize(std::span<const float> x, const Shape& shape,
                                   const Encoding& encoding, std::span<float> y,
                                   const Rounding& rounding = {});
-RUNG_API Tensor quantize_dequantize(const Tensor& x, const Encoding& encoding);
+RUNG_API Tensor quantize_dequantize(const ConstTensor& x, const Encoding& encoding);
 
 /// Holds d loss / d scale and d loss / d offset, one per channel or block, summed in double.
 struct EncodingGradient {

@@ -23,7 +23,7 @@ class Digest {
     add(text.size());
     add_bytes(text.data(), text.size());
   }
-  void add(const Tensor& tensor) {
+  void add(const ConstTensor& tensor) {
     add(static_cast<std::uint64_t>(tensor.shape().rank()));
     for (const std::int64_t extent : tensor.shape().dims()) add(static_cast<std::uint64_t>(extent));
     add_bytes(tensor.data().data(), tensor.data().size_bytes());

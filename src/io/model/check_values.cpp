@@ -28,7 +28,7 @@ const Parameter* variance_of(const Node& node) {
   return input && *input < node.inputs().size() ? node.inputs()[*input]->parameter() : nullptr;
 }
 
-void check_variance(const Node& node, const Parameter& parameter, const Tensor& value) {
+void check_variance(const Node& node, const Parameter& parameter, const ConstTensor& value) {
   const std::span<const float> numbers = value.data();
   for (std::size_t c = 0; c < numbers.size(); ++c)
     require(std::isfinite(numbers[c]) && numbers[c] >= 0,
@@ -69,7 +69,7 @@ void check_values(const Graph& graph) {
   }
 }
 
-void check_variance(const Graph& graph, const std::string& name, const Tensor& value) {
+void check_variance(const Graph& graph, const std::string& name, const ConstTensor& value) {
   for (const Node* node : graph.nodes()) {
     const Parameter* variance = variance_of(*node);
     if (variance != nullptr && variance->name() == name) check_variance(*node, *variance, value);

@@ -16,7 +16,7 @@ void check_values(const Graph& graph);
 
 /// Throws Error that names the channel if `value` is to be the parameter of this name and cannot
 /// be: the part of check_values() that concerns batch norms.
-void check_variance(const Graph& graph, const std::string& name, const Tensor& value);
+void check_variance(const Graph& graph, const std::string& name, const ConstTensor& value);
 
 /// Returns the learned ranges of a graph that a step of training has made illegal, by name, as they
 /// will be before anything reads them. What is saved passes check_values().

@@ -86,8 +86,8 @@ void save_model(const std::filesystem::path& path, const Graph& graph, const Mod
     require(!parameter->name().starts_with(kExtra), "{}: the parameter {} must not begin with {}",
             path.string(), shown_name(parameter->name()), kExtra);
     const auto found = legal.find(parameter->name());
-    content.tensors.emplace_back(parameter->name(),
-                                 found == legal.end() ? parameter->value() : found->second);
+    content.tensors.emplace_back(parameter->name(), parameter->value());
+    if (found != legal.end()) content.tensors.back().second = found->second;
   }
   for (const auto& [name, tensor] : extras.tensors)
     content.tensors.emplace_back(std::string(kExtra) + name, tensor);
@@ -120,8 +120,8 @@ ModelFile load_model(const std::filesystem::path& path) {
     }
     require(info.name.starts_with(kExtra), "{}: the tensor {} belongs to nothing in the graph",
             path.string(), shown_name(info.name));
-    tensors.emplace_back(info.name, file.tensor(info.name));
-    model.tensors.emplace_back(info.name.substr(kExtra.size()), tensors.back().second);
+    model.tensors.emplace_back(info.name.substr(kExtra.size()), file.tensor(info.name));
+    tensors.emplace_back(info.name, model.tensors.back().second);
   }
   if (version >= kFirstWithChecksum) check_checksum(file, tensors);
   for (const auto& [key, text] : file.metadata())

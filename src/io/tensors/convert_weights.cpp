@@ -49,7 +49,7 @@ void write_safetensors(const std::filesystem::path& path, StateDict tensors,
     if (auto* raw = std::get_if<RawTensor>(&value)) {
       content.raw.emplace_back(name, std::move(*raw));
     } else {
-      content.tensors.emplace_back(name, std::get<Tensor>(value));
+      content.tensors.emplace_back(name, std::get<ConstTensor>(value));
       content.dtypes[name] = *options.float_dtype;
     }
   }
@@ -82,7 +82,7 @@ ConvertWeightsReport convert_weights(const std::filesystem::path& from,
   for (const auto& [name, value] : tensors) {
     const auto* raw = std::get_if<RawTensor>(&value);
     ++report.tensors;
-    report.numbers += raw != nullptr ? raw->shape.numel() : std::get<Tensor>(value).numel();
+    report.numbers += raw != nullptr ? raw->shape.numel() : std::get<ConstTensor>(value).numel();
   }
   if (pth)
     save_pth(

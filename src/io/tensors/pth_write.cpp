@@ -35,7 +35,7 @@ Typed typed(const std::string& name, const StateDictValue& value, const std::str
   if (const auto* integers = std::get_if<IntegerTensor>(&value))
     return {Dtype::I64, integers->shape, std::as_bytes(std::span(integers->values))};
   if (const auto* raw = std::get_if<RawTensor>(&value)) return {raw->dtype, raw->shape, raw->bytes};
-  const Tensor& tensor = std::get<Tensor>(value);
+  const ConstTensor& tensor = std::get<ConstTensor>(value);
   require(tensor.defined(), "{}: the tensor {} is undefined", path, shown_name(name));
   const Dtype dtype = options.float_dtype;
   if (dtype == Dtype::F32) return {dtype, tensor.shape(), std::as_bytes(tensor.data())};

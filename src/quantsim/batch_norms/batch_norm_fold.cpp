@@ -28,9 +28,9 @@ namespace rung {
 
 namespace {
 
-Tensor finite_numbers(const Node& fold, const Node& norm) {
-  Tensor numbers = quantsim::parameter_numbers(fold.output());
-  for (const float number : std::as_const(numbers).data())
+ConstTensor finite_numbers(const Node& fold, const Node& norm) {
+  ConstTensor numbers = quantsim::parameter_numbers(fold.output());
+  for (const float number : numbers.data())
     require(std::isfinite(number),
             "fold_simulated_batch_norms: {} has an element {}: [{} {}] cannot be folded",
             fold.name(), number, norm.type(), norm.name());
@@ -40,7 +40,7 @@ Tensor finite_numbers(const Node& fold, const Node& norm) {
 /// A simulated folding and the numbers it computes.
 struct Folding {
   quantsim::FoldedNodes nodes;
-  Tensor weight, bias;
+  ConstTensor weight, bias;
 };
 
 Folding compute(const quantsim::FoldedNodes& nodes) {
@@ -95,13 +95,13 @@ bool is_parameter(const Value& value) {
          std::ranges::all_of(node->inputs(), [](const Value* v) { return v->parameter(); });
 }
 
-Tensor parameter_numbers(const Value& value) {
+ConstTensor parameter_numbers(const Value& value) {
   if (value.parameter() != nullptr) return value.parameter()->value();
   const Node& node = *value.producer();
   Graph graph;  // of this node alone
   std::vector<Value*> inputs;
   for (const Value* input : node.inputs())
-    inputs.push_back(&graph.add_parameter(input->name(), input->parameter()->value(),
+    inputs.push_back(&graph.add_parameter(input->name(), input->parameter()->value().clone(),
                                           input->parameter()->role()));
   Node& copy = graph.add_node(node.op().clone(), inputs, node.name());
   graph.set_outputs(std::vector<Value*>{&copy.output()});

@@ -12,7 +12,7 @@ namespace rung::quantsim {
 bool is_parameter(const Value& value);
 /// Returns the numbers that a parameter's quantizer sees: those of the parameter, or of what
 /// FoldedWeight or FoldedBias makes of it.
-Tensor parameter_numbers(const Value& value);
+ConstTensor parameter_numbers(const Value& value);
 
 /// Finds the batch norms that can be folded and gives their layers a bias of zeros where there is
 /// none, so that the configuration places quantizers as in a folded graph.

@@ -31,7 +31,7 @@ Tensor at_batch(const Constant& x, std::int64_t batch) {
 }
 
 /// Runs the op's own kernel.
-Tensor computed(const Op& op, const std::vector<Tensor>& inputs, Budget& budget) {
+Tensor computed(const Op& op, std::vector<Tensor> inputs, Budget& budget) {
   std::vector<Shape> shapes;
   for (const Tensor& each : inputs) shapes.push_back(each.shape());
   const std::vector<Shape> outputs = op.infer(shapes);
@@ -46,10 +46,8 @@ Tensor computed(const Op& op, const std::vector<Tensor>& inputs, Budget& budget)
                                                      .wants = {wants.get(), inputs.size()}});
   Tensor result(shape);
   std::vector<View> views;
-  for (const Tensor& each : inputs)
-    views.push_back({.data = const_cast<float*>(each.data().data()),
-                     .shape = &each.shape(),
-                     .count = each.numel()});
+  for (Tensor& each : inputs)
+    views.push_back({.data = each.data().data(), .shape = &each.shape(), .count = each.numel()});
   const View y{.data = result.data().data(), .shape = &result.shape(), .count = result.numel()};
   kernel->forward(Io(views, {&y, 1}, Mode::eval, Rng(0), nullptr, nullptr, {}));
   return result;
