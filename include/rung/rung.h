@@ -31,6 +31,7 @@
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/norm.h"
+#include "rung/ops/observers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/pool.h"
 #include "rung/ops/quantize_dequantize.h"

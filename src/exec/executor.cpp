@@ -20,6 +20,7 @@ struct Executor::Impl {
     std::vector<Shape> shapes;
     Mode mode;
     int threads;
+    bool observed;
     bool operator==(const Key&) const = default;
   };
   struct Entry {
@@ -35,6 +36,7 @@ struct Executor::Impl {
   ExecutorOptions options;
   std::list<Entry> plans;  // most recently used first
   std::vector<std::string> watched;
+  Observers* observers = nullptr;  // of a calibration under way
   Tensor arena;
   Plan* last = nullptr;
   int last_threads = 0;
@@ -80,7 +82,8 @@ struct Executor::Impl {
   }
 
   Plan& find(std::span<const Shape> shapes, Mode mode, const Team& team) {
-    const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, team.threads()};
+    const bool observed = observers != nullptr && mode == Mode::train;
+    const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, team.threads(), observed};
     const auto found = std::ranges::find(plans, key, &Entry::key);
     if (found != plans.end() && found->plan.is_current()) {
       plans.splice(plans.begin(), plans, found);
@@ -94,7 +97,10 @@ struct Executor::Impl {
     });
     check_memory(0, available_memory(), shapes);
     team.check();
-    plans.push_front({key, Plan(*graph, shapes, mode, options, watched)});
+    ExecutorOptions chosen = options;
+    // What is observed is not quantized: there are no codes to keep for backward.
+    if (observed) chosen.memory = MemoryPolicy::keep_all;
+    plans.push_front({key, Plan(*graph, shapes, mode, chosen, watched)});
     if (plans.size() > kPlans) {
       if (last == &plans.back().plan) last = nullptr, can_backward = false;
       plans.pop_back();
@@ -137,7 +143,8 @@ std::vector<Tensor> Executor::forward(std::span<const Tensor> inputs, Mode mode)
     const Team team;
     Plan& plan = impl_->find(shapes, mode, team);
     impl_->last = nullptr;
-    plan.forward(inputs, impl_->steps, impl_->options.seed);
+    plan.forward(
+        inputs, {.step = impl_->steps, .seed = impl_->options.seed, .observers = impl_->observers});
     if (mode == Mode::train) ++impl_->steps;
     impl_->last = &plan;
     impl_->last_threads = team.threads();
@@ -206,6 +213,12 @@ Tensor Executor::gradient(std::string_view name) const {
   require(gradient.defined(), "Executor::gradient: no output of the graph depends on {}", name);
   return gradient;
 }
+
+Executor::Observing Executor::observe(Observers& observers) {
+  return {impl_->observers, observers};
+}
+
+Observers* Executor::observers() const { return impl_->observers; }
 
 Graph& Executor::graph() const { return *impl_->graph; }
 

@@ -65,6 +65,12 @@ struct Step {
   float* scratch_data = nullptr;
 };
 
+/// What is particular to one forward pass.
+struct Pass {
+  std::uint64_t step = 0, seed = 0;  ///< of the random generators
+  const Observers* observers = nullptr;
+};
+
 /// Is told of each parameter whose gradient is complete; may be empty.
 using GradientListener = std::function<void(Parameter& parameter)>;
 
@@ -82,7 +88,7 @@ class Plan {
 
   /// Makes every pointer valid for an arena at `base`.
   void bind(float* base);
-  void forward(std::span<const Tensor> inputs, std::uint64_t step, std::uint64_t seed);
+  void forward(std::span<const Tensor> inputs, const Pass& pass);
   void backward(std::span<const Tensor> output_gradients, const GradientListener& on_gradient);
   std::vector<Tensor> outputs() const;
   /// Returns a copy of a kept value, or an undefined tensor if the plan does not keep it.
@@ -132,10 +138,10 @@ class Plan {
   View view(int buffer);
   std::string kernel_name(const Step& step) const;
   double bytes_of(const Step& step) const;
-  void run(Step& step, std::uint64_t step_count, std::uint64_t seed);
-  void execute(Step& step, std::uint64_t step_count, std::uint64_t seed);
+  void run(Step& step, const Pass& pass);
+  void execute(Step& step, const Pass& pass);
   void refresh(const std::vector<int>& list, std::vector<View>& views);
-  bool is_stale(Step& step);
+  bool is_stale(Step& step, const Pass& pass);
   void constrain();
   Tensor copy_out(int index) const;
 

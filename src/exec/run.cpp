@@ -9,6 +9,7 @@
 #include "kernels/relu.h"
 #include "kernels/reorder.h"
 #include "ops/linear/bias_scales.h"
+#include "rung/ops/observers.h"
 
 namespace rung {
 
@@ -102,10 +103,10 @@ void forget_reach(const Step& step) {
 
 }  // namespace
 
-void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
-  if (!profiled_) return execute(step, step_count, seed);
+void Plan::run(Step& step, const Pass& pass) {
+  if (!profiled_) return execute(step, pass);
   const auto begin = std::chrono::steady_clock::now();
-  execute(step, step_count, seed);
+  execute(step, pass);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   // The first run also prepares things: it counts only while it is the only one.
   step.seconds = (step.runs > 1 ? step.seconds : 0.0) + took.count();
@@ -113,19 +114,25 @@ void Plan::run(Step& step, std::uint64_t step_count, std::uint64_t seed) {
 }
 
 // Tells whether anything changed that the step's result was made of, and remembers what is now.
-bool Plan::is_stale(Step& step) {
+bool Plan::is_stale(Step& step, const Pass& pass) {
   versions_.clear();
   for (const View& input : step.input_views) versions_.push_back(input.version);
-  if (step.node >= 0) versions_.push_back(compiled_[step.node].node.node->op().state_version());
-  if (versions_ == step.seen) return false;
-  step.seen = versions_;
+  bool is_known = true;  // else it counts as changed, now and the next time
+  if (step.node >= 0) {
+    const Op& op = compiled_[step.node].node.node->op();
+    const std::optional<std::uint64_t> state = op.state_version();
+    is_known = state && (pass.observers == nullptr || !pass.observers->contains(op));
+    versions_.push_back(state.value_or(0));
+  }
+  if (is_known && versions_ == step.seen) return false;
+  step.seen = is_known ? versions_ : std::vector<std::uint64_t>();
   return true;
 }
 
-void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
+void Plan::execute(Step& step, const Pass& pass) {
   refresh(step.inputs, step.input_views);
   if (step.from_parameters) {
-    if (!is_stale(step)) return;
+    if (!is_stale(step, pass)) return;
     for (const int output : step.outputs)
       if (output >= 0) buffers_[output].version = ++derived_version_;
   }
@@ -134,9 +141,10 @@ void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
       Compiled& compiled = compiled_[step.node];
       if (compiled.kernel->is_view()) return keep_reach(step);
       forget_reach(step);
-      const Rng rng = Rng(seed).split(step_count).split(step.name);
+      const Rng rng = Rng(pass.seed).split(pass.step).split(step.name);
       compiled.kernel->forward(Io(step.input_views, step.output_views, mode_, rng,
-                                  step.workspace_data, step.scratch_data, compiled.parameters));
+                                  step.workspace_data, step.scratch_data, compiled.parameters,
+                                  pass.observers));
       if (compiled.kernel->keeps_reach) keep_reach(step);
       return;
     }
@@ -173,7 +181,7 @@ void Plan::execute(Step& step, std::uint64_t step_count, std::uint64_t seed) {
     case StepKind::round_bias: {
       const View &bias = step.input_views[0], &to = step.output_views[0];
       std::vector<float> rounded(bias.span().begin(), bias.span().end());
-      round_bias(*step.layer, rounded);
+      round_bias(*step.layer, rounded, pass.observers);
       if (std::ranges::equal(rounded, to.span())) return;
       std::ranges::copy(rounded, to.data);
       buffers_[step.outputs[0]].version = ++derived_version_;
@@ -206,13 +214,13 @@ void Plan::constrain() {
   }
 }
 
-void Plan::forward(std::span<const Tensor> inputs, std::uint64_t step_count, std::uint64_t seed) {
+void Plan::forward(std::span<const Tensor> inputs, const Pass& pass) {
   constrain();
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     copy(inputs[i].data(), base_ + buffers_[inputs_[i]].offset);
     buffers_[inputs_[i]].reach = kUnknownReach;
   }
-  for (Step& step : forward_) run(step, step_count, seed);
+  for (Step& step : forward_) run(step, pass);
 }
 
 void Plan::backward(std::span<const Tensor> output_gradients, const GradientListener& on_gradient) {
@@ -228,7 +236,7 @@ void Plan::backward(std::span<const Tensor> output_gradients, const GradientList
   for (std::size_t i = 0; i < output_gradients_.size(); ++i)
     copy(output_gradients[i].data(), base_ + buffers_[output_gradients_[i]].offset);
   for (Step& step : backward_) {
-    run(step, 0, 0);
+    run(step, {});
     if (step.completes && on_gradient) on_gradient(*step.target);
   }
 }

@@ -24,15 +24,23 @@ Quantizer::Quantizer(QuantizerOptions options) : options_(options) {
 void Quantizer::set_bitwidth(int bitwidth) {
   make_grid(bitwidth, options_.symmetry);
   options_.bitwidth = bitwidth;
+  ++version_;
 }
 
-void Quantizer::set_symmetry(Symmetry symmetry) { options_.symmetry = symmetry; }
+void Quantizer::set_symmetry(Symmetry symmetry) {
+  options_.symmetry = symmetry;
+  ++version_;
+}
 
 Symmetry Quantizer::resolved_symmetry() const {
   return resolve_symmetry(options_.symmetry, {saw_negative_ ? -1.0f : 0.0f, 0.0f});
 }
 
-void Quantizer::resolve(Range observed) { saw_negative_ = observed.min < 0.0f; }
+void Quantizer::resolve(Range observed) {
+  const bool sees_negative = observed.min < 0.0f;
+  if (sees_negative != saw_negative_) ++version_;
+  saw_negative_ = sees_negative;
+}
 
 std::vector<Range> Quantizer::ranges(ParameterView parameters) const {
   const Encoding e = encoding(parameters);

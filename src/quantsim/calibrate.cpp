@@ -32,9 +32,9 @@ bool is_calibrated(const QuantizerHandle& quantizer) {
 void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view caller) {
   const ConstTensor numbers = quantsim::parameter_numbers(quantizer.source());
   try {
-    quantizer.op().begin_observing();
-    quantizer.op().observe(numbers.data(), numbers.shape());
-    quantizer.op().finish_observing(quantizer.parameters());
+    Observation seen(quantizer.op());
+    seen.see(numbers.data(), numbers.shape());
+    quantizer.op().calibrate(seen, quantizer.parameters());
   } catch (const Error& error) {
     fail("{}: parameter {}: {}", caller, quantizer.name(), error.what());
   }
@@ -47,19 +47,23 @@ void set_learned(QuantizerHandle& quantizer, QuantScheme scheme) {
                         !quantizer.frozen());
 }
 
-/// One calibration of one sim: begins to observe, finishes, or puts everything back.
+/// One calibration of one sim: observes what its executor runs, finishes, or puts everything back.
 class Calibration {
  public:
   explicit Calibration(QuantizationSimModel& sim)
-      : sim_(sim), all_(sim.quantizers()), rollback_(all_), fixed_sides_(sim) {
+      : sim_(sim),
+        all_(sim.quantizers()),
+        rollback_(all_),
+        fixed_sides_(sim),
+        observing_(sim.executor().observe(observers_)) {
     for (const QuantizerHandle& each : all_) {
       const bool is_parameter = each.place() == QuantizerPlace::parameter;
       if (is_parameter && is_calibrated(each)) calibrate_parameter(each, "compute_encodings");
       if (is_parameter) continue;
-      each.op().set_mode(QuantizeMode::pass);  // a frozen one does not quantize meanwhile either
-      if (!is_calibrated(each)) continue;
-      each.op().begin_observing();
-      add(each);
+      if (is_calibrated(each))
+        add(each);
+      else
+        observers_.pass(each.node());  // a frozen one does not quantize meanwhile either
     }
   }
 
@@ -71,7 +75,6 @@ class Calibration {
             "compute_encodings: no data went through {} of {} quantizers: {}", unobserved.size(),
             observed_, fmt::join(unobserved, ", "));
     for (QuantizerHandle& each : all_) {
-      each.op().set_mode(QuantizeMode::quantize);
       set_learned(each, sim_.options().quant_scheme);
       fixed_sides_.keep_from_training(each);
     }
@@ -84,6 +87,10 @@ class Calibration {
 
   void add(const QuantizerHandle& quantizer) {
     ++observed_;
+    // The name without ".qdq", unless that is another quantizer's.
+    const Node* other = sim_.graph().find_node(quantizer.name());
+    const bool is_taken = other != nullptr && other->as<QuantizeDequantize>() != nullptr;
+    observers_.observe(quantizer.node(), is_taken ? quantizer.node().name() : quantizer.name());
     const std::vector<Parameter*> parameters = quantizer.parameters();
     const Parameter* key = parameters.empty() ? nullptr : parameters.front();
     const auto known = key == nullptr ? group_of_.end() : group_of_.find(key);
@@ -98,24 +105,20 @@ class Calibration {
   /// The range of a shared quantizer covers what was seen in all its places; two places that saw
   /// the same value count once.
   void finish_group(const Group& group, std::vector<std::string>& unobserved) const {
+    const auto seen_by = [&](const QuantizerHandle& each) -> Observation& {
+      return observers_.at(each.node());
+    };
     const auto leader = std::ranges::find_if(
-        group, [](const QuantizerHandle& each) { return each.op().observed_count() > 0; });
+        group, [&](const QuantizerHandle& each) { return seen_by(each).count() > 0; });
     if (leader == group.end()) {
-      for (const QuantizerHandle& each : group) {
-        each.op().cancel_observing();
-        unobserved.push_back(each.name());
-      }
+      for (const QuantizerHandle& each : group) unobserved.push_back(each.name());
       return;
     }
     std::set<const Value*> seen{&leader->source()};
-    for (const QuantizerHandle& each : group) {
-      if (&each.op() == &leader->op()) continue;
-      const auto from = each.op().estimators(), to = leader->op().estimators();
-      const bool is_new = each.op().observed_count() > 0 && seen.insert(&each.source()).second;
-      for (std::size_t c = 0; is_new && c < to.size(); ++c) to[c]->merge(*from[c]);
-      each.op().cancel_observing();
-    }
-    leader->op().finish_observing(leader->parameters());
+    for (const QuantizerHandle& each : group)
+      if (seen_by(each).count() > 0 && seen.insert(&each.source()).second)
+        seen_by(*leader).merge(seen_by(each));
+    leader->op().calibrate(seen_by(*leader), leader->parameters());
     fixed_sides_.restore(*leader);
     quantsim::share_settings(leader->node());
   }
@@ -124,6 +127,8 @@ class Calibration {
   std::vector<QuantizerHandle> all_;
   quantsim::Rollback rollback_;
   quantsim::FixedSides fixed_sides_;
+  Observers observers_;
+  Executor::Observing observing_;
   std::vector<Group> groups_;
   std::map<const Parameter*, std::size_t> group_of_;
   std::size_t observed_ = 0;

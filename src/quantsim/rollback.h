@@ -28,7 +28,6 @@ class Rollback {
     QuantizeDequantize* op;
     std::unique_ptr<Quantizer> quantizer;
     bool initialized, enabled, frozen;
-    QuantizeMode mode;
     std::vector<Value> values;
   };
   std::vector<Saved> saved_;

@@ -154,9 +154,13 @@ int main() {
   Executor executor(graph);
   Node& node = graph.node("square.q");
   auto* quantize = node.as<QuantizeDequantize>();
-  quantize->begin_observing();
-  (void)executor.forward(images);
-  quantize->finish_observing(quantizer_parameters(node));
+  Observers observers;
+  observers.observe(node);
+  {
+    const auto observing = executor.observe(observers);
+    (void)executor.forward(images);
+  }
+  quantize->calibrate(observers.at(node), quantizer_parameters(node));
   std::printf("%s\n", to_string(quantize->encoding(quantizer_parameters(node))).c_str());
 
   nn::Sgd sgd(graph.parameters(), {.lr = 0.05, .momentum = 0.9});

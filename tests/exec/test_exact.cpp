@@ -38,9 +38,9 @@ void quantize_parameter(Graph& graph, const std::string& name, QuantizerOptions 
   const auto extra = add_quantizer_parameters(graph, op->quantizer(), name + ".qdq");
   Node& node = graph.insert_after(value, std::move(op), extra, name + ".qdq");
   auto& quantizer = *node.as<QuantizeDequantize>();
-  quantizer.begin_observing();
-  quantizer.observe(value.parameter()->value().data(), value.shape());
-  quantizer.finish_observing(quantizer_parameters(node));
+  Observation seen(quantizer);
+  seen.see(value.parameter()->value().data(), value.shape());
+  quantizer.calibrate(seen, quantizer_parameters(node));
 }
 
 struct ConvCase {
@@ -143,9 +143,9 @@ TEST_SUITE("exec: exact") {
     for (float& each : weight.edit().data()) each = std::fabs(each) + 1.0f;
     Node& node = graph.node("conv.weight.qdq");
     auto& quantizer = *node.as<QuantizeDequantize>();
-    quantizer.begin_observing();
-    quantizer.observe(weight.value().data(), weight.shape());
-    quantizer.finish_observing(quantizer_parameters(node));
+    Observation seen(quantizer);
+    seen.see(weight.value().data(), weight.shape());
+    quantizer.calibrate(seen, quantizer_parameters(node));
     Tensor x = normal({2, c.inputs, 9, 7}, 8);
     for (float& each : x.data()) each = std::fabs(each);
     Executor executor(graph);
@@ -173,11 +173,13 @@ TEST_SUITE("exec: exact") {
     const Tensor x = normal({2, c.inputs, 9, 7}, 8);
     Executor exact(graph), real(graph, {.exact = false});
     auto& xq = *graph.node("xq").as<QuantizeDequantize>();
-    for (const QuantizeMode mode : {QuantizeMode::pass, QuantizeMode::observe}) {
-      mode == QuantizeMode::observe ? xq.begin_observing() : xq.set_mode(mode);
+    Observers passing, observing;
+    passing.pass(graph.node("xq"));
+    observing.observe(graph.node("xq"));
+    for (Observers* observers : {&passing, &observing}) {
+      const auto in_exact = exact.observe(*observers), in_real = real.observe(*observers);
       CHECK(equal(exact.forward(x).data(), real.forward(x).data()));
     }
-    xq.cancel_observing();
     xq.set_enabled(false);
     CHECK(equal(exact.forward(x).data(), real.forward(x).data()));
     xq.set_enabled(true);

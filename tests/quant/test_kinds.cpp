@@ -35,9 +35,9 @@ struct Net {
   std::vector<Parameter*> parameters() { return quantizer_parameters(node()); }
   Parameter& weight() { return graph.parameter("w"); }
   void calibrate() {
-    op().begin_observing();
-    op().observe(weight().value().data(), weight().shape());
-    op().finish_observing(parameters());
+    Observation seen(op());
+    seen.see(weight().value().data(), weight().shape());
+    op().calibrate(seen, parameters());
   }
   Encoding encoding() { return op().encoding(parameters()); }
   /// Returns q(w): what is added to an input of zeros.

@@ -32,6 +32,7 @@ struct Net {
                                                std::move(estimator), "q")});
   }
   QuantizeDequantize& op() { return *graph.node("q").as<QuantizeDequantize>(); }
+  Node& node() { return graph.node("q"); }
   std::vector<Parameter*> parameters() { return quantizer_parameters(graph.node("q")); }
   Graph graph;
 };
@@ -78,11 +79,15 @@ TEST_SUITE("quant: QuantizeDequantize") {
     Executor executor(net.graph);
     const Tensor a = normal({4, 3, 5, 5}, 1), b = normal({4, 3, 5, 5}, 2, 3.0);
     const std::uint64_t version = net.graph.version();
-    net.op().begin_observing();
-    CHECK(equal(executor.forward(a), a));
-    CHECK(equal(executor.forward(b), b));
-    CHECK(net.op().observed_count() == 600);
-    net.op().finish_observing(net.parameters());
+    Observers observers;
+    observers.observe(net.node());
+    {
+      const auto observing = executor.observe(observers);
+      CHECK(equal(executor.forward(a), a));
+      CHECK(equal(executor.forward(b), b));
+    }
+    CHECK(observers.at(net.node()).count() == 600);
+    net.op().calibrate(observers.at(net.node()), net.parameters());
     const auto [min, max] = std::ranges::minmax(b.data());
     CHECK(net.parameters()[0]->value().item() == min);
     CHECK(net.parameters()[1]->value().item() == max);
@@ -106,14 +111,16 @@ TEST_SUITE("quant: QuantizeDequantize") {
     net.op().set_ranges({&range, 1}, net.parameters());
     net.op().set_frozen(true);
     Executor executor(net.graph);
-    net.op().begin_observing();
+    Observers observers;
+    observers.observe(net.node());
+    const auto observing = executor.observe(observers);
     executor.forward(normal({2, 3}, 1, 100.0));
-    net.op().finish_observing(net.parameters());
+    net.op().calibrate(observers.at(net.node()), net.parameters());
     CHECK(net.parameters()[1]->value().item() == 2.0f);
     net.op().set_frozen(false);
-    net.op().begin_observing();
-    CHECK_THROWS_AS(net.op().finish_observing(net.parameters()), Error);
-    CHECK(net.op().mode() == QuantizeMode::quantize);
+    const Observation nothing = observers.at(net.node()).fresh();
+    CHECK_THROWS_AS(net.op().calibrate(nothing, net.parameters()), Error);
+    CHECK(net.parameters()[1]->value().item() == 2.0f);
   }
 
   TEST_CASE("NaN in calibration data is an error that counts and names the node") {
@@ -121,11 +128,13 @@ TEST_SUITE("quant: QuantizeDequantize") {
     Executor executor(net.graph);
     Tensor x = normal({2, 3}, 1);
     x.data()[1] = std::numeric_limits<float>::quiet_NaN();
-    net.op().begin_observing();
+    Observers observers;
+    observers.observe(net.node());
+    const auto observing = executor.observe(observers);
     const std::string text = message_of([&] { executor.forward(x); });
     CHECK(text.find("QuantizeDequantize q") != std::string::npos);
     CHECK(text.find("1 of 6") != std::string::npos);
-    CHECK(net.op().observed_count() == 0);
+    CHECK(observers.at(net.node()).count() == 0);
   }
 
   TEST_CASE("whichever axis the channels lie on, each finds what it would find alone") {
@@ -139,10 +148,10 @@ TEST_SUITE("quant: QuantizeDequantize") {
         std::vector<std::unique_ptr<RangeEstimator>> alone;
         for (std::int64_t c = 0; c < channels; ++c)
           alone.push_back(make_range_estimator(name, 90.0));
-        op.begin_observing();
+        Observation seen(op);
         for (const double size : {1.0, 3.0}) {  // the second batch makes the ranges grow
           const Tensor x = normal(shape, 7, size);
-          op.observe(x.data(), shape);
+          seen.see(x.data(), shape);
           const std::int64_t inner = axis == 0 ? 20 : axis == 1 ? 5 : 1;
           for (std::int64_t c = 0; c < channels; ++c) {
             std::vector<float> own;
@@ -151,7 +160,7 @@ TEST_SUITE("quant: QuantizeDequantize") {
             observe(*alone[static_cast<std::size_t>(c)], own);
           }
         }
-        const std::vector<Range> ranges = op.estimate();
+        const std::vector<Range> ranges = op.estimate(seen);
         for (std::size_t c = 0; c < alone.size(); ++c)
           CHECK(ranges[c] == alone[c]->estimate(op.quantizer().grid(), Symmetry::asymmetric));
       }
@@ -173,8 +182,12 @@ TEST_SUITE("quant: QuantizeDequantize") {
                   v;
               sum += v;
             }
-        QuantizeDequantize op(std::make_unique<AffineQuantizer>(), make_sqnr());
         const Shape scalar;
+        Graph graph;
+        const Var source = graph.input("x", shape);
+        graph.set_outputs({nn::quantize_dequantize(source, std::make_unique<AffineQuantizer>(),
+                                                   make_sqnr(), "q")});
+        auto& op = *graph.node("q").as<QuantizeDequantize>();
         const std::vector<Shape> inputs{shape, scalar, scalar};
         const std::vector<Format> formats{format, Format::plain, Format::plain};
         const bool wants[3] = {false, false, false};
@@ -193,21 +206,21 @@ TEST_SUITE("quant: QuantizeDequantize") {
                             {&max, &scalar, Format::plain, 1}};
         const View out[1] = {{y.data(), &shape, format, count}};
         Parameter* const none[3] = {};
-        const Io io(in, out, Mode::eval, Rng(), nullptr, nullptr, none);
-        op.begin_observing();
-        kernel->forward(io);
+        Observers observers;
+        observers.observe(graph.node("q"));
+        const Observation& seen = observers.at(graph.node("q"));
+        kernel->forward(Io(in, out, Mode::eval, Rng(), nullptr, nullptr, none, &observers));
         CHECK(y == x);
-        CHECK(op.observed_count() == shape.numel());
-        CHECK(op.estimators()[0]->observed().min == 100.0f);
-        CHECK(op.estimators()[0]->state()[0] == 100.0);
+        CHECK(seen.count() == shape.numel());
+        CHECK(seen.estimators()[0]->observed().min == 100.0f);
+        CHECK(seen.estimators()[0]->state()[0] == 100.0);
         double counted = 0;  // 2 numbers of range, counts, count
-        const auto state = op.estimators()[0]->state();
+        const auto state = seen.estimators()[0]->state();
         for (std::size_t i = 2; i + 1 < state.size(); ++i) counted += state[i];
         CHECK(counted == shape.numel());
 
-        op.set_mode(QuantizeMode::quantize);
         op.set_initialized(true);
-        kernel->forward(io);
+        kernel->forward(Io(in, out, Mode::eval, Rng(), nullptr, nullptr, none));
         for (std::size_t i = 0; i < x.size(); ++i) CHECK((y[i] == 0.0f) == (x[i] == 0.0f));
       }
   }

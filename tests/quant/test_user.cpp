@@ -100,10 +100,14 @@ TEST_SUITE("quant: extensions of a user") {
     binary.set_enabled(false);
     Executor executor(graph);
     const Tensor data = normal({4, 6}, 3), dy = normal({4, 6}, 4);
-    scaled.begin_observing();
-    executor.forward(data);
+    Observers observers;
+    observers.observe(graph.node("a"));
+    {
+      const auto observing = executor.observe(observers);
+      executor.forward(data);
+    }
     const auto parameters = quantizer_parameters(graph.node("a"));
-    scaled.finish_observing(parameters);
+    scaled.calibrate(observers.at(graph.node("a")), parameters);
     const auto [min, max] = std::ranges::minmax(data.data());
     CHECK(parameters[0]->value().item() ==
           doctest::Approx(std::max(2 * max / 7, -2 * min / 8)).epsilon(1e-6));

@@ -67,7 +67,7 @@ inline std::string fingerprint(rung::QuantizationSimModel& sim) {
   std::ostringstream text;
   text.precision(9);
   for (const rung::QuantizerHandle& each : sim.quantizers()) {
-    text << each << ' ' << static_cast<int>(each.op().mode());
+    text << each;
     for (const rung::Parameter* parameter : each.parameters())
       for (const float v : parameter->value().data()) text << ' ' << v;
     text << '\n';

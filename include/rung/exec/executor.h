@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rung/core/export.h"
@@ -72,6 +73,15 @@ class RUNG_API Executor {
   /// not watched, or the loss does not depend on it.
   Tensor gradient(std::string_view name) const;
 
+  /// Lets a calibration see what goes through the quantizers that `observers` knows, in every
+  /// forward of this executor until the returned object dies; the quantizers pass it on unchanged
+  /// meanwhile. Other executors of the graph go on as before. Inside of another one it takes its
+  /// place. The executor and the observers must outlive the object.
+  class Observing;
+  [[nodiscard]] Observing observe(Observers& observers);
+  /// Returns those of the last observe() whose object still lives, or nullptr.
+  Observers* observers() const;
+
   Graph& graph() const;
   /// Compiles, without running, the plan for these input shapes.
   const Plan& plan(std::span<const Shape> input_shapes, Mode mode);
@@ -88,6 +98,21 @@ class RUNG_API Executor {
  private:
   struct Impl;
   Held<std::unique_ptr<Impl>> impl_;
+};
+
+/// A calibration while it lives, see Executor::observe.
+class RUNG_API Executor::Observing {
+ public:
+  ~Observing() { place_ = before_; }
+  Observing(const Observing&) = delete;
+  Observing& operator=(const Observing&) = delete;
+
+ private:
+  friend class Executor;
+  Observing(Observers*& place, Observers& observers)
+      : place_(place), before_(std::exchange(place, &observers)) {}
+  Observers*& place_;
+  Observers* before_;
 };
 
 /// Figures of a compiled plan.

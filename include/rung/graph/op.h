@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ namespace rung {
 class Parameter;
 class Kernel;
 class Op;
+class Observers;
 struct Tuning;
 
 /// What a forward pass is for. `train` keeps what backward needs, uses batch statistics and
@@ -83,14 +85,16 @@ struct View {
 class Io {
  public:
   Io(std::span<const View> inputs, std::span<const View> outputs, Mode mode, Rng rng,
-     float* workspace, float* scratch, std::span<Parameter* const> parameters)
+     float* workspace, float* scratch, std::span<Parameter* const> parameters,
+     const Observers* observers = nullptr)
       : inputs_(inputs),
         outputs_(outputs),
         mode_(mode),
         rng_(rng),
         workspace_(workspace),
         scratch_(scratch),
-        parameters_(parameters) {}
+        parameters_(parameters),
+        observers_(observers) {}
   std::size_t input_count() const { return inputs_.size(); }
   const View& input(std::size_t i) const { return inputs_[i]; }
   const View& output(std::size_t i) const { return outputs_[i]; }
@@ -101,6 +105,8 @@ class Io {
   float* scratch() const { return scratch_; }      ///< dies with this call
   /// Returns the parameter behind input i, or nullptr: for buffers that forward updates.
   Parameter* parameter(std::size_t i) const { return parameters_[i]; }
+  /// Returns what a calibration observes in this forward pass, or nullptr if there is none.
+  const Observers* observers() const { return observers_; }
 
  private:
   std::span<const View> inputs_, outputs_;
@@ -109,6 +115,7 @@ class Io {
   float* workspace_;
   float* scratch_;
   std::span<Parameter* const> parameters_;
+  const Observers* observers_;
 };
 
 /// What a kernel's backward gets. It overwrites the input gradients that are wanted; only tensors
@@ -241,9 +248,10 @@ class RUNG_API Op {
   virtual void constrain(std::span<Parameter* const>) const {}
   /// True if constrain() does something.
   virtual bool has_constraint() const { return false; }
-  /// Changes whenever run-time state that forward depends on does (a quantizer's bitwidth), so that
-  /// what eval derives from parameters alone is computed again exactly when needed.
-  virtual std::uint64_t state_version() const { return 0; }
+  /// Rises whenever run-time state that forward depends on changes (a quantizer's bitwidth), so
+  /// that what eval derives from parameters alone is computed again exactly when needed. None: it
+  /// cannot be told, and is computed again every time.
+  virtual std::optional<std::uint64_t> state_version() const { return 0; }
 };
 
 /// Implements Op for kernels that are plain loops: derive as `struct Square : SimpleOp<Square>`,

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -9,29 +10,24 @@
 #include "rung/core/export.h"
 #include "rung/graph/graph.h"
 #include "rung/graph/op.h"
+#include "rung/ops/observers.h"
 #include "rung/quant/quantizer.h"
 #include "rung/quant/range_estimator.h"
 
 namespace rung {
 
-/// What a QuantizeDequantize node does with x when it is enabled.
-enum class QuantizeMode {
-  quantize,  ///< y = quantize_dequantize(x)
-  observe,   ///< y = x, and the range estimators see x
-  pass,      ///< y = x
-};
-
 /// Simulates quantization of its first input. Inputs: x, then the quantizer's parameters (affine:
-/// min, max; Role::encoding; [] per tensor, [C] per channel). Quantizer settings, mode, enabled and
-/// frozen are run-time state: changing them never rebuilds a plan. A compiled kernel keeps a
-/// pointer to its op, which must outlive it. ONNX: QuantizeLinear and DequantizeLinear.
+/// min, max; Role::encoding; [] per tensor, [C] per channel). Quantizer settings, enabled and
+/// frozen are run-time state: changing them never rebuilds a plan. While an executor runs with
+/// Observers that know it, y = x. A compiled kernel keeps a pointer to its op, which must outlive
+/// it. ONNX: QuantizeLinear and DequantizeLinear.
 class RUNG_API QuantizeDequantize final : public Op {
  public:
   /// Makes an 8-bit asymmetric per-tensor affine quantizer with a min_max estimator.
   QuantizeDequantize();
   QuantizeDequantize(std::unique_ptr<Quantizer> quantizer,
                      std::unique_ptr<RangeEstimator> estimator);
-  QuantizeDequantize(const QuantizeDequantize& other);  ///< deep, without observations
+  QuantizeDequantize(const QuantizeDequantize& other);  ///< deep
   ~QuantizeDequantize() override;
 
   Quantizer& quantizer() { return *quantizer_; }
@@ -42,42 +38,28 @@ class RUNG_API QuantizeDequantize final : public Op {
   void set_estimator(std::unique_ptr<RangeEstimator> estimator);
 
   bool enabled() const { return enabled_; }
-  void set_enabled(bool enabled) { enabled_ = enabled; }  ///< disabled: y = x, nothing observed
+  void set_enabled(bool enabled) { set(enabled_, enabled); }  ///< disabled: y = x, nothing observed
   bool frozen() const { return frozen_; }
   void set_frozen(bool frozen) { frozen_ = frozen; }  ///< calibration leaves the ranges alone
-  QuantizeMode mode() const { return mode_; }
-  void set_mode(QuantizeMode mode) { mode_ = mode; }
   /// True if the range of a parameter is estimated anew from its values in every forward pass in
   /// Mode::train, and in Mode::eval whenever they have changed, so that what is evaluated and
   /// exported is never a step old (unless frozen). AIMET version 1's quantization-aware training.
   bool recomputed() const { return recomputed_; }
-  void set_recomputed(bool recomputed) { recomputed_ = recomputed; }
+  void set_recomputed(bool recomputed) { set(recomputed_, recomputed); }
   /// True once ranges were set, or if there are none to set; a forward that quantizes before throws
   /// Error.
   bool initialized() const { return initialized_ || quantizer_->parameters().empty(); }
-  void set_initialized(bool initialized) { initialized_ = initialized; }
+  void set_initialized(bool initialized) { set(initialized_, initialized); }
 
-  /// Forgets earlier observations and starts to observe, whatever mode() was.
-  void begin_observing();
-  /// Shows one batch, row-major in `shape`, to the estimators (weights, tests; nodes that run in
-  /// mode observe do it themselves). Throws Error counting NaN and infinite elements.
-  void observe(std::span<const float> x, const Shape& shape) const;
-  /// Returns how many numbers were observed since begin_observing().
-  std::int64_t observed_count() const;
-  /// Returns the estimators, one per channel, empty before begin_observing(): for checkpoints.
-  std::span<const std::unique_ptr<RangeEstimator>> estimators() const;
-  /// Returns legal ranges from what was observed, one per channel, resolving unsigned_symmetric;
-  /// throws Error if nothing was observed.
-  std::vector<Range> estimate();
-  /// Ends observing: writes the estimated ranges into the parameters (in the order of the
-  /// quantizer's parameters()) unless frozen, and goes back to mode quantize. Throws Error if
-  /// nothing was observed, the mode being quantize then, too.
-  void finish_observing(std::span<Parameter* const> parameters);
+  /// Returns legal ranges from what was seen, one per channel, resolving unsigned_symmetric; throws
+  /// Error if nothing was.
+  std::vector<Range> estimate(const Observation& seen);
+  /// Writes the ranges that follow from what was seen into the parameters (in the order of the
+  /// quantizer's parameters()), unless frozen. Throws Error if nothing was seen.
+  void calibrate(const Observation& seen, std::span<Parameter* const> parameters);
   /// Estimates the ranges from x alone and writes them into the parameters.
   void recompute(std::span<const float> x, const Shape& shape,
                  std::span<Parameter* const> parameters) const;
-  /// Ends observing without looking at what was seen.
-  void cancel_observing();
   /// Writes ranges of your own (made legal first), one per channel or one for all.
   void set_ranges(std::span<const Range> ranges, std::span<Parameter* const> parameters);
   /// Returns the encoding that these parameters mean; throws Error before initialized().
@@ -97,18 +79,17 @@ class RUNG_API QuantizeDequantize final : public Op {
   std::int64_t code_channels() const override;
   bool can_be_fused() const override;
   bool fits_byte() const override;
-  std::uint64_t state_version() const override;
+  std::optional<std::uint64_t> state_version() const override;
 
  private:
-  friend class QuantizeDequantizeKernel;
-  struct Observation;
+  void set(bool& setting, bool value) {
+    if (setting != value) ++changes_;
+    setting = value;
+  }
   std::unique_ptr<Quantizer> quantizer_;
   std::unique_ptr<RangeEstimator> prototype_;
-  std::unique_ptr<Observation> observation_;  // written by const kernels: state of a run
   bool enabled_ = true, frozen_ = false, initialized_ = false, recomputed_ = false;
-  QuantizeMode mode_ = QuantizeMode::quantize;
-  mutable std::uint64_t changes_ =
-      0;  // of what settings do not tell: the quantizer, or its own state
+  std::uint64_t changes_ = 0;  // of all but the quantizer's own settings
 };
 
 /// Returns the parameters of a QuantizeDequantize node, in order: its inputs but the first. Throws

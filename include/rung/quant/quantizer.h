@@ -117,10 +117,13 @@ class RUNG_API Quantizer {
   bool stochastic_rounding() const { return options_.stochastic_rounding; }
   void set_stochastic_rounding(bool stochastic) { options_.stochastic_rounding = stochastic; }
   const QuantizerOptions& options() const { return options_; }
+  /// Rises with every change of bitwidth and of the symmetry in use.
+  std::uint64_t version() const { return version_; }
 
  private:
   QuantizerOptions options_;
   bool saw_negative_ = false;
+  std::uint64_t version_ = 1;
 };
 
 /// What quantizers with the parameters min and max have in common.

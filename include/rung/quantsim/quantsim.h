@@ -197,7 +197,14 @@ class RUNG_API QuantizationSimModel {
   /// Meanwhile parameters are quantized and activations only observed. Frozen quantizers keep
   /// their ranges. With a range learning scheme min and max require gradients afterwards. Throws
   /// Error naming the quantizers that saw no data, or the tensor with NaN or infinite elements;
-  /// then (and if the callback throws) every quantizer is as before. AIMET: compute_encodings.
+  /// then (and if the callback throws) every quantizer is as before. What the callback runs through
+  /// other executors of the graph is not seen, unless they observe, too, and are merged:
+  ///
+  ///   Observers more = executor.observers()->fresh();
+  ///   { const auto observing = other.observe(more);  other.forward(images); }  // in a thread, say
+  ///   executor.observers()->merge(more);
+  ///
+  /// AIMET: compute_encodings.
   void compute_encodings(const Callback& callback, CalibrationOptions options = {});
   /// Computes the ranges of the parameters' quantizers alone, from their present values: after
   /// training with fixed ranges, whose weights have moved. Frozen and disabled ones are left alone.
@@ -320,9 +327,12 @@ RUNG_API void propagate_output_encodings(QuantizationSimModel& sim, std::string_
 RUNG_API void propagate_output_encodings(QuantizationSimModel& sim,
                                          const std::function<bool(const Node&)>& condition);
 
-/// Returns what the estimators have seen so far, and takes it back, so that a calibration can go on
-/// where it was interrupted: call them inside the callback of compute_encodings. Throw Error, and
-/// change nothing, if no quantizer observes or the state is that of other quantizers.
+/// Returns what a calibration has seen so far as JSON text, and takes it back, so that it can go on
+/// where it was interrupted, or be merged with others. Throw Error, and change nothing, if no
+/// quantizer observes or the state is that of other quantizers.
+RUNG_API std::string calibration_state(const Observers& observers);
+RUNG_API void load_calibration_state(Observers& observers, std::string_view state);
+/// The same for the calibration under way: call them inside the callback of compute_encodings.
 RUNG_API std::string calibration_state(QuantizationSimModel& sim);
 RUNG_API void load_calibration_state(QuantizationSimModel& sim, std::string_view state);
 

@@ -14,13 +14,13 @@ namespace {
 
 /// Returns the encoding that the numbers of a value have: that of the nearest enabled quantizer
 /// before it, from which only ops lead here that keep the grid. None if there is no such quantizer.
-std::optional<Encoding> encoding_of(const Value* value) {
+std::optional<Encoding> encoding_of(const Value* value, const Observers* observers) {
   while (value->producer() != nullptr) {
     const Node* producer = value->producer();
     if (const auto* op = producer->as<QuantizeDequantize>()) {
       const bool works = op->enabled() && !op->quantizer().pass_through();
-      if (works && (op->mode() != QuantizeMode::quantize || !op->initialized()))
-        return std::nullopt;
+      const bool passes = observers != nullptr && observers->contains(*op);
+      if (works && (passes || !op->initialized())) return std::nullopt;
       if (works) return op->encoding(quantizer_parameters(*producer));
     } else if (!producer->op().traits().grid_preserving()) {
       return std::nullopt;
@@ -52,12 +52,12 @@ std::vector<float> weight_scales(const Encoding& weight, const Node& node, std::
 
 }  // namespace
 
-std::vector<float> bias_scales(const Node& node) {
+std::vector<float> bias_scales(const Node& node, const Observers* observers) {
   const Value* bias = bias_value(node);  // if it has a quantizer, its output
   if (bias == nullptr) return {};
   if (bias->parameter() == nullptr && bias->producer()->as<FoldedBias>() == nullptr) return {};
-  const auto x = encoding_of(node.inputs()[0]);
-  const auto weight = encoding_of(&weight_value(node));
+  const auto x = encoding_of(node.inputs()[0], observers);
+  const auto weight = encoding_of(&weight_value(node), observers);
   if (!x || !weight || x->is_float() || weight->is_float() || x->channels() != 1) return {};
   std::vector<float> scales = weight_scales(*weight, node, bias->shape().numel());
   for (float& scale : scales) scale *= x->scale[0];
@@ -70,8 +70,8 @@ std::optional<std::int32_t> bias_code(float value, float scale) {
   return static_cast<std::int32_t>(code);
 }
 
-void round_bias(const Node& node, std::span<float> bias) {
-  const std::vector<float> scales = bias_scales(node);
+void round_bias(const Node& node, std::span<float> bias, const Observers* observers) {
+  const std::vector<float> scales = bias_scales(node, observers);
   if (scales.empty()) return;
   for (std::size_t c = 0; c < bias.size(); ++c) {
     const float scale = scales[scales.size() == 1 ? 0 : c];

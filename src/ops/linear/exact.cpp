@@ -87,7 +87,7 @@ class ExactKernel final : public Kernel {
     }
     if (inputs[1].codes->whole) inputs[1].data = real_weights(inputs[1]);
     real_->forward(Io(inputs, {&io.output(0), 1}, io.mode(), io.rng(), io.workspace(), io.scratch(),
-                      parameters));
+                      parameters, io.observers()));
   }
 
   float* real_weights(const View& w) {

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "core/check.h"
-#include "ops/quantize/observation.h"
 
 namespace rung {
 
@@ -28,15 +27,15 @@ Epilogue::Epilogue(const KernelContext& context, bool relu, const Op* quantizer,
                                 [](bool wants) { return wants; });
 }
 
-bool Epilogue::observes() const { return quantizer_ != nullptr && rung::observes(*quantizer_); }
-
 std::string Epilogue::suffix() const {
   return std::string(relu_ ? "+relu" : "").append(quantizer_ != nullptr ? "+qdq" : "");
 }
 
 const kernels::Epilogue& Epilogue::begin(const Io& io) {
   epilogue_ = {.relu = relu_};
-  if (quantizer_ == nullptr || !quantizes(*quantizer_)) return epilogue_;
+  if (quantizer_ == nullptr) return epilogue_;
+  seen_ = observation_of(*quantizer_, io.observers());
+  if (!quantizes(*quantizer_, io.observers())) return epilogue_;
   try {
     reading_.read_parameters(*quantizer_, io, own_inputs_);
     reading_.read_encoding(*quantizer_);
@@ -51,8 +50,7 @@ const kernels::Epilogue& Epilogue::begin(const Io& io) {
 void Epilogue::end(const View& y) const {
   if (!observes()) return;
   try {
-    require(!quantizer_->estimators().empty(), "call begin_observing() before mode observe");
-    observe(quantizer_->estimators(), stretches(y));
+    seen_->see(y);
   } catch (const Error& error) {
     fail("[QuantizeDequantize {}] {}", node_, error.what());
   }

@@ -11,7 +11,7 @@ namespace rung {
 
 /// The Relu and the QuantizeDequantize behind an op that the op's own kernel computes, in the pass
 /// that writes its output (KernelContext::fused_relu and fused_quantizer). What the quantizer is
-/// told at run time (mode, bitwidth, enabled) is read at every forward.
+/// told at run time (bitwidth, enabled) is read at every forward.
 class Epilogue {
  public:
   explicit Epilogue(const KernelContext& context);
@@ -26,14 +26,14 @@ class Epilogue {
   bool learns() const { return learns_; }
   /// Returns how many inputs come before the quantizer's parameters: the op's own.
   std::size_t own_inputs() const { return own_inputs_; }
-  /// True if the quantizer's estimators want to see what is written.
-  bool observes() const;
+  /// True if a calibration wants to see what is written, in the forward pass of the last begin().
+  bool observes() const { return seen_ != nullptr; }
   /// Returns "", "+relu", "+qdq" or "+relu+qdq".
   std::string suffix() const;
 
   /// Reads the quantizer; returns what to do with every number of this forward pass.
   const kernels::Epilogue& begin(const Io& io);
-  /// Shows y to the quantizer's estimators if it observes; it was not quantized then.
+  /// Shows y to the calibration that observes it; it was not quantized then.
   void end(const View& y) const;
   /// Returns what begin() did: for the backward that belongs to it.
   const kernels::Epilogue& last() const { return epilogue_; }
@@ -55,6 +55,7 @@ class Epilogue {
   std::size_t own_inputs_, end_;
   QuantizerReading reading_;
   kernels::Epilogue epilogue_;
+  Observation* seen_ = nullptr;
 };
 
 }  // namespace rung

@@ -1,4 +1,4 @@
-#include "ops/quantize/observation.h"
+// What a quantizer sees of a batch: the numbers of each channel, without padding, to its estimator.
 
 #include <algorithm>
 
@@ -6,9 +6,20 @@
 #include "kernels/quantize.h"
 #include "quant/channels.h"
 #include "rung/core/parallel.h"
+#include "rung/ops/observers.h"
+#include "rung/ops/quantize_dequantize.h"
 
 namespace rung {
 
+namespace {
+
+/// A tensor's numbers as stretches of memory, one list per channel, without padding.
+struct Stretches {
+  std::vector<std::vector<std::span<const float>>> channels;
+  std::vector<float> gathered;  ///< holds what does not lie together in a blocked format
+};
+
+/// Cuts row-major data into what shares a scale.
 Stretches stretches(std::span<const float> x, const Shape& shape, const Granularity& granularity) {
   const ChannelRuns runs(shape, granularity);
   Stretches result;
@@ -19,6 +30,7 @@ Stretches stretches(std::span<const float> x, const Shape& shape, const Granular
   return result;
 }
 
+/// Finds the numbers of a tensor as a plan stores it, per tensor.
 Stretches stretches(const View& x) {
   Stretches result;
   auto& pieces = result.channels.emplace_back();
@@ -45,8 +57,6 @@ Stretches stretches(const View& x) {
   pieces.push_back(result.gathered);
   return result;
 }
-
-namespace {
 
 /// A part of what one channel sees, small enough for a processor's cache.
 struct Part {
@@ -80,9 +90,9 @@ struct Seen {
   }
 };
 
-}  // namespace
-
-void observe(std::span<const std::unique_ptr<RangeEstimator>> estimators, const Stretches& batch) {
+/// Shows one batch to the estimators, one per channel: minima and maxima first, then the data.
+/// Throws Error counting NaN and infinite elements; nothing is seen then.
+void show(const Stretches& batch, std::span<const std::unique_ptr<RangeEstimator>> estimators) {
   const auto& min_max = kernels::quantize_kernels().min_max;
   std::vector<Part> parts = cut(batch);
   parallel_for(std::ssize(parts), 1, [&](std::int64_t begin, std::int64_t end) {
@@ -112,6 +122,54 @@ void observe(std::span<const std::unique_ptr<RangeEstimator>> estimators, const 
       estimator.end_batch();
     }
   });
+}
+
+}  // namespace
+
+Observation::Observation(const QuantizeDequantize& quantizer)
+    : Observation(quantizer.quantizer().granularity()) {
+  for (std::int64_t c = 0; c < granularity_.count(); ++c) {
+    estimators_.push_back(quantizer.estimator().clone());
+    estimators_.back()->reset();
+  }
+}
+
+void Observation::see(std::span<const float> x, const Shape& shape) {
+  show(stretches(x, shape, granularity_), estimators_);
+}
+
+void Observation::see(const View& x) {
+  if (granularity_.axis) return see(x.span(), *x.shape);
+  show(stretches(x), estimators_);
+}
+
+std::int64_t Observation::count() const {
+  std::int64_t count = 0;
+  for (const auto& estimator : estimators_) count += estimator->count();
+  return count;
+}
+
+void Observation::check_like(const Observation& other) const {
+  require(estimators_.size() == other.estimators_.size(), "{} channels cannot take those of {}",
+          estimators_.size(), other.estimators_.size());
+  for (std::size_t c = 0; c < estimators_.size(); ++c)
+    require(estimators_[c]->name() == other.estimators_[c]->name(),
+            "a {} estimator cannot take what a {} estimator has seen", estimators_[c]->name(),
+            other.estimators_[c]->name());
+}
+
+void Observation::merge(const Observation& other) {
+  check_like(other);
+  for (std::size_t c = 0; c < estimators_.size(); ++c) estimators_[c]->merge(*other.estimators_[c]);
+}
+
+Observation Observation::fresh() const {
+  Observation result(granularity_);
+  for (const auto& estimator : estimators_) {
+    result.estimators_.push_back(estimator->clone());
+    result.estimators_.back()->reset();
+  }
+  return result;
 }
 
 }  // namespace rung

@@ -3,26 +3,18 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "ops/quantize/observation.h"
 #include "ops/quantize/quantize_dequantize_kernel.h"
 #include "ops/quantize/quantizer_reading.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
 
-/// One estimator per channel; the kernels of a plan feed them.
-struct QuantizeDequantize::Observation {
-  std::vector<std::unique_ptr<RangeEstimator>> estimators;
-};
-
 QuantizeDequantize::QuantizeDequantize()
     : QuantizeDequantize(std::make_unique<AffineQuantizer>(), make_min_max()) {}
 
 QuantizeDequantize::QuantizeDequantize(std::unique_ptr<Quantizer> quantizer,
                                        std::unique_ptr<RangeEstimator> estimator)
-    : quantizer_(std::move(quantizer)),
-      prototype_(std::move(estimator)),
-      observation_(std::make_unique<Observation>()) {
+    : quantizer_(std::move(quantizer)), prototype_(std::move(estimator)) {
   require(quantizer_ != nullptr && prototype_ != nullptr,
           "QuantizeDequantize needs a quantizer and a range estimator");
 }
@@ -31,30 +23,22 @@ QuantizeDequantize::QuantizeDequantize(const QuantizeDequantize& other)
     : Op(other),
       quantizer_(other.quantizer_->clone()),
       prototype_(other.prototype_->clone()),
-      observation_(std::make_unique<Observation>()),
       enabled_(other.enabled_),
       frozen_(other.frozen_),
       initialized_(other.initialized_),
-      recomputed_(other.recomputed_),
-      mode_(other.mode_ == QuantizeMode::observe ? QuantizeMode::quantize : other.mode_) {}
+      recomputed_(other.recomputed_) {}
 
 QuantizeDequantize::~QuantizeDequantize() = default;
 
-std::uint64_t QuantizeDequantize::state_version() const {
-  // What a user's quantizer depends on is unknown: it always counts as changed.
-  if (!is_describable(*quantizer_)) ++changes_;
-  std::uint64_t packed = changes_;  // 6 bits for each of the others: none of them is larger
-  for (const std::uint64_t part :
-       {std::uint64_t{enabled_}, std::uint64_t{initialized_}, std::uint64_t{recomputed_},
-        static_cast<std::uint64_t>(mode_), static_cast<std::uint64_t>(quantizer_->bitwidth()),
-        static_cast<std::uint64_t>(quantizer_->resolved_symmetry())})
-    packed = packed * 64 + part;
-  return packed;
+std::optional<std::uint64_t> QuantizeDequantize::state_version() const {
+  // What a user's quantizer depends on is unknown.
+  if (!is_describable(*quantizer_)) return std::nullopt;
+  return changes_ + quantizer_->version();
 }
 
 void QuantizeDequantize::set_quantizer(std::unique_ptr<Quantizer> quantizer) {
-  ++changes_;
   require(quantizer != nullptr, "QuantizeDequantize needs a quantizer");
+  changes_ += quantizer_->version();  // whatever the new one's is, state_version() rises
   quantizer_ = std::move(quantizer);
   initialized_ = false;
 }
@@ -68,21 +52,13 @@ void QuantizeDequantize::set_estimator(std::unique_ptr<RangeEstimator> estimator
 
 namespace {
 
-using Estimators = std::vector<std::unique_ptr<RangeEstimator>>;
-
-Estimators fresh(const RangeEstimator& prototype, const Quantizer& quantizer) {
-  Estimators estimators;
-  for (std::int64_t c = 0; c < quantizer.channels(); ++c) {
-    estimators.push_back(prototype.clone());
-    estimators.back()->reset();
-  }
-  return estimators;
-}
-
-std::vector<Range> estimate(const Estimators& estimators, Quantizer& quantizer) {
+std::vector<Range> ranges_of(const Observation& seen, Quantizer& quantizer) {
+  const auto estimators = seen.estimators();
   for (const auto& estimator : estimators)
     require(estimator->count() > 0, "no data was observed; does calibration run this node?");
-  require(!estimators.empty(), "no data was observed; call begin_observing() first");
+  require(std::ssize(estimators) == quantizer.channels(),
+          "a quantizer of {} channels cannot take the ranges of {}", quantizer.channels(),
+          estimators.size());
   Range all = estimators.front()->observed();
   for (const auto& estimator : estimators) {
     const Range one = estimator->observed();
@@ -97,34 +73,6 @@ std::vector<Range> estimate(const Estimators& estimators, Quantizer& quantizer) 
   });
   return ranges;
 }
-
-}  // namespace
-
-void QuantizeDequantize::begin_observing() {
-  observation_->estimators = fresh(*prototype_, *quantizer_);
-  mode_ = QuantizeMode::observe;
-}
-
-void QuantizeDequantize::observe(std::span<const float> x, const Shape& shape) const {
-  require(!observation_->estimators.empty(), "call begin_observing() before observing");
-  rung::observe(observation_->estimators, stretches(x, shape, quantizer_->granularity()));
-}
-
-std::int64_t QuantizeDequantize::observed_count() const {
-  std::int64_t count = 0;
-  for (const auto& estimator : observation_->estimators) count += estimator->count();
-  return count;
-}
-
-std::span<const std::unique_ptr<RangeEstimator>> QuantizeDequantize::estimators() const {
-  return observation_->estimators;
-}
-
-std::vector<Range> QuantizeDequantize::estimate() {
-  return rung::estimate(observation_->estimators, *quantizer_);
-}
-
-namespace {
 
 std::vector<std::span<const float>> read(std::span<Parameter* const> parameters) {
   std::vector<std::span<const float>> view;
@@ -144,25 +92,22 @@ void initialize(const Quantizer& quantizer, std::span<const Range> ranges,
 
 }  // namespace
 
-void QuantizeDequantize::finish_observing(std::span<Parameter* const> parameters) {
-  mode_ = QuantizeMode::quantize;
-  if (!frozen_) {
-    initialize(*quantizer_, estimate(), parameters);
-    initialized_ = true;
-  }
-  observation_->estimators.clear();
+std::vector<Range> QuantizeDequantize::estimate(const Observation& seen) {
+  return ranges_of(seen, *quantizer_);
+}
+
+void QuantizeDequantize::calibrate(const Observation& seen,
+                                   std::span<Parameter* const> parameters) {
+  if (frozen_) return;
+  initialize(*quantizer_, estimate(seen), parameters);
+  set_initialized(true);
 }
 
 void QuantizeDequantize::recompute(std::span<const float> x, const Shape& shape,
                                    std::span<Parameter* const> parameters) const {
-  const Estimators estimators = fresh(*prototype_, *quantizer_);
-  rung::observe(estimators, stretches(x, shape, quantizer_->granularity()));
-  initialize(*quantizer_, rung::estimate(estimators, *quantizer_), parameters);
-}
-
-void QuantizeDequantize::cancel_observing() {
-  mode_ = QuantizeMode::quantize;
-  observation_->estimators.clear();
+  Observation seen(*this);
+  seen.see(x, shape);
+  initialize(*quantizer_, ranges_of(seen, *quantizer_), parameters);
 }
 
 void QuantizeDequantize::set_ranges(std::span<const Range> ranges,
@@ -179,7 +124,7 @@ void QuantizeDequantize::set_ranges(std::span<const Range> ranges,
     legal.push_back(legal_learned_range(ranges[ranges.size() == 1 ? 0 : c], quantizer_->grid(),
                                         quantizer_->resolved_symmetry()));
   initialize(*quantizer_, legal, parameters);
-  initialized_ = true;
+  set_initialized(true);
 }
 
 Encoding QuantizeDequantize::encoding(std::span<Parameter* const> parameters) const {
@@ -250,7 +195,10 @@ void QuantizeDequantize::visit(AttributeVisitor& visitor) {
   visitor("initialized", initialized_);
 
   // What a loading visitor has changed is rebuilt.
-  if (spec != before) quantizer_ = make_quantizer(spec);
+  if (spec != before) {
+    changes_ += quantizer_->version();
+    quantizer_ = make_quantizer(spec);
+  }
   quantizer_->resolve({saw_negative ? -1.0f : 0.0f, 0.0f});
   if (estimator != prototype_->name() || percentile != percentile_of(*prototype_))
     prototype_ = make_range_estimator(estimator, percentile);
@@ -284,7 +232,7 @@ bool QuantizeDequantize::can_be_fused() const {
 
 bool QuantizeDequantize::fits_byte() const {
   // Codes are made from scale and offset: of one scale, and of a quantizer that rounds with it.
-  return quantizes(*this) && quantizer_->runs_fused() && quantizer_->channels() == 1 &&
+  return quantizes(*this, nullptr) && quantizer_->runs_fused() && quantizer_->channels() == 1 &&
          !quantizer_->axis() && quantizer_->bitwidth() <= 8;
 }
 

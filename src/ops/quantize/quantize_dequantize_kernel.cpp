@@ -4,7 +4,6 @@
 
 #include "core/check.h"
 #include "kernels/reorder.h"
-#include "ops/quantize/observation.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -50,13 +49,8 @@ std::string QuantizeDequantizeKernel::name() const {
 void QuantizeDequantizeKernel::forward(const Io& io) try {
   const View& x = io.input(0);
   const Quantizer& quantizer = op_.quantizer();
-  quantized_ = quantizes(op_);
-  if (observes(op_)) {
-    require(!op_.estimators().empty(), "call begin_observing() before mode observe");
-    observe(op_.estimators(), quantizer.axis()
-                                  ? stretches(x.span(), *x.shape, quantizer.granularity())
-                                  : stretches(x));
-  }
+  quantized_ = quantizes(op_, io.observers());
+  if (Observation* seen = observation_of(op_, io.observers())) seen->see(x);
   if (!quantized_) return pass(io);
 
   if (op_.recomputed() && !op_.frozen() && op_.initialized()) recompute(io);

@@ -10,7 +10,7 @@
 
 namespace rung {
 
-/// Runs a QuantizeDequantize node. What the op is told at run time (mode, bitwidth, enabled) is
+/// Runs a QuantizeDequantize node. What the op is told at run time (bitwidth, enabled) is
 /// read at every forward, so that no change of it needs a new plan.
 class QuantizeDequantizeKernel final : public Kernel {
  public:

@@ -4,12 +4,13 @@
 
 namespace rung {
 
-bool observes(const QuantizeDequantize& op) {
-  return op.enabled() && op.mode() == QuantizeMode::observe;
+bool quantizes(const QuantizeDequantize& op, const Observers* observers) {
+  return op.enabled() && !op.quantizer().pass_through() &&
+         (observers == nullptr || !observers->contains(op));
 }
 
-bool quantizes(const QuantizeDequantize& op) {
-  return op.enabled() && op.mode() == QuantizeMode::quantize && !op.quantizer().pass_through();
+Observation* observation_of(const QuantizeDequantize& op, const Observers* observers) {
+  return observers == nullptr || !op.enabled() ? nullptr : observers->find(op);
 }
 
 void QuantizerReading::read_parameters(const QuantizeDequantize& op, const Io& io,

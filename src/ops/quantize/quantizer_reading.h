@@ -9,10 +9,11 @@
 
 namespace rung {
 
-/// What the op does at this moment: shows numbers to its estimators, or rounds them. Else they
-/// pass.
-bool observes(const QuantizeDequantize& op);
-bool quantizes(const QuantizeDequantize& op);
+/// True if the op rounds numbers in a forward pass with these observers (nullptr: with none). Else
+/// they pass.
+bool quantizes(const QuantizeDequantize& op, const Observers* observers);
+/// Returns what then sees the numbers that pass, or nullptr.
+Observation* observation_of(const QuantizeDequantize& op, const Observers* observers);
 
 /// What a forward pass read from a quantizer's parameters, for the backward that belongs to it.
 struct QuantizerReading {

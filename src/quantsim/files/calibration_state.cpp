@@ -1,9 +1,8 @@
 // What the estimators of a calibration under way have seen, as text: for its checkpoints.
 
-#include <map>
-#include <set>
-#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -16,10 +15,6 @@ namespace {
 using io::Json;
 using io::JsonPlace;
 
-bool observes(const QuantizerHandle& quantizer) {
-  return quantizer.op().mode() == QuantizeMode::observe;
-}
-
 std::vector<double> numbers_of(const JsonPlace& place) {
   std::vector<double> numbers;
   place.array();
@@ -29,32 +24,28 @@ std::vector<double> numbers_of(const JsonPlace& place) {
 
 }  // namespace
 
-std::string calibration_state(QuantizationSimModel& sim) {
+std::string calibration_state(const Observers& observers) {
   Json json = Json::object();
-  for (const QuantizerHandle& each : sim.quantizers()) {
-    if (!observes(each)) continue;
-    Json& channels = json[each.name()] = Json::array();
-    for (const auto& estimator : each.op().estimators())
+  for (const auto& [name, seen] : observers.all()) {
+    Json& channels = json[name] = Json::array();
+    for (const auto& estimator : seen.estimators())
       channels.push_back({{"estimator", estimator->name()}, {"state", estimator->state()}});
   }
   require(!json.empty(), "calibration_state: no quantizer observes; call it inside the callback");
   return io::dump_json(json, "calibration_state");
 }
 
-void load_calibration_state(QuantizationSimModel& sim, std::string_view state) {
+void load_calibration_state(Observers& observers, std::string_view state) {
   const Json json = io::parse_json(state, "load_calibration_state");
   const JsonPlace place(json, "load_calibration_state");
-  std::map<std::string, QuantizerHandle> observing;
-  for (const QuantizerHandle& each : sim.quantizers())
-    if (observes(each)) observing.emplace(each.name(), each);
-  require(json.is_object() && json.size() == observing.size(),
+  require(json.is_object() && json.size() == observers.all().size(),
           "load_calibration_state: the state has {} quantizers, {} observe", json.size(),
-          observing.size());
-  // Into copies first: if one does not fit, all are as before.
-  std::map<std::string, std::vector<std::unique_ptr<RangeEstimator>>> loaded;
-  for (const auto& [name, quantizer] : observing) {
+          observers.all().size());
+  // Into others first: if one does not fit, all are as before.
+  Observers loaded = observers.fresh();
+  for (const auto& [name, seen] : loaded.all()) {
     const JsonPlace channels = place[name];
-    const auto estimators = quantizer.op().estimators();
+    const auto estimators = seen.estimators();
     require(channels.array().size() == estimators.size(),
             "load_calibration_state: {} has {} channels, the state {}", name, estimators.size(),
             channels.size());
@@ -62,15 +53,22 @@ void load_calibration_state(QuantizationSimModel& sim, std::string_view state) {
       const JsonPlace channel = channels[c];
       if (channel["estimator"].string() != estimators[c]->name())
         channel.refuse(fmt::format("must be the state of {}", estimators[c]->name()));
-      loaded[name].push_back(estimators[c]->clone());
-      loaded[name].back()->load_state(numbers_of(channel["state"]));
+      estimators[c]->load_state(numbers_of(channel["state"]));
     }
   }
-  for (const auto& [name, quantizer] : observing)
-    for (std::size_t c = 0; c < loaded[name].size(); ++c) {
-      const auto& estimator = quantizer.op().estimators()[c];
-      estimator->load_state(loaded[name][c]->state());
-    }
+  observers = std::move(loaded);
+}
+
+std::string calibration_state(QuantizationSimModel& sim) {
+  const Observers none;
+  const Observers* observers = sim.executor().observers();
+  return calibration_state(observers == nullptr ? none : *observers);
+}
+
+void load_calibration_state(QuantizationSimModel& sim, std::string_view state) {
+  Observers none;
+  Observers* observers = sim.executor().observers();
+  load_calibration_state(observers == nullptr ? none : *observers, state);
 }
 
 }  // namespace rung
