@@ -1,5 +1,5 @@
 # The folders inside of a folder have an order: none includes another that includes it, however long
-# the way round. Files that lie beside them are no part of it.
+# the way round. Files that lie beside them are no part of it. `open` lists folders that may.
 
 function found(a, b, n, m, i, parent) {
   if (included == "") return

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "console/options.h"
+#include "run/options.h"
 #include "rung/exec/executor.h"
 #include "rung/nn/optim.h"
 #include "rung/quantsim/quantsim.h"

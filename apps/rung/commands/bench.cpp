@@ -14,8 +14,8 @@
 #include "bench/bench_subject.h"
 #include "bench/bench_tune.h"
 #include "commands/subcommands.h"
-#include "console/options.h"
 #include "console/report.h"
+#include "run/options.h"
 #include "rung/core/parallel.h"
 
 namespace rung::cli {

@@ -14,12 +14,12 @@
 
 #include "commands/subcommands.h"
 #include "console/console.h"
-#include "console/options.h"
 #include "console/report.h"
 #include "console/utf8.h"
 #include "run/model_source.h"
 #include "run/normalize.h"
 #include "run/onnx_source.h"
+#include "run/options.h"
 #include "run/task.h"
 #include "rung/core/error.h"
 #include "rung/io/file_kind.h"

@@ -3,11 +3,11 @@
 #include <memory>
 
 #include "commands/subcommands.h"
-#include "console/options.h"
 #include "console/report.h"
 #include "run/class_scores.h"
 #include "run/data.h"
 #include "run/model_source.h"
+#include "run/options.h"
 #include "run/task.h"
 #include "run/training.h"
 #include "rung/io/model_file.h"

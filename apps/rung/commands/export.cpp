@@ -8,9 +8,9 @@
 
 #include "commands/subcommands.h"
 #include "console/console.h"
-#include "console/options.h"
 #include "console/report.h"
 #include "run/model_source.h"
+#include "run/options.h"
 #include "run/task.h"
 #include "rung/core/error.h"
 #include "rung/io/encodings.h"

@@ -10,9 +10,9 @@
 
 #include "commands/subcommands.h"
 #include "console/console.h"
-#include "console/options.h"
 #include "console/report.h"
 #include "run/onnx_source.h"
+#include "run/options.h"
 #include "run/task.h"
 #include "run/why.h"
 #include "rung/core/error.h"

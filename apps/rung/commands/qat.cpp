@@ -9,11 +9,11 @@
 
 #include "commands/subcommands.h"
 #include "console/interrupt.h"
-#include "console/options.h"
 #include "console/report.h"
 #include "run/checkpoints.h"
 #include "run/data.h"
 #include "run/model_source.h"
+#include "run/options.h"
 #include "run/task.h"
 #include "run/training.h"
 #include "rung/core/error.h"

@@ -5,11 +5,11 @@
 
 #include "commands/subcommands.h"
 #include "console/interrupt.h"
-#include "console/options.h"
 #include "console/report.h"
 #include "run/checkpoints.h"
 #include "run/data.h"
 #include "run/initial_weights.h"
+#include "run/options.h"
 #include "run/task.h"
 #include "run/training.h"
 #include "rung/core/error.h"

@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "commands/manual.h"
+#include "console/manual.h"
 
 // What is wrong with a command line as a whole.
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "commands/manual.h"
+#include "console/manual.h"
 #include "rung/core/error.h"
 
 // Command line parsing. CLI11 costs seconds per file that includes it, so that only command.cpp and

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "console/console.h"
-#include "console/options.h"
 #include "console/report.h"
+#include "run/options.h"
 #include "run/preprocess.h"
 #include "run/task.h"
 #include "rung/core/rng.h"

@@ -4,7 +4,7 @@
 
 #include "console/command.h"
 #include "console/console.h"
-#include "console/options.h"
+#include "run/options.h"
 #include "rung/datasets.h"
 #include "rung/io/model_file.h"
 #include "rung/io/weights.h"

@@ -1,4 +1,4 @@
-#include "console/options.h"
+#include "run/options.h"
 
 #include <fmt/format.h>
 

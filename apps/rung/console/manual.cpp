@@ -1,4 +1,4 @@
-#include "commands/manual.h"
+#include "console/manual.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
