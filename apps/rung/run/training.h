@@ -8,9 +8,9 @@
 
 #include "console/console.h"
 #include "console/report.h"
-#include "run/checkpoints.h"
 #include "run/data.h"
 #include "run/recipe.h"
+#include "run/saving.h"
 #include "rung/exec/executor.h"
 #include "rung/nn/checkpoints.h"
 #include "rung/nn/optim.h"

@@ -140,7 +140,7 @@ Run quantized(QuantScheme scheme, RoundingMode rounding = RoundingMode::nearest)
 
 }  // namespace
 
-TEST_SUITE_BEGIN("nn checkpoint");
+TEST_SUITE_BEGIN("nn training state");
 
 TEST_CASE("interrupted float training ends in the same bytes, with SGD and with Adam") {
   check_resumes("sgd", [] { return Run(network()); });

@@ -1,4 +1,4 @@
-#include "run/checkpoints.h"
+#include "run/saving.h"
 
 #include <fmt/format.h>
 
