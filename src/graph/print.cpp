@@ -1,6 +1,7 @@
 #include <ostream>
 #include <vector>
 
+#include "core/attribute_text.h"
 #include "core/check.h"
 #include "rung/core/text.h"
 #include "rung/graph/graph.h"
@@ -10,27 +11,6 @@ namespace {
 
 constexpr std::size_t kMostText = 2000;  // of a node's inputs, and of its attributes
 
-// Collects "name=value" of every attribute.
-class Printer final : public AttributeVisitor {
- public:
-  void operator()(std::string_view name, std::int64_t& value) override { put(name, value); }
-  void operator()(std::string_view name, double& value) override { put(name, value); }
-  void operator()(std::string_view name, float& value) override { put(name, value); }
-  void operator()(std::string_view name, bool& value) override { put(name, value); }
-  void operator()(std::string_view name, std::string& value) override { put(name, value); }
-  void operator()(std::string_view name, std::vector<std::int64_t>& value) override {
-    put(name, fmt::format("[{}]", fmt::join(value, ", ")));
-  }
-  std::string text() const { return fmt::format("{}", fmt::join(parts_, ", ")); }
-
- private:
-  template <typename T>
-  void put(std::string_view name, const T& value) {
-    parts_.push_back(fmt::format("{}={}", name, value));
-  }
-  std::vector<std::string> parts_;
-};
-
 }  // namespace
 
 std::string Graph::to_string() const {
@@ -39,11 +19,11 @@ std::string Graph::to_string() const {
     text += fmt::format("input   {} {}\n", printable(input->name()), input->shape());
   std::int64_t count = 0;
   for (const auto& node : nodes_) {
-    Printer printer;
-    node->op_->visit(printer);
+    AttributeText attribute_text;
+    node->op_->visit(attribute_text);
     std::vector<std::string> reads;
     for (const Value* input : node->inputs_) reads.push_back(printable(input->name()));
-    const std::string attributes = printable(printer.text());
+    const std::string attributes = printable(attribute_text.text());
     text += fmt::format("{:<36} {:<20} {:<18} <- {}{}\n", printable(node->name_), node->type(),
                         node->output().shape().to_string(),
                         shortened(fmt::format("{}", fmt::join(reads, ", ")), kMostText),

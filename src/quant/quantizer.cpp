@@ -1,8 +1,5 @@
 #include "rung/quant/quantizer.h"
 
-#include <algorithm>
-#include <array>
-
 #include "core/check.h"
 
 namespace rung {
@@ -59,34 +56,6 @@ void Quantizer::backward(const QuantizeGradIo& io) const {
   const Encoding e = encoding(io.parameters);
   chain(quantize_dequantize_backward(io.x, io.dy, io.shape, e, io.dx, io.rounding), e,
         io.parameters, io.dparameters);
-}
-
-bool is_describable(const Quantizer& quantizer) {
-  constexpr std::array kKinds = {AffineQuantizer::kKind, LsqQuantizer::kKind,
-                                 GroupedBlockQuantizer::kKind, FloatQuantizer::kKind};
-  return std::ranges::find(kKinds, quantizer.kind()) != kKinds.end();
-}
-
-QuantizerSpec describe(const Quantizer& quantizer) {
-  require(is_describable(quantizer),
-          "the quantizer is of kind \"{}\", which no file can bring back", quantizer.kind());
-  QuantizerSpec spec{.kind = std::string(quantizer.kind()), .options = quantizer.options()};
-  if (const auto* grouped = dynamic_cast<const GroupedBlockQuantizer*>(&quantizer))
-    spec.grouping = grouped->grouping();
-  if (const auto* floating = dynamic_cast<const FloatQuantizer*>(&quantizer))
-    spec.format = floating->format().name;
-  return spec;
-}
-
-std::unique_ptr<Quantizer> make_quantizer(const QuantizerSpec& spec) {
-  if (spec.kind == AffineQuantizer::kKind) return std::make_unique<AffineQuantizer>(spec.options);
-  if (spec.kind == LsqQuantizer::kKind) return std::make_unique<LsqQuantizer>(spec.options);
-  if (spec.kind == GroupedBlockQuantizer::kKind)
-    return std::make_unique<GroupedBlockQuantizer>(spec.options, spec.grouping);
-  if (spec.kind == FloatQuantizer::kKind)
-    return std::make_unique<FloatQuantizer>(float_format(spec.format));
-  fail("unknown kind of quantizer \"{}\"; there are affine, lsq, grouped_block and float",
-       spec.kind);
 }
 
 }  // namespace rung

@@ -7,13 +7,6 @@
 
 namespace rung {
 
-std::unique_ptr<RangeEstimator> make_range_estimator(std::string_view name, double percentile) {
-  if (name == "min_max") return make_min_max();
-  if (name == "sqnr") return make_sqnr();
-  if (name == "percentile") return make_percentile(percentile);
-  fail("unknown range estimator \"{}\"; there are min_max, sqnr and percentile", name);
-}
-
 void observe(RangeEstimator& estimator, std::span<const float> batch) {
   if (batch.empty()) return;
   const auto bad =

@@ -42,9 +42,8 @@ void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view call
 }
 
 /// Ranges are trained in a range learning scheme, once they are there.
-void set_learned(QuantizerHandle& quantizer, QuantScheme scheme) {
-  quantizer.set_learned(is_range_learning(scheme) && quantizer.initialized() &&
-                        !quantizer.frozen());
+void set_learned(QuantizerHandle& quantizer, const QuantScheme& scheme) {
+  quantizer.set_learned(scheme.learn && quantizer.initialized() && !quantizer.frozen());
 }
 
 /// One calibration of one sim: observes what its executor runs, finishes, or puts everything back.

@@ -1,7 +1,6 @@
 #include "rung/quantsim/quantsim.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "core/check.h"
@@ -14,24 +13,6 @@
 namespace rung {
 
 namespace {
-
-struct SchemeNames {
-  QuantScheme scheme;
-  std::string_view aimet, brief;
-};
-
-constexpr std::array<SchemeNames, 7> kSchemes = {{
-    {QuantScheme::post_training_tf, "post_training_tf", "tf"},
-    {QuantScheme::post_training_tf_enhanced, "post_training_tf_enhanced", "tf_enhanced"},
-    {QuantScheme::post_training_percentile, "post_training_percentile", "percentile"},
-    {QuantScheme::training_range_learning_with_tf_init, "training_range_learning_with_tf_init",
-     "range_learning_tf"},
-    {QuantScheme::training_range_learning_with_tf_enhanced_init,
-     "training_range_learning_with_tf_enhanced_init", "range_learning_tf_enhanced"},
-    {QuantScheme::training_lsq_with_tf_init, "training_lsq_with_tf_init", "lsq_tf"},
-    {QuantScheme::training_lsq_with_tf_enhanced_init, "training_lsq_with_tf_enhanced_init",
-     "lsq_tf_enhanced"},
-}};
 
 constexpr int kStateVersion = 1;
 
@@ -51,6 +32,11 @@ bool is_recomputed(const QuantSimOptions& options) {
 }
 
 void check_options(const QuantSimOptions& options) {
+  try {
+    check_quant_scheme(options.quant_scheme);
+  } catch (const Error& error) {
+    fail("QuantizationSimModel: quant_scheme: {}", error.what());
+  }
   check_bitwidth(options.default_output_bw, "default_output_bw");
   check_bitwidth(options.default_param_bw, "default_param_bw");
   if (options.edge_bw) check_bitwidth(*options.edge_bw, "edge_bw");
@@ -63,7 +49,7 @@ void check_options(const QuantSimOptions& options) {
     require(!options.edge_bw, "QuantizationSimModel: edge_bw is for integers only");
   }
   require(
-      !is_recomputed(options) || !is_range_learning(options.quant_scheme),
+      !is_recomputed(options) || !options.quant_scheme.learn,
       "QuantizationSimModel: {} learns the ranges of weights; they cannot be recomputed as well",
       to_string(options.quant_scheme));
 }
@@ -93,31 +79,8 @@ Graph quantized_copy(const Graph& model, const QuantSimConfig& config,
 
 }  // namespace
 
-std::string_view to_string(QuantScheme scheme) {
-  return std::ranges::find(kSchemes, scheme, &SchemeNames::scheme)->aimet;
-}
-
 std::string_view to_string(BatchNormMode mode) {
   return mode == BatchNormMode::keep ? "keep" : "fold_in_simulation";
-}
-
-QuantScheme parse_quant_scheme(std::string_view name) {
-  for (const SchemeNames& names : kSchemes)
-    if (name == names.aimet || name == names.brief) return names.scheme;
-  std::vector<std::string_view> known;
-  for (const SchemeNames& names : kSchemes) known.push_back(names.brief);
-  fail("unknown quantization scheme '{}'; there are {} (or AIMET's long names)", name,
-       fmt::join(known, ", "));
-}
-
-bool is_range_learning(QuantScheme scheme) {
-  return scheme == QuantScheme::training_range_learning_with_tf_init ||
-         scheme == QuantScheme::training_range_learning_with_tf_enhanced_init || is_lsq(scheme);
-}
-
-bool is_lsq(QuantScheme scheme) {
-  return scheme == QuantScheme::training_lsq_with_tf_init ||
-         scheme == QuantScheme::training_lsq_with_tf_enhanced_init;
 }
 
 QuantizationSimModel::QuantizationSimModel(const Graph& model, QuantSimOptions options) {
@@ -162,7 +125,7 @@ QuantizationSimModel QuantizationSimModel::from_quantized(Graph graph, QuantSimO
   QuantizationSimModel sim(std::make_unique<Impl>(std::move(options), std::move(text),
                                                   std::move(config), std::move(graph)));
   sim.graph().set_int32_biases(sim.options().int32_biases);
-  const bool learns = is_range_learning(sim.options().quant_scheme);
+  const bool learns = sim.options().quant_scheme.learn;
   for (QuantizerHandle each : sim.quantizers())
     each.set_learned(learns && each.initialized() && !each.frozen());
   return sim;
@@ -221,7 +184,7 @@ const std::vector<std::string>& QuantizationSimModel::calibration_notes() const 
 }
 
 void QuantizationSimModel::set_percentile_value(double percentile) {
-  require(impl_->options.quant_scheme == QuantScheme::post_training_percentile,
+  require(impl_->options.quant_scheme.estimator == "percentile",
           "set_percentile_value: the scheme is {}, not post_training_percentile",
           to_string(impl_->options.quant_scheme));
   const std::unique_ptr<RangeEstimator> estimator = make_percentile(percentile);

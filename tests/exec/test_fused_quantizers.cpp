@@ -77,7 +77,7 @@ QuantizationSimModel simulate(const Graph& graph, QuantScheme scheme, int bits,
 TEST_SUITE_BEGIN("exec fused quantizers");
 
 TEST_CASE("a step with fused quantizers is a step with quantizers of their own") {
-  for (const QuantScheme scheme :
+  for (const QuantScheme& scheme :
        {QuantScheme::post_training_tf, QuantScheme::post_training_percentile,
         QuantScheme::training_range_learning_with_tf_init, QuantScheme::training_lsq_with_tf_init})
     for (const std::string batch_norms : {"kept", "folded", "folded in simulation"})
@@ -139,7 +139,7 @@ TEST_CASE("a fused quantizer follows what it is told at run time") {
 }
 
 TEST_CASE("backward reads quantized numbers back from their codes, as long as these fit bytes") {
-  for (const QuantScheme scheme :
+  for (const QuantScheme& scheme :
        {QuantScheme::post_training_tf, QuantScheme::training_range_learning_with_tf_init,
         QuantScheme::training_lsq_with_tf_init})
     for (const std::string batch_norms : {"kept", "folded"})

@@ -12,6 +12,7 @@
 #include "rung/quant/encoding.h"
 #include "rung/quant/fake_quantize.h"
 #include "rung/quant/range_estimator.h"
+#include "rung/quant/registry.h"
 
 // AIMET's own numbers for one quantizer at a time.
 

@@ -96,7 +96,7 @@ TEST_CASE("a thousand steps of training quantized with learned ranges do not, ei
 }
 
 TEST_CASE("calibrating a thousand times takes no more memory than a hundred times") {
-  for (const QuantScheme scheme :
+  for (const QuantScheme& scheme :
        {QuantScheme::post_training_tf_enhanced, QuantScheme::post_training_percentile}) {
     QuantizationSimModel sim(small_net(), {.quant_scheme = scheme});
     CHECK(growth([&](int) { calibrate_small_net(sim); }) < 0.01);

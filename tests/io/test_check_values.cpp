@@ -51,8 +51,8 @@ std::string message_with(const Graph& graph, std::string_view name, float value)
 Graph quantized(bool learned) {
   Graph graph;
   const Var x = graph.input("x", {1, 4});
-  graph.set_outputs({nn::quantize_dequantize(
-      x, make_quantizer({.kind = "affine", .options = {.bitwidth = 8}}), make_min_max(), "q")});
+  graph.set_outputs(
+      {nn::quantize_dequantize(x, std::make_unique<AffineQuantizer>(), make_min_max(), "q")});
   Node& node = *graph.nodes().front();
   const std::vector<Parameter*> parameters = quantizer_parameters(node);
   node.as<QuantizeDequantize>()->set_ranges(std::vector<Range>{{-1.0f, 1.0f}}, parameters);

@@ -282,19 +282,4 @@ TEST_SUITE("quant: kinds of quantizers") {
     net.quantized(executor, Mode::train);
     CHECK(net.encoding().scale == before.scale);
   }
-
-  TEST_CASE("every kind of the library is described and made again; others are not") {
-    const QuantizerOptions blocks = blocks_of({4, 8}, 0, {1, 2, 4});
-    const std::unique_ptr<Quantizer> all[] = {
-        std::make_unique<AffineQuantizer>(QuantizerOptions{.bitwidth = 5}),
-        std::make_unique<LsqQuantizer>(blocks), std::make_unique<FloatQuantizer>(kBfloat16),
-        std::make_unique<GroupedBlockQuantizer>(
-            blocks, GroupedBlockOptions{.decompressed_bw = 7, .block_grouping = 2})};
-    for (const auto& quantizer : all) {
-      const QuantizerSpec spec = describe(*quantizer);
-      CHECK(spec.kind == quantizer->kind());
-      CHECK(describe(*make_quantizer(spec)) == spec);
-    }
-    CHECK(message_of([] { make_quantizer({.kind = "mine"}); }).find("mine") != std::string::npos);
-  }
 }

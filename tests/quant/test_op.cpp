@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <memory>
 #include <numeric>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "rung/core/error.h"
@@ -17,6 +15,8 @@
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/quant/registry.h"
+#include "support/notes.h"
 #include "support/quant_helpers.h"
 
 using namespace rung;
@@ -37,29 +37,9 @@ struct Net {
   Graph graph;
 };
 
-/// Writes down what it is shown, or writes back what was written down.
-class Notes final : public AttributeVisitor {
- public:
-  using Value =
-      std::variant<std::int64_t, double, float, bool, std::string, std::vector<std::int64_t>>;
-  bool writing = false;
-  std::map<std::string, Value, std::less<>> values;
-  void operator()(std::string_view n, std::int64_t& v) override { note(n, v); }
-  void operator()(std::string_view n, double& v) override { note(n, v); }
-  void operator()(std::string_view n, float& v) override { note(n, v); }
-  void operator()(std::string_view n, bool& v) override { note(n, v); }
-  void operator()(std::string_view n, std::string& v) override { note(n, v); }
-  void operator()(std::string_view n, std::vector<std::int64_t>& v) override { note(n, v); }
-
- private:
-  template <typename T>
-  void note(std::string_view name, T& value) {
-    if (writing)
-      value = std::get<T>(values.at(std::string(name)));
-    else
-      values[std::string(name)] = value;
-  }
-};
+std::unique_ptr<RangeEstimator> estimator_of(std::string_view name) {
+  return name == "percentile" ? make_percentile(90.0) : make_range_estimator(name);
+}
 
 }  // namespace
 
@@ -144,10 +124,9 @@ TEST_SUITE("quant: QuantizeDequantize") {
         const std::int64_t channels = shape[axis];
         QuantizeDequantize op(std::make_unique<AffineQuantizer>(QuantizerOptions{
                                   .bitwidth = 4, .axis = axis, .channels = channels}),
-                              make_range_estimator(name, 90.0));
+                              estimator_of(name));
         std::vector<std::unique_ptr<RangeEstimator>> alone;
-        for (std::int64_t c = 0; c < channels; ++c)
-          alone.push_back(make_range_estimator(name, 90.0));
+        for (std::int64_t c = 0; c < channels; ++c) alone.push_back(estimator_of(name));
         Observation seen(op);
         for (const double size : {1.0, 3.0}) {  // the second batch makes the ranges grow
           const Tensor x = normal(shape, 7, size);
@@ -330,7 +309,7 @@ TEST_SUITE("quant: QuantizeDequantize") {
     CHECK(again.quantizer().axis() == 1);
     CHECK(again.quantizer().channels() == 7);
     CHECK(again.estimator().name() == "percentile");
-    CHECK(percentile_of(again.estimator()) == 99.5);
+    CHECK(to_string(again.estimator()) == "percentile {percentile=99.5}");
     CHECK(again.frozen());
     CHECK_FALSE(again.enabled());
     CHECK(again.initialized());

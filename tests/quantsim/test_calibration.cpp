@@ -45,7 +45,7 @@ TEST_SUITE("quantsim: calibration") {
   TEST_CASE("stopped after any batch, another process finds the same encodings") {
     const TemporaryFolder folder;
     const std::string file = folder / "calibration";
-    for (const QuantScheme scheme :
+    for (const QuantScheme& scheme :
          {QuantScheme::post_training_tf_enhanced, QuantScheme::post_training_tf,
           QuantScheme::post_training_percentile}) {
       CAPTURE(to_string(scheme));

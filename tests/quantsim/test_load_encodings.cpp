@@ -102,7 +102,7 @@ TEST_SUITE("quantsim: load_encodings") {
     const auto sim_of = [](QuantScheme scheme) {
       return QuantizationSimModel(small_net(), {.quant_scheme = scheme});
     };
-    constexpr auto kLearning = QuantScheme::training_range_learning_with_tf_init;
+    const auto kLearning = QuantScheme::training_range_learning_with_tf_init;
     QuantizationSimModel learning = sim_of(kLearning),
                          fixed = sim_of(QuantScheme::post_training_tf);
     learning.load_encodings(text);

@@ -129,7 +129,7 @@ TEST_SUITE("quantsim: methods") {
     QuantizationSimModel sim(small_net(), {.quant_scheme = QuantScheme::post_training_percentile});
     sim.set_percentile_value(99.0);
     for (const QuantizerHandle& each : sim.quantizers())
-      CHECK(percentile_of(each.op().estimator()) == 99.0);
+      CHECK(to_string(each.op().estimator()) == "percentile {percentile=99}");
   }
 }
 

@@ -77,7 +77,7 @@ struct Fused {
 
 TEST_SUITE("quantsim: observers") {
   TEST_CASE("two executors that calibrate one graph do not mix, in turns and in two threads") {
-    for (const QuantScheme scheme :
+    for (const QuantScheme& scheme :
          {QuantScheme::post_training_tf, QuantScheme::post_training_tf_enhanced,
           QuantScheme::post_training_percentile}) {
       QuantizationSimModel sim = small_sim(scheme);

@@ -32,15 +32,15 @@ std::vector<std::string> names(const std::vector<CollapsedRange>& collapsed) {
   return all;
 }
 
-constexpr auto kRange = QuantScheme::training_range_learning_with_tf_init;
-constexpr auto kLsq = QuantScheme::training_lsq_with_tf_init;
+const auto kRange = QuantScheme::training_range_learning_with_tf_init;
+const auto kLsq = QuantScheme::training_lsq_with_tf_init;
 
 }  // namespace
 
 TEST_SUITE_BEGIN("quantsim range watch");
 
 TEST_CASE("a range that shrinks to less than a thousandth is reported, once") {
-  for (const QuantScheme scheme : {kRange, kLsq}) {
+  for (const QuantScheme& scheme : {kRange, kLsq}) {
     QuantizationSimModel sim = learned_sim(scheme);
     RangeWatch watch(sim);
     CHECK(watch.check().empty());

@@ -18,6 +18,7 @@
 #include "run/training.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
+#include "rung/quant/registry.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/quantsim.h"
 #include "rung/quantsim/range_watch.h"
@@ -28,8 +29,6 @@ namespace {
 constexpr double kUsualLr = 1e-3;
 // Folded layers have lost the batch norms that made them bear larger rates.
 constexpr double kLargestDefaultLr = 5e-3;
-// Of --lr. Scales (LSQ) are smaller numbers than ranges and reach every code at once.
-constexpr double kEncodingsShare = 0.1, kLsqShare = 0.05;
 
 constexpr Recorded kOrDefault{.when = Recorded::When::always, .unset = "default"};
 
@@ -96,7 +95,7 @@ std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Opt
   std::vector<OptimizerGroup> groups(2);
   groups[0].lr = lr;
   groups[0].weight_decay = options.recipe.weight_decay;
-  const double share = is_lsq(sim.options().quant_scheme) ? kLsqShare : kEncodingsShare;
+  const double share = make_quantizer(sim.options().quant_scheme.quantizer)->default_lr_share();
   groups[1].lr = options.lr_encodings.value_or(lr * share);
   for (Parameter* parameter : sim.graph().parameters())
     groups[parameter->role() == Role::encoding ? 1 : 0].parameters.push_back(parameter);
@@ -167,9 +166,8 @@ void run(Options options) {
   console.line(fmt::format(
       "{} on {}: {} training images, {} epochs, lr {:.3g}, ranges {}; top1 before {:.2f} %",
       task.model, data.task().dataset, train.dataset().size(), options.recipe.epochs, lr,
-      is_range_learning(sim.options().quant_scheme)
-          ? fmt::format("learned at {:.3g}", optimizer->lr(1))
-          : std::string("fixed"),
+      sim.options().quant_scheme.learn ? fmt::format("learned at {:.3g}", optimizer->lr(1))
+                                       : std::string("fixed"),
       before));
   Report report;
   report.set("top1_before", before);

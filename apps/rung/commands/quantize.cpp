@@ -21,6 +21,7 @@
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
 #include "rung/ptq/ptq.h"
+#include "rung/quant/registry.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/config_utils.h"
@@ -48,7 +49,7 @@ struct Options {
   CalibrationCheckpointOptions checkpoint;
   ModelSource source;
   std::string out;
-  std::string scheme = "tf_enhanced";
+  std::string scheme = "tf_enhanced", estimator, quantizer;
   std::string config = "default";
   int param_bw = 8, output_bw = 8;
   std::optional<int> edge_bw;
@@ -81,6 +82,11 @@ struct Options {
     v.group("Quantization");
     v.option("--scheme NAME", scheme, "how ranges are found, see below", check_scheme,
              affects_result);
+    v.option("--estimator NAME", estimator, "finds the ranges; default: the scheme's",
+             one_of(range_estimator_names()), affects_result_if_given);
+    v.option("--quantizer NAME", quantizer,
+             "what rung qat trains the parameters of; default: the scheme's",
+             one_of(scheme_quantizers()), affects_result_if_given);
     v.option("--param-bw N", param_bw, "bits of weights", between(2, 32), affects_result);
     v.option("--output-bw N", output_bw, "bits of activations", between(2, 32), affects_result);
     v.option("--edge-bw N", edge_bw,
@@ -129,6 +135,7 @@ before and after. Schemes (AIMET's long names are understood, too):
   range_learning_tf           as tf; rung qat then trains the ranges
   range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
   lsq_tf, lsq_tf_enhanced     the same; rung qat then trains the scales (LSQ, not AIMET's)
+--estimator and --quantizer replace what a scheme would choose, so that any two go together.
 Configurations: default and per_channel are AIMET's; htp follows what AIMET says about Qualcomm's
 HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to. Softmax and
 Sigmoid have the range 0 .. 1; a file of your own may say otherwise.
@@ -165,8 +172,19 @@ std::vector<std::string> prepare(Graph& graph, const Options& options) {
   return lines;
 }
 
+/// Returns what --scheme, --estimator and --quantizer choose together.
+QuantScheme scheme_of(const Options& options) {
+  QuantScheme scheme = parse_quant_scheme(options.scheme);
+  if (!options.estimator.empty()) scheme.estimator = options.estimator;
+  if (!options.quantizer.empty()) {
+    scheme.quantizer = options.quantizer;
+    scheme.learn = true;
+  }
+  return scheme;
+}
+
 QuantSimOptions sim_options(const Options& options) {
-  return {.quant_scheme = parse_quant_scheme(options.scheme),
+  return {.quant_scheme = scheme_of(options),
           .default_output_bw = options.output_bw,
           .default_param_bw = options.param_bw,
           .default_data_type = options.data_type == "float" ? QuantizationDataType::floating
@@ -233,8 +251,7 @@ Settings settings_of(const Options& options, const Data& data, const io::ModelFi
 }
 
 void check(const Options& options) {
-  if (options.percentile &&
-      parse_quant_scheme(options.scheme) != QuantScheme::post_training_percentile)
+  if (options.percentile && scheme_of(options).estimator != "percentile")
     throw UsageError("--percentile is for --scheme percentile, got " + options.scheme);
   if (!is_utf8(options.config))  // it is stored in the model file
     throw Error("--config " + to_utf8(options.config) + ": the name must be UTF-8");
@@ -298,7 +315,7 @@ void run(const Options& options) {
       fmt::format("{} quantizers, calibrated with {} images", quantizers, images.dataset().size());
   if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
   console.line(result);
-  const std::vector<std::string> to_try = hints({.scheme = options.scheme,
+  const std::vector<std::string> to_try = hints({.scheme = scheme_of(options),
                                                  .config = options.config,
                                                  .param_bw = options.param_bw,
                                                  .output_bw = options.output_bw,

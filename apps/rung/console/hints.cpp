@@ -2,26 +2,17 @@
 
 #include <algorithm>
 
-#include "rung/quantsim/quantsim.h"
-
 namespace rung::cli {
 namespace {
 
 constexpr double kLittle = 1.0;  // point: less is within what seeds and few test images make
 
-/// Returns the scheme that searches ranges and else does as the given one; empty if that searches.
-std::string searching_scheme(const std::string& name) {
-  switch (parse_quant_scheme(name)) {
-    case QuantScheme::post_training_tf:
-    case QuantScheme::post_training_percentile:
-      return "tf_enhanced";
-    case QuantScheme::training_range_learning_with_tf_init:
-      return "range_learning_tf_enhanced";
-    case QuantScheme::training_lsq_with_tf_init:
-      return "lsq_tf_enhanced";
-    default:
-      return {};
-  }
+/// Returns the name of the scheme that searches ranges and else does as the given one; empty if
+/// that does more than to look at the ends of what it saw.
+std::string searching_scheme(QuantScheme scheme) {
+  if (scheme.estimator != "min_max" && scheme.estimator != "percentile") return {};
+  scheme.estimator = "sqnr";
+  return short_name(scheme);
 }
 
 }  // namespace

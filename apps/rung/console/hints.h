@@ -4,11 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "rung/quantsim/scheme.h"
+
 namespace rung::cli {
 
 /// How a model was quantized, as far as another way may do better.
 struct QuantizeChoices {
-  std::string scheme, config;
+  QuantScheme scheme;
+  std::string config;
   int param_bw = 8, output_bw = 8;
   std::optional<int> edge_bw = {};
   bool integers = true;  ///< and not short floats

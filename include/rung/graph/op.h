@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rung/core/attributes.h"
 #include "rung/core/export.h"
 #include "rung/core/format.h"
 #include "rung/core/rng.h"
@@ -32,19 +33,6 @@ enum class Layout {
   elementwise,            ///< any: each output element depends on the same element of the inputs
   elementwise_keeps_zero  ///< the same, and f(0) = 0, so that padded channels stay zero by
                           ///< themselves
-};
-
-/// Lists an op's attributes under their ONNX names. One visit() serves printing, saving, loading
-/// and comparing: a visitor may read or write what it is shown.
-class RUNG_API AttributeVisitor {
- public:
-  virtual ~AttributeVisitor() = default;
-  virtual void operator()(std::string_view name, std::int64_t& value) = 0;
-  virtual void operator()(std::string_view name, double& value) = 0;
-  virtual void operator()(std::string_view name, float& value) = 0;
-  virtual void operator()(std::string_view name, bool& value) = 0;
-  virtual void operator()(std::string_view name, std::string& value) = 0;
-  virtual void operator()(std::string_view name, std::vector<std::int64_t>& value) = 0;
 };
 
 /// Which tensors of the forward pass an op's backward reads: bit i stands for input or output i.

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rung/core/attributes.h"
 #include "rung/core/export.h"
 #include "rung/core/shape.h"
 #include "rung/quant/encoding.h"
@@ -62,7 +63,8 @@ struct QuantizerOptions {
 
 /// Turns parameters into an encoding: one per QuantizeDequantize node. A quantizer that only
 /// decides scale and offset runs in the fused kernels; one that computes something else overrides
-/// runs_fused(), forward() and backward(). Derive from it for a quantizer of your own.
+/// runs_fused(), forward() and backward(). Derive from it for a quantizer of your own; files bring
+/// it back, and a QuantScheme can choose it, after register_quantizer() (rung/quant/registry.h).
 class RUNG_API Quantizer {
  public:
   /// Throws Error for a bitwidth outside 2..32 or a granularity that makes no sense.
@@ -70,6 +72,9 @@ class RUNG_API Quantizer {
   virtual ~Quantizer() = default;
   /// Returns the quantizer's name in files: "affine", or yours.
   virtual std::string_view kind() const = 0;
+  /// Lists what it has beside QuantizerOptions, under its names in files. May throw Error for what
+  /// a visitor wrote. The default has nothing.
+  virtual void visit(AttributeVisitor&) {}
   /// Lists the parameters; may be empty: then nothing has to be calibrated.
   virtual std::vector<ParameterSpec> parameters() const = 0;
   /// Returns what is exported and what the fused kernels read. Zero must be on the grid: -offset is
@@ -85,9 +90,14 @@ class RUNG_API Quantizer {
   virtual void chain(const EncodingGradient& gradient, const Encoding& encoding,
                      ParameterView parameters, MutableParameterView dparameters) const = 0;
   virtual std::unique_ptr<Quantizer> clone() const = 0;
+  /// Returns the learning rate that suits its parameters, as a share of that of the weights.
+  virtual double default_lr_share() const { return 0.1; }
 
   /// False if forward() must run instead of the fused affine kernels.
   virtual bool runs_fused() const { return true; }
+  /// True if backward() must run although forward() is that of the fused kernels: for a gradient
+  /// that does not follow from those of scale and offset.
+  virtual bool has_own_gradient() const { return false; }
   /// True if forward() and backward() treat every number alike and zero stays zero, so that they
   /// may get data in any order, with zeros between them.
   virtual bool any_order() const { return runs_fused() && !axis(); }
@@ -165,6 +175,8 @@ class RUNG_API LsqQuantizer final : public Quantizer {
   void chain(const EncodingGradient& gradient, const Encoding& encoding, ParameterView parameters,
              MutableParameterView dparameters) const override;
   std::unique_ptr<Quantizer> clone() const override;
+  /// Scales are smaller numbers than ranges and reach every code at once.
+  double default_lr_share() const override { return 0.05; }
 };
 
 struct GroupedBlockOptions {
@@ -186,6 +198,7 @@ class RUNG_API GroupedBlockQuantizer final : public RangeQuantizer {
   /// decompressed_bw <= 31.
   explicit GroupedBlockQuantizer(QuantizerOptions options, GroupedBlockOptions grouping = {});
   std::string_view kind() const override { return kKind; }
+  void visit(AttributeVisitor& visitor) override;
   const GroupedBlockOptions& grouping() const { return grouping_; }
   Encoding encoding(ParameterView parameters) const override;
   void set_bitwidth(int bitwidth) override;
@@ -202,6 +215,7 @@ class RUNG_API FloatQuantizer final : public Quantizer {
   static constexpr std::string_view kKind = "float";
   explicit FloatQuantizer(const FloatFormat& format = kFloat16);
   std::string_view kind() const override { return kKind; }
+  void visit(AttributeVisitor& visitor) override;
   const FloatFormat& format() const { return format_; }
   std::vector<ParameterSpec> parameters() const override { return {}; }
   Encoding encoding(ParameterView parameters) const override;
@@ -220,20 +234,7 @@ class RUNG_API FloatQuantizer final : public Quantizer {
   FloatFormat format_;
 };
 
-/// Everything that a file says about a quantizer beside its parameters.
-struct QuantizerSpec {
-  std::string kind = std::string(AffineQuantizer::kKind);
-  QuantizerOptions options = {};
-  GroupedBlockOptions grouping = {};                ///< of "grouped_block"
-  std::string format = std::string(kFloat16.name);  ///< of "float"
-  friend bool operator==(const QuantizerSpec&, const QuantizerSpec&) = default;
-};
-/// True for the library's own quantizers, which files can bring back.
-RUNG_API bool is_describable(const Quantizer& quantizer);
-/// Describes one of the library's quantizers; throws Error for a kind of a user's own, which no
-/// file can bring back.
-RUNG_API QuantizerSpec describe(const Quantizer& quantizer);
-/// Makes the described quantizer; throws Error for an unknown kind or impossible settings.
-RUNG_API std::unique_ptr<Quantizer> make_quantizer(const QuantizerSpec& spec);
+/// Prints the kind and what its visit() lists, e.g. "affine" or "float {format=bfloat16}".
+RUNG_API std::string to_string(const Quantizer& quantizer);
 
 }  // namespace rung

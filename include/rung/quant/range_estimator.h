@@ -4,9 +4,9 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "rung/core/attributes.h"
 #include "rung/core/export.h"
 #include "rung/quant/encoding.h"
 
@@ -14,12 +14,17 @@ namespace rung {
 
 /// Decides, from the numbers that a tensor took during calibration, which range is worth codes.
 /// Sees one channel (or a whole tensor); a per-channel quantizer owns one per channel. Streaming:
-/// no number is stored. Derive from it for an estimator of your own. AIMET: encoding analyzer.
+/// no number is stored. Derive from it for an estimator of your own; files bring it back, and a
+/// QuantScheme can choose it, after register_range_estimator() (rung/quant/registry.h). AIMET:
+/// encoding analyzer.
 class RUNG_API RangeEstimator {
  public:
   virtual ~RangeEstimator() = default;
   /// Returns the estimator's name: "min_max", "sqnr", "percentile", or yours.
   virtual std::string name() const = 0;
+  /// Lists its options, under their names in files. May throw Error for what a visitor wrote. The
+  /// default has none.
+  virtual void visit(AttributeVisitor&) {}
   /// Announces a batch of `count` numbers that lie in `seen`, all finite; count > 0.
   virtual void begin_batch(Range seen, std::int64_t count) = 0;
   /// Takes a part of the batch; parts come in any sizes and any order, never with padding.
@@ -51,12 +56,8 @@ RUNG_API std::unique_ptr<RangeEstimator> make_sqnr();
 /// Keeps a histogram and cuts off (100 - percentile) percent of the numbers at either end;
 /// throws Error unless 50 < percentile <= 100. AIMET: post_training_percentile.
 RUNG_API std::unique_ptr<RangeEstimator> make_percentile(double percentile = 100.0);
-/// Makes one of the three by name; throws Error listing the names otherwise. `percentile` counts
-/// only for "percentile".
-RUNG_API std::unique_ptr<RangeEstimator> make_range_estimator(std::string_view name,
-                                                              double percentile = 100.0);
-/// Returns the percentile of a percentile estimator, 100 for any other.
-RUNG_API double percentile_of(const RangeEstimator& estimator);
+/// Prints the name and what visit() lists, e.g. "sqnr" or "percentile {percentile=99.9}".
+RUNG_API std::string to_string(const RangeEstimator& estimator);
 
 /// Shows one batch to one estimator: min and max first, then the data. Throws Error counting the
 /// elements that are NaN or infinite (the caller adds whose they are); nothing is seen then.

@@ -19,28 +19,9 @@
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/placement_reason.h"
 #include "rung/quantsim/quantizer_handle.h"
+#include "rung/quantsim/scheme.h"
 
 namespace rung {
-
-/// How ranges are found, and whether training changes them. AIMET's names.
-enum class QuantScheme {
-  post_training_tf,                               ///< min-max, then fixed
-  post_training_tf_enhanced,                      ///< search with a histogram (sqnr), then fixed
-  post_training_percentile,                       ///< cut off outliers, then fixed
-  training_range_learning_with_tf_init,           ///< min-max, then learned
-  training_range_learning_with_tf_enhanced_init,  ///< search, then learned
-  training_lsq_with_tf_init,           ///< min-max, then scales are learned (LSQ); not AIMET's
-  training_lsq_with_tf_enhanced_init,  ///< search, then scales are learned (LSQ); not AIMET's
-};
-RUNG_API std::string_view to_string(QuantScheme scheme);
-/// Returns the scheme of an AIMET name or a short one: tf, tf_enhanced, percentile,
-/// range_learning_tf, range_learning_tf_enhanced, lsq_tf, lsq_tf_enhanced. Throws Error listing
-/// them otherwise.
-RUNG_API QuantScheme parse_quant_scheme(std::string_view name);
-/// True if the parameters of quantizers (min and max, or scales) are trained.
-RUNG_API bool is_range_learning(QuantScheme scheme);
-/// True if quantizers are made as LsqQuantizer.
-RUNG_API bool is_lsq(QuantScheme scheme);
 
 /// What numbers are rounded to. AIMET: QuantizationDataType.int and .float.
 enum class QuantizationDataType { integer, floating };
@@ -67,9 +48,9 @@ enum class BatchNormMode {
 RUNG_API std::string_view to_string(BatchNormMode mode);
 
 struct QuantSimOptions {
-  QuantScheme quant_scheme = QuantScheme::post_training_tf_enhanced;
-  int default_output_bw = 8;  ///< of activations, 2..32; 32 lets everything pass
-  int default_param_bw = 8;   ///< of parameters
+  QuantScheme quant_scheme = {};  ///< a search with a histogram, affine, fixed
+  int default_output_bw = 8;      ///< of activations, 2..32; 32 lets everything pass
+  int default_param_bw = 8;       ///< of parameters
   /// floating: both bitwidths must be 16 (float16) or 32 (everything passes).
   QuantizationDataType default_data_type = QuantizationDataType::integer;
   RoundingMode rounding_mode = RoundingMode::nearest;

@@ -5,7 +5,10 @@
 #include "core/check.h"
 #include "ops/quantize/quantize_dequantize_kernel.h"
 #include "ops/quantize/quantizer_reading.h"
+#include "quant/attributes.h"
+#include "quant/library_kinds.h"
 #include "rung/core/parallel.h"
+#include "rung/quant/registry.h"
 
 namespace rung {
 
@@ -32,7 +35,7 @@ QuantizeDequantize::~QuantizeDequantize() = default;
 
 std::optional<std::uint64_t> QuantizeDequantize::state_version() const {
   // What a user's quantizer depends on is unknown.
-  if (!is_describable(*quantizer_)) return std::nullopt;
+  if (!is_library_kind(quantizer_->kind())) return std::nullopt;
   return changes_ + quantizer_->version();
 }
 
@@ -134,74 +137,37 @@ Encoding QuantizeDequantize::encoding(std::span<Parameter* const> parameters) co
 
 // ---- Op
 
-void QuantizeDequantize::check_savable() const {
-  require(is_describable(*quantizer_),
-          "cannot save: the quantizer is of kind \"{}\", which no file can bring back",
-          quantizer_->kind());
-  const std::string name = prototype_->name();
-  require(name == "min_max" || name == "sqnr" || name == "percentile",
-          "cannot save: the range estimator \"{}\" is one that no file can bring back", name);
-}
-
 namespace {
 
-/// Shows a visitor everything that makes a quantizer; 0 and -1 stand for what it has not.
-void visit_quantizer(AttributeVisitor& visitor, QuantizerSpec& spec) {
-  QuantizerOptions& options = spec.options;
-  std::int64_t bitwidth = options.bitwidth, axis = options.axis.value_or(-1);
-  std::string symmetry(to_string(options.symmetry));
-  Blocks blocks = options.blocks.value_or(Blocks{-1, 0, 0});
-  std::int64_t decompressed_bw = spec.grouping.decompressed_bw;
-  visitor("kind", spec.kind);
-  visitor("bitwidth", bitwidth);
-  visitor("symmetry", symmetry);
-  visitor("axis", axis);
-  visitor("channels", options.channels);
-  visitor("block_axis", blocks.axis);
-  visitor("block_size", blocks.size);
-  visitor("blocks", blocks.count);
-  visitor("decompressed_bw", decompressed_bw);
-  visitor("block_grouping", spec.grouping.block_grouping);
-  visitor("format", spec.format);
-  visitor("stochastic_rounding", options.stochastic_rounding);
-
-  require(bitwidth >= 2 && bitwidth <= kPassThroughBitwidth, "bitwidth must be 2..32, got {}",
-          bitwidth);
-  require(decompressed_bw >= 2 && decompressed_bw <= 31, "decompressed_bw must be 2..31, got {}",
-          decompressed_bw);
-  options.bitwidth = static_cast<int>(bitwidth);
-  options.symmetry = parse_symmetry(symmetry);
-  options.axis = axis >= 0 ? std::optional(axis) : std::nullopt;
-  options.blocks = blocks.axis >= 0 ? std::optional(blocks) : std::nullopt;
-  spec.grouping.decompressed_bw = static_cast<int>(decompressed_bw);
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
 }
 
 }  // namespace
 
+void QuantizeDequantize::check_savable() const {
+  const std::string_view kind = quantizer_->kind();
+  require(contains(quantizer_kinds(), kind),
+          "cannot save: the quantizer is of kind \"{}\", which no file can bring back: "
+          "register_quantizer() makes it known",
+          kind);
+  const std::string name = prototype_->name();
+  require(contains(range_estimator_names(), name),
+          "cannot save: the range estimator \"{}\" is one that no file can bring back: "
+          "register_range_estimator() makes it known",
+          name);
+}
+
 void QuantizeDequantize::visit(AttributeVisitor& visitor) {
-  QuantizerSpec spec{.kind = std::string(quantizer_->kind()), .options = quantizer_->options()};
-  if (is_describable(*quantizer_)) spec = describe(*quantizer_);
-  std::string estimator = prototype_->name();
-  bool saw_negative = quantizer_->saw_negative();
-  double percentile = percentile_of(*prototype_);
-  const QuantizerSpec before = spec;
-  visit_quantizer(visitor, spec);
-  visitor("saw_negative", saw_negative);
-  visitor("estimator", estimator);
-  visitor("percentile", percentile);
+  const Quantizer* before = quantizer_.get();
+  const std::uint64_t version = before->version();
+  visit_quantizer(visitor, quantizer_);
+  if (quantizer_.get() != before) changes_ += version;
+  visit_range_estimator(visitor, prototype_);
   visitor("enabled", enabled_);
   visitor("frozen", frozen_);
   visitor("recomputed", recomputed_);
   visitor("initialized", initialized_);
-
-  // What a loading visitor has changed is rebuilt.
-  if (spec != before) {
-    changes_ += quantizer_->version();
-    quantizer_ = make_quantizer(spec);
-  }
-  quantizer_->resolve({saw_negative ? -1.0f : 0.0f, 0.0f});
-  if (estimator != prototype_->name() || percentile != percentile_of(*prototype_))
-    prototype_ = make_range_estimator(estimator, percentile);
 }
 
 std::vector<Shape> QuantizeDequantize::infer(std::span<const Shape> inputs) const {
@@ -227,7 +193,7 @@ bool QuantizeDequantize::can_be_fused() const {
   return quantizer_->runs_fused() && quantizer_->channels() == 1 && !quantizer_->axis() &&
          (quantizer_->pass_through() ||
           quantizer_->bitwidth() < QuantizerReading::kExactBitwidths) &&
-         !quantizer_->stochastic_rounding() && !recomputed_;
+         !quantizer_->has_own_gradient() && !quantizer_->stochastic_rounding() && !recomputed_;
 }
 
 bool QuantizeDequantize::fits_byte() const {

@@ -154,7 +154,9 @@ void QuantizeDequantizeKernel::backward(const GradIo& io) {
       if (io.wants(i)) std::ranges::fill(io.input_grad(i).span(), 0.0f);
     return;
   }
-  op_.quantizer().runs_fused() ? fused_backward(io) : unfused_backward(io);
+  const Quantizer& quantizer = op_.quantizer();
+  quantizer.runs_fused() && !quantizer.has_own_gradient() ? fused_backward(io)
+                                                          : unfused_backward(io);
 }
 
 namespace {

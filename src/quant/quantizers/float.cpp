@@ -16,6 +16,14 @@ QuantizerOptions options_of(const FloatFormat& format) {
 FloatQuantizer::FloatQuantizer(const FloatFormat& format)
     : Quantizer(options_of(format)), format_(format) {}
 
+void FloatQuantizer::visit(AttributeVisitor& visitor) {
+  std::string format(format_.name);
+  visitor("format", format);
+  if (format == format_.name) return;
+  format_ = float_format(format);
+  Quantizer::set_bitwidth(format_.bitwidth());
+}
+
 Encoding FloatQuantizer::encoding(ParameterView) const {
   return {.bitwidth = bitwidth(),
           .symmetry = Symmetry::symmetric,

@@ -34,6 +34,18 @@ GroupedBlockQuantizer::GroupedBlockQuantizer(QuantizerOptions options, GroupedBl
   check(options, grouping);
 }
 
+void GroupedBlockQuantizer::visit(AttributeVisitor& visitor) {
+  GroupedBlockOptions grouping = grouping_;
+  std::int64_t decompressed_bw = grouping.decompressed_bw;
+  visitor("decompressed_bw", decompressed_bw);
+  visitor("block_grouping", grouping.block_grouping);
+  require(decompressed_bw >= 2 && decompressed_bw <= 31, "decompressed_bw must be 2..31, got {}",
+          decompressed_bw);
+  grouping.decompressed_bw = static_cast<int>(decompressed_bw);
+  check(options(), grouping);
+  grouping_ = grouping;
+}
+
 void GroupedBlockQuantizer::set_bitwidth(int bitwidth) {
   QuantizerOptions changed = options();
   changed.bitwidth = bitwidth;

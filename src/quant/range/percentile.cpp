@@ -9,9 +9,13 @@ namespace {
 /// their precision.
 class Percentile final : public HistogramEstimator<Percentile> {
  public:
-  explicit Percentile(double percentile) : percentile_(percentile) {}
+  explicit Percentile(double percentile) : percentile_(checked(percentile)) {}
   std::string name() const override { return "percentile"; }
-  double percentile() const { return percentile_; }
+  void visit(AttributeVisitor& visitor) override {
+    double percentile = percentile_;
+    visitor("percentile", percentile);
+    percentile_ = checked(percentile);
+  }
 
   Range estimate(const Grid& grid, Symmetry symmetry) const override {
     const Range all = histogram().range();
@@ -22,6 +26,11 @@ class Percentile final : public HistogramEstimator<Percentile> {
   }
 
  private:
+  static double checked(double percentile) {
+    require(percentile > 50.0 && percentile <= 100.0,
+            "the percentile must be above 50 and at most 100, got {}", percentile);
+    return percentile;
+  }
   /// Returns the bin in which the given fraction of all numbers is reached.
   std::int64_t bin_at(double fraction) const {
     const double wanted = histogram().total() * fraction;
@@ -37,14 +46,7 @@ class Percentile final : public HistogramEstimator<Percentile> {
 }  // namespace
 
 std::unique_ptr<RangeEstimator> make_percentile(double percentile) {
-  require(percentile > 50.0 && percentile <= 100.0,
-          "the percentile must be above 50 and at most 100, got {}", percentile);
   return std::make_unique<Percentile>(percentile);
-}
-
-double percentile_of(const RangeEstimator& estimator) {
-  const auto* percentile = dynamic_cast<const Percentile*>(&estimator);
-  return percentile == nullptr ? 100.0 : percentile->percentile();
 }
 
 }  // namespace rung

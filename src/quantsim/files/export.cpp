@@ -105,7 +105,7 @@ io::QuantizerArgs quantizer_args(const QuantSimOptions& options, const QuantSimC
           .dtype = options.default_data_type == QuantizationDataType::floating ? "float" : "int",
           .is_symmetric = config.default_params.is_symmetric.value_or(false),
           .per_channel_quantization = config.per_channel_quantization,
-          .quant_scheme = std::string(to_string(options.quant_scheme))};
+          .quant_scheme = to_string(options.quant_scheme)};
 }
 
 void check_prefix(std::string_view method, const std::string& prefix) {

@@ -44,9 +44,9 @@ bool is_parameter_name(const std::string& name, const Graph& graph) {
 /// Matches entries with quantizers, then sets them.
 class Loader {
  public:
-  Loader(Graph& graph, QuantScheme scheme, const LoadEncodingsOptions& options, std::string source)
+  Loader(Graph& graph, bool learns, const LoadEncodingsOptions& options, std::string source)
       : graph_(graph),
-        scheme_(scheme),
+        learns_(learns),
         options_(options),
         source_(std::move(source)),
         quantizers_(find_quantizers(graph)),
@@ -180,7 +180,7 @@ class Loader {
     if (!op.quantizer().pass_through() && !settings.ranges.empty())
       op.set_ranges(settings.ranges, quantizer.parameters());
     quantsim::share_settings(quantizer.node());
-    const bool becomes_learned = was_initialized ? was_learned : is_range_learning(scheme_);
+    const bool becomes_learned = was_initialized ? was_learned : learns_;
     const bool freezes = options_.allow_overwrite && !*options_.allow_overwrite;
     quantizer.set_learned(options_.requires_grad.value_or(becomes_learned && !freezes));
     if (freezes && quantizer.initialized()) quantizer.freeze();
@@ -196,7 +196,7 @@ class Loader {
   };
 
   Graph& graph_;
-  QuantScheme scheme_;
+  bool learns_;  // the scheme trains ranges
   const LoadEncodingsOptions& options_;
   std::string source_;
   std::vector<QuantizerHandle> quantizers_;
@@ -222,7 +222,7 @@ LoadedEncodings QuantizationSimModel::load(const std::string& path_or_text,
     });
   require(!content.entries.empty(), "{}: has no encodings{}", content.source,
           parameters_only ? " of parameters" : "");
-  Loader loader(impl_->graph, impl_->options.quant_scheme, options, content.source);
+  Loader loader(impl_->graph, impl_->options.quant_scheme.learn, options, content.source);
   loader.plan(content);
   return loader.apply();
 }

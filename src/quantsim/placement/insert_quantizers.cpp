@@ -11,28 +11,13 @@
 #include "core/check.h"
 #include "quantsim/placement/placement.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/quant/registry.h"
 
 // Where they go is decided in placement.cpp; here the decided ones become nodes.
 
 namespace rung::quantsim {
 
 namespace {
-
-std::unique_ptr<RangeEstimator> make_estimator(QuantScheme scheme) {
-  switch (scheme) {
-    case QuantScheme::post_training_tf:
-    case QuantScheme::training_range_learning_with_tf_init:
-    case QuantScheme::training_lsq_with_tf_init:
-      return make_min_max();
-    case QuantScheme::post_training_percentile:
-      return make_percentile();
-    case QuantScheme::post_training_tf_enhanced:
-    case QuantScheme::training_range_learning_with_tf_enhanced_init:
-    case QuantScheme::training_lsq_with_tf_enhanced_init:
-      break;
-  }
-  return make_sqnr();
-}
 
 class Inserter {
  public:
@@ -63,7 +48,7 @@ class Inserter {
     const bool is_fixed = site.constraints && site.constraints->is_complete();
     auto op = std::make_unique<QuantizeDequantize>(
         quantizer_for(site, tensor, config_, options_),
-        is_fixed ? make_min_max() : make_estimator(options_.quant_scheme));
+        is_fixed ? make_min_max() : make_range_estimator(options_.quant_scheme.estimator));
     op->set_recomputed(tensor.parameter() != nullptr &&
                        options_.weight_ranges == WeightRanges::recomputed);
     return op;

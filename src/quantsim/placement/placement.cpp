@@ -12,6 +12,7 @@
 #include "quantsim/placement/target.h"
 #include "rung/graph/pattern.h"
 #include "rung/ops/foldable_batch_norms.h"
+#include "rung/quant/registry.h"
 
 // AIMET's order of precedence; a later level overrides an earlier one:
 //   0  everything off and asymmetric        6  model_output   (can switch on again)
@@ -263,8 +264,7 @@ std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
     settings.axis = channel_axis(tensor);
     settings.channels = tensor.shape()[*settings.axis];
   }
-  if (is_lsq(options.quant_scheme)) return std::make_unique<LsqQuantizer>(settings);
-  return std::make_unique<AffineQuantizer>(settings);
+  return make_quantizer(options.quant_scheme.quantizer, settings);
 }
 
 }  // namespace rung::quantsim

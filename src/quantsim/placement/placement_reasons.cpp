@@ -106,7 +106,7 @@ class Reasons {
         quantsim::quantizer_for(site, tensor, config_, options_);
     std::vector<std::string_view> changed;
     const bool is_same_kind = settings.kind() == wanted->kind();
-    if (!is_same_kind || reason.format != format_of(*wanted)) changed.push_back("kind");
+    if (to_string(settings) != to_string(*wanted)) changed.push_back("kind");
     if (is_same_kind && reason.bitwidth != wanted->bitwidth()) changed.push_back("bitwidth");
     if (is_same_kind && reason.symmetry != wanted->symmetry()) changed.push_back("symmetry");
     if (settings.granularity() != wanted->granularity()) changed.push_back("granularity");
