@@ -9,6 +9,9 @@
 #include "quant/library_kinds.h"
 
 namespace rung {
+
+std::unique_ptr<Quantizer> make_pact(const QuantizerOptions& options);
+
 namespace {
 
 template <typename Kind>
@@ -37,6 +40,7 @@ constexpr auto kQuantizers = std::to_array<QuantizerRow>({
     {LsqQuantizer::kKind, make<LsqQuantizer>},
     {GroupedBlockQuantizer::kKind, make_grouped_block},
     {FloatQuantizer::kKind, make_float},
+    {"pact", make_pact},
 });
 
 struct RangeEstimatorRow {
