@@ -11,6 +11,7 @@
 namespace rung {
 
 std::unique_ptr<Quantizer> make_pact(const QuantizerOptions& options);
+std::unique_ptr<RangeEstimator> make_entropy();
 
 namespace {
 
@@ -51,6 +52,7 @@ constexpr auto kRangeEstimators = std::to_array<RangeEstimatorRow>({
     {"min_max", make_min_max},
     {"sqnr", make_sqnr},
     {"percentile", make_whole_percentile},
+    {"entropy", make_entropy},
 });
 
 /// What a program has added; any thread may ask.
