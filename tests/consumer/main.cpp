@@ -1,11 +1,15 @@
-// A program outside of the library's tree: it brings its own op, range estimator, quantizer and
-// loss, trains with them, and uses nothing but what is installed.
+// A program outside of the library's tree: it brings its own op, range estimator, quantizers and
+// loss, trains with them, chooses them by name, and uses nothing but what is installed.
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "rung/rung.h"
@@ -31,10 +35,12 @@ struct SignedSquare final : SimpleOp<SignedSquare> {
   }
 };
 
-/// The range of three standard deviations around the mean.
+/// The range of so many standard deviations around the mean.
 class ThreeSigma final : public RangeEstimator {
  public:
+  explicit ThreeSigma(double sigmas = 3) : sigmas_(sigmas) {}
   std::string name() const override { return "three_sigma"; }
+  void visit(AttributeVisitor& visitor) override { visitor("sigmas", sigmas_); }
   void begin_batch(Range seen, std::int64_t) override {
     seen_ =
         count_ == 0 ? seen : Range{std::min(seen_.min, seen.min), std::max(seen_.max, seen.max)};
@@ -56,12 +62,13 @@ class ThreeSigma final : public RangeEstimator {
     if (count_ == 0) throw Error("three_sigma: nothing was observed");
     const double n = static_cast<double>(count_), mean = sum_ / n;
     const double sigma = std::sqrt(std::max(0.0, squares_ / n - mean * mean));
-    return legal_range({static_cast<float>(mean - 3 * sigma), static_cast<float>(mean + 3 * sigma)},
-                       grid, symmetry);
+    const double reach = sigmas_ * sigma;
+    return legal_range({static_cast<float>(mean - reach), static_cast<float>(mean + reach)}, grid,
+                       symmetry);
   }
   Range observed() const override { return seen_; }
   std::int64_t count() const override { return count_; }
-  void reset() override { *this = ThreeSigma(); }
+  void reset() override { *this = ThreeSigma(sigmas_); }
   std::unique_ptr<RangeEstimator> clone() const override {
     return std::make_unique<ThreeSigma>(*this);
   }
@@ -74,6 +81,7 @@ class ThreeSigma final : public RangeEstimator {
   }
 
  private:
+  double sigmas_;
   double sum_ = 0, squares_ = 0;
   std::int64_t count_ = 0;
   Range seen_;
@@ -111,6 +119,31 @@ class PowerOfTwo final : public Quantizer {
   std::unique_ptr<Quantizer> clone() const override { return std::make_unique<PowerOfTwo>(*this); }
 };
 
+/// Has a scale that is a power of two, so that hardware only shifts: an affine grid, which runs in
+/// the fused kernels and goes to ONNX.
+class PowerOfTwoScale final : public RangeQuantizer {
+ public:
+  explicit PowerOfTwoScale(const QuantizerOptions& options) : RangeQuantizer(options) {}
+  std::string_view kind() const override { return "power_of_two_scale"; }
+  void visit(AttributeVisitor& visitor) override { visitor("least_exponent", least_exponent_); }
+  Encoding encoding(ParameterView p) const override {
+    Encoding e = encoding_from_range(p[0], p[1], bitwidth(), resolved_symmetry(), granularity());
+    for (std::size_t c = 0; c < e.scale.size(); ++c) {
+      const float exponent = std::ceil(std::log2(e.scale[c]));
+      e.scale[c] = std::exp2(std::max(exponent, static_cast<float>(least_exponent_)));
+      if (e.symmetry == Symmetry::asymmetric)
+        e.offset[c] = static_cast<std::int64_t>(std::nearbyint(p[0][c] / e.scale[c]));
+    }
+    return e;
+  }
+  std::unique_ptr<Quantizer> clone() const override {
+    return std::make_unique<PowerOfTwoScale>(*this);
+  }
+
+ private:
+  std::int64_t least_exponent_ = -16;
+};
+
 /// The mean over the batch of (1 - logit of the label)^2 + sum of the other logits squared.
 nn::Loss square_loss(const Tensor& logits, std::span<const std::int64_t> labels) {
   nn::Loss loss{0.0, logits.clone()};
@@ -123,6 +156,57 @@ nn::Loss square_loss(const Tensor& logits, std::span<const std::int64_t> labels)
       g *= 2.0f / static_cast<float>(rows);
     }
   return loss;
+}
+
+bool is_power_of_two(float scale) { return std::exp2(std::nearbyint(std::log2(scale))) == scale; }
+
+/// Returns the largest difference of two tensors of one shape.
+float difference(const Tensor& a, const Tensor& b) {
+  float largest = 0;
+  for (std::size_t i = 0; i < a.data().size(); ++i)
+    largest = std::max(largest, std::fabs(a.data()[i] - b.data()[i]));
+  return largest;
+}
+
+/// Our estimator and our quantizer as a scheme: registered, chosen by name, saved, loaded,
+/// exported.
+bool quantizes_by_name(const std::string& folder) {
+  register_range_estimator("three_sigma", [] { return std::make_unique<ThreeSigma>(); });
+  register_quantizer("power_of_two_scale", [](const QuantizerOptions& options) {
+    return std::make_unique<PowerOfTwoScale>(options);
+  });
+  const QuantScheme scheme{
+      .estimator = "three_sigma", .quantizer = "power_of_two_scale", .learn = true};
+  Graph model = models::lenet({.in_channels = 1, .num_classes = 4, .image_size = 28}, Rng(3));
+  QuantizationSimModel sim(model, {.quant_scheme = scheme, .config_file = "per_channel"});
+  Rng rng(4);
+  Tensor images(Shape{8, 1, 28, 28});
+  for (float& pixel : images.data()) pixel = static_cast<float>(rng.normal());
+  for (QuantizerHandle each : sim.quantizers())
+    if (each.place() == QuantizerPlace::value) each.set_range_estimator(ThreeSigma(4));
+  sim.compute_encodings([&](Executor& executor) { (void)executor.forward(images); });
+  for (const QuantizerHandle& each : sim.quantizers())
+    for (const float scale : each.encoding().scale)
+      if (!is_power_of_two(scale) || !each.learned()) return false;
+
+  save_checkpoint(sim, folder + "/own.rung");
+  QuantizationSimModel back = load_checkpoint(folder + "/own.rung");
+  const Tensor y = sim.executor().forward(images);
+  if (difference(back.executor().forward(images), y) != 0) return false;
+  if (parse_quant_scheme(to_string(back.options().quant_scheme)) != scheme) return false;
+  for (const QuantizerHandle& each : back.quantizers()) {
+    const bool is_value = each.place() == QuantizerPlace::value;
+    if (to_string(each.op().estimator()) !=
+        (is_value ? "three_sigma {sigmas=4}" : "three_sigma {sigmas=3}"))
+      return false;
+  }
+  back.export_to(folder, "own", {.export_qdq_onnx = true, .export_int32_bias = false});
+  Graph exported = io::load_onnx(folder + "/own_qdq.onnx");
+  Executor executor(exported);
+  const float difference_of_onnx = difference(executor.forward(images), y);
+  std::printf("chosen by name: %s, ONNX differs by %.2g\n", to_string(scheme).c_str(),
+              static_cast<double>(difference_of_onnx));
+  return difference_of_onnx < 1e-3f;
 }
 
 }  // namespace
@@ -174,5 +258,10 @@ int main() {
   }
   const double top1 = nn::top1_accuracy(executor.forward(images), labels);
   std::printf("loss %.4f -> %.4f, top-1 %.1f %%\n", first, last, 100 * top1);
-  return last < 0.5 * first && top1 > 0.95 ? EXIT_SUCCESS : EXIT_FAILURE;
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("rung-consumer-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  const bool by_name = quantizes_by_name(folder.string());
+  std::filesystem::remove_all(folder);
+  return last < 0.5 * first && top1 > 0.95 && by_name ? EXIT_SUCCESS : EXIT_FAILURE;
 }
