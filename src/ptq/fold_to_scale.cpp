@@ -10,10 +10,10 @@
 
 #include "core/check.h"
 #include "graph/layer.h"
+#include "ops/quantize/value_quantizer.h"
 #include "ptq/fold.h"
 #include "ptq/weight_codes.h"
 #include "quantsim/batch_norms/rename_quantizer.h"
-#include "quantsim/quantizer_nodes.h"
 #include "rung/ptq/batch_norm.h"
 
 namespace rung::ptq {
@@ -95,10 +95,10 @@ std::string forward_remark(const Node& norm) {
 void fold(Graph& graph, Node& layer, Node& norm) {
   while (norm.inputs()[0]->producer() != &layer)  // disabled quantizers in between
     graph.bypass_node(*norm.inputs()[0]->producer());
-  Node* output_quantizer = quantsim::value_quantizer(norm.output());
+  Node* output_quantizer = value_quantizer(norm.output());
   Node* weight_quantizer = weight_value(layer).producer();
   if (weight_quantizer != nullptr && weight_quantizer->as<QuantizeDequantize>()->initialized()) {
-    const WeightCodes codes(QuantizerHandle(graph, *weight_quantizer), gamma_over_sigma(norm));
+    const WeightCodes codes(QuantizerHandle(*weight_quantizer), gamma_over_sigma(norm));
     fold_backward(graph, layer, norm);
     codes.keep();
   } else {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung::ptq {
 

@@ -9,7 +9,7 @@
 #include "ops/linear/bias_scales.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/quantize_dequantize.h"
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung::quantsim {
 
@@ -63,7 +63,7 @@ std::vector<std::string> make_room_for_biases(Graph& graph, Frozen frozen) {
     const auto grows = [](float factor) { return factor > 1.0f; };
     const auto first = std::ranges::find_if(factors, grows);
     if (first == factors.end()) continue;
-    QuantizerHandle weight(graph, weight_quantizer(*layer));
+    QuantizerHandle weight(weight_quantizer(*layer));
     std::vector<Range> ranges = weight.ranges();
     if (ranges.size() != factors.size() || (weight.frozen() && frozen == Frozen::kept)) continue;
     const bool was_frozen = weight.frozen();

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "core/check.h"
+#include "ops/quantize/sharing.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
 #include "quantsim/impl.h"
 #include "quantsim/placement/fixed_sides.h"
 #include "quantsim/rollback.h"
-#include "quantsim/sharing.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung {
@@ -38,7 +38,7 @@ void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view call
   } catch (const Error& error) {
     fail("{}: parameter {}: {}", caller, quantizer.name(), error.what());
   }
-  quantsim::share_settings(quantizer.node());
+  share_settings(quantizer.node());
 }
 
 /// Ranges are trained in a range learning scheme, once they are there.
@@ -119,7 +119,7 @@ class Calibration {
         seen_by(*leader).merge(seen_by(each));
     leader->op().calibrate(seen_by(*leader), leader->parameters());
     fixed_sides_.restore(*leader);
-    quantsim::share_settings(leader->node());
+    share_settings(leader->node());
   }
 
   QuantizationSimModel& sim_;

@@ -89,11 +89,14 @@ QuantizerHandle replace_quantizer(Graph& graph, QuantizerHandle old,
   const quantsim::QuantizerPlaceholder place = quantsim::take_out(graph, old.node());
   // Edges of one value may share parameters, which then still carry the name.
   std::string parameters = place.name;
-  while (graph.find_value(parameters + ".min") || graph.find_value(parameters + ".scale"))
-    parameters += ".own";
+  const std::vector<ParameterSpec> specs = op->quantizer().parameters();
+  const auto is_taken = [&](const ParameterSpec& spec) {
+    return graph.find_value(fmt::format("{}.{}", parameters, spec.name)) != nullptr;
+  };
+  while (std::ranges::any_of(specs, is_taken)) parameters += ".own";
   const std::vector<Value*> extra = add_quantizer_parameters(graph, op->quantizer(), parameters);
   for (Value* value : extra) value->parameter()->set_requires_grad(false);
-  return {graph, quantsim::put_in(graph, place, std::move(op), extra)};
+  return QuantizerHandle(quantsim::put_in(graph, place, std::move(op), extra));
 }
 
 std::int64_t set_blockwise_quantization_for_weights(QuantizationSimModel& sim,

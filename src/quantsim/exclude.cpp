@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "ops/quantize/value_quantizer.h"
 #include "quantsim/impl.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/quantizer_nodes.h"
@@ -41,14 +42,13 @@ std::vector<Node*> nodes_of(const Graph& graph, const std::string& layer) {
 }
 
 /// Returns the quantizers on the inputs and parameters of a node, and behind its outputs.
-std::set<Node*> quantizers_of(const Node& node, const std::set<const Node*>& excluded,
-                              Graph& graph) {
+std::set<Node*> quantizers_of(const Node& node, const std::set<const Node*>& excluded) {
   std::set<Node*> found;
   for (const Value* input : node.inputs()) {
     // Quantizers may stand behind each other: one of the value, then one of the edge.
     for (Node* before = input->producer(); before != nullptr && is_quantizer(*before);
          before = before->inputs()[0]->producer()) {
-      const QuantizerHandle quantizer(graph, *before);
+      const QuantizerHandle quantizer(*before);
       if (quantizer.place() == QuantizerPlace::value) break;  // its producer's
       for (const Use& use : before->output().uses())
         require(excluded.contains(use.node) || found.contains(use.node),
@@ -59,7 +59,7 @@ std::set<Node*> quantizers_of(const Node& node, const std::set<const Node*>& exc
     }
   }
   for (const Value* output : node.outputs())
-    if (Node* behind = quantsim::value_quantizer(*output)) found.insert(behind);
+    if (Node* behind = value_quantizer(*output)) found.insert(behind);
   return found;
 }
 
@@ -71,7 +71,7 @@ void QuantizationSimModel::exclude_layers_from_quantization(const std::vector<st
   for (const std::string& name : names)
     for (const Node* node : nodes_of(graph, name)) layers.insert(node);
   std::set<Node*> quantizers;
-  for (const Node* node : layers) quantizers.merge(quantizers_of(*node, layers, graph));
+  for (const Node* node : layers) quantizers.merge(quantizers_of(*node, layers));
 
   for (Node* quantizer : quantizers) graph.bypass_node(*quantizer);
   std::vector<std::string>& record = impl_->excluded_layers;

@@ -11,13 +11,7 @@ namespace {
 /// Writes into a parameter what its quantizer makes of it: AIMET calls it baking.
 void bake(const QuantizerHandle& quantizer) {
   Parameter& parameter = *quantizer.source().parameter();
-  (void)quantizer.encoding();  // throws Error that names the quantizer if it has no range
-  std::vector<std::span<const float>> view;
-  for (const Parameter* each : quantizer.parameters()) view.push_back(each->value().data());
-  Tensor baked(parameter.shape());
-  quantizer.op().quantizer().forward(
-      {parameter.value().data(), parameter.shape(), view, baked.data()});
-  parameter.edit().copy_from(baked);
+  parameter.edit().copy_from(quantizer.quantize_dequantize(parameter.value()));
 }
 
 }  // namespace

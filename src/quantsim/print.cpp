@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -39,7 +38,6 @@ std::string kind_of(const Quantizer& quantizer) {
 
 Row row_of(const QuantizerHandle& quantizer) {
   const Quantizer& settings = quantizer.op().quantizer();
-  constexpr std::array<std::string_view, 3> kPlaces = {"parameter", "value", "edge"};
   std::string range = "-", scale = "-";
   const bool has_scale = quantizer.initialized() && !settings.pass_through();
   if (has_scale && !quantizer.encoding().is_float()) {
@@ -58,7 +56,7 @@ Row row_of(const QuantizerHandle& quantizer) {
                                                  : "fixed";
   if (quantizer.frozen()) state += ", frozen";
   return {printable(quantizer.name()),
-          std::string(kPlaces[static_cast<std::size_t>(quantizer.place())]),
+          std::string(to_string(quantizer.place())),
           kind_of(settings),
           std::to_string(quantizer.bitwidth()),
           std::string(to_string(settings.resolved_symmetry())),
@@ -72,11 +70,9 @@ Row row_of(const QuantizerHandle& quantizer) {
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim) {
-  // Handles are for changing, so they want a graph that may change; nothing is changed here.
   std::vector<Row> rows = {{"quantizer", "on", "kind", "bits", "symmetry", "granularity",
                             "estimator", "range", "scale", "state"}};
-  for (const QuantizerHandle& each : find_quantizers(const_cast<Graph&>(sim.graph())))
-    rows.push_back(row_of(each));
+  for (const QuantizerHandle& each : find_quantizers(sim.graph())) rows.push_back(row_of(each));
   std::vector<std::size_t> widths(rows[0].size(), 0);
   for (const Row& row : rows)
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "core/check.h"
+#include "ops/quantize/quantizer_names.h"
+#include "ops/quantize/value_quantizer.h"
 #include "quantsim/quantizer_nodes.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -24,7 +26,7 @@ class Propagation {
     const Value* value = use.node->inputs()[use.index];
     Node* on_edge = nullptr;
     if (is_quantizer(value->producer()) &&
-        QuantizerHandle(graph_, *value->producer()).place() == QuantizerPlace::edge) {
+        QuantizerHandle(*value->producer()).place() == QuantizerPlace::edge) {
       on_edge = value->producer();
       value = on_edge->inputs()[0];
     }
@@ -56,14 +58,15 @@ class Propagation {
   void replace(Node& old) {
     const auto have = old.inputs().subspan(1), wanted = shared_.inputs().subspan(1);
     if (!wanted.empty() && std::ranges::equal(have, wanted)) return;
-    std::unique_ptr<Op> op = shared_.op().clone();
+    auto op = std::make_unique<QuantizeDequantize>(*shared_.as<QuantizeDequantize>());
     const quantsim::QuantizerPlaceholder place = quantsim::take_out(graph_, old);
     quantsim::put_in(graph_, place, std::move(op), parameters());
   }
 
   void add_on_edge(Use use) {
-    graph_.insert_on_edge(use, shared_.op().clone(), parameters(),
-                          fmt::format("{}.input{}.qdq", use.node->name(), use.index));
+    auto op = std::make_unique<QuantizeDequantize>(*shared_.as<QuantizeDequantize>());
+    op->set_place(QuantizerPlace::edge);
+    graph_.insert_on_edge(use, std::move(op), parameters(), quantizer_name(use));
   }
 
   Graph& graph_;
@@ -71,12 +74,12 @@ class Propagation {
 };
 
 /// Returns the quantizer behind the op's output; throws Error if inputs cannot share it.
-Node& output_quantizer(const Node& node, Graph& graph) {
+Node& output_quantizer(const Node& node) {
   require(node.outputs().size() == 1,
           "propagate_output_encodings: {} has {} outputs; only one can be shared", node.name(),
           node.outputs().size());
-  Node* found = quantsim::value_quantizer(node.output());
-  require(found != nullptr && QuantizerHandle(graph, *found).enabled(),
+  Node* found = value_quantizer(node.output());
+  require(found != nullptr && QuantizerHandle(*found).enabled(),
           "propagate_output_encodings: there is no enabled quantizer behind {}", node.name());
   require(!found->as<QuantizeDequantize>()->quantizer().axis(),
           "propagate_output_encodings: the quantizer behind {} is per channel; its inputs have "
@@ -95,11 +98,11 @@ void propagate_output_encodings(QuantizationSimModel& sim,
   for (Node* node : graph.nodes())
     if (!is_quantizer(node) && condition(*node)) chosen.push_back(node);
   require(!chosen.empty(), "propagate_output_encodings: no op is meant");
-  for (const Node* node : chosen) output_quantizer(*node, graph);  // throws before the first edit
+  for (const Node* node : chosen) output_quantizer(*node);  // throws before the first edit
   // Consumers first: of two Concats behind each other both end with the last one's.
   std::ranges::reverse(chosen);
   for (Node* node : chosen) {
-    Propagation propagation(graph, output_quantizer(*node, graph));
+    Propagation propagation(graph, output_quantizer(*node));
     for (std::size_t i = 0; i < node->inputs().size(); ++i) propagation.reach({node, i});
   }
 }

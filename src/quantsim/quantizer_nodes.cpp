@@ -3,18 +3,9 @@
 #include <utility>
 
 #include "core/check.h"
-#include "rung/ops/quantize_dequantize.h"
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung::quantsim {
-
-Node* value_quantizer(const Value& value) {
-  for (const Use& use : value.uses())
-    if (use.index == 0 && use.node->as<QuantizeDequantize>() != nullptr &&
-        use.node->name() == value.name() + ".qdq")
-      return use.node;
-  return nullptr;
-}
 
 const Node& reader_of(const Node& quantizer) {
   const std::span<const Use> uses = quantizer.output().uses();
@@ -23,15 +14,16 @@ const Node& reader_of(const Node& quantizer) {
 }
 
 QuantizerPlaceholder take_out(Graph& graph, Node& quantizer) {
-  QuantizerPlaceholder place{quantizer.name(), quantizer.inputs()[0], {}};
-  if (QuantizerHandle(graph, quantizer).place() == QuantizerPlace::edge)
-    place.edge = quantizer.output().uses()[0];
+  QuantizerPlaceholder place{
+      quantizer.name(), QuantizerHandle(quantizer).place(), quantizer.inputs()[0], {}};
+  if (place.kind == QuantizerPlace::edge) place.edge = quantizer.output().uses()[0];
   graph.bypass_node(quantizer);
   return place;
 }
 
-Node& put_in(Graph& graph, const QuantizerPlaceholder& place, std::unique_ptr<Op> op,
-             std::span<Value* const> parameters) {
+Node& put_in(Graph& graph, const QuantizerPlaceholder& place,
+             std::unique_ptr<QuantizeDequantize> op, std::span<Value* const> parameters) {
+  op->set_place(place.kind);
   if (place.edge.node != nullptr)
     return graph.insert_on_edge(place.edge, std::move(op), parameters, place.name);
   return graph.insert_after(*place.source, std::move(op), parameters, place.name);

@@ -199,7 +199,7 @@ std::vector<QuantizerHandle> QuantizationSimModel::quantizers() {
 QuantizerHandle QuantizationSimModel::quantizer(std::string_view name) {
   std::vector<std::string> names;
   for (const QuantizerHandle& each : quantizers()) {
-    if (name == each.name() || name == each.node().name() || name == each.aimet_name()) return each;
+    if (name == each.name() || name == each.node().name() || name == aimet_name(each)) return each;
     names.push_back(each.name());
   }
   fail("there is no quantizer '{}'; similar ones: {}", name, closest_names(name, names));

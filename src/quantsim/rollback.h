@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung::quantsim {
 

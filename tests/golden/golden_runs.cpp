@@ -18,7 +18,7 @@ namespace {
 /// Finds the parameter of "<quantizer>.min" or ".max" under AIMET's name; null if it is none.
 Parameter* range_parameter(QuantizationSimModel& sim, const std::string& name) {
   for (const QuantizerHandle& each : sim.quantizers()) {
-    const std::string quantizer = each.aimet_name();
+    const std::string quantizer = aimet_name(each);
     if (name == quantizer + ".min") return each.parameters().at(0);
     if (name == quantizer + ".max") return each.parameters().at(1);
   }
@@ -194,7 +194,7 @@ Outcome follow(const SimRun& run, const Tensors& data, const Way& way) {
   if (run.learns())
     for (const QuantizerHandle& each : sim.quantizers()) {
       const std::vector<float> scale = each.encoding().scale;
-      outcome.scales[each.aimet_name()] = doubles(scale);
+      outcome.scales[aimet_name(each)] = doubles(scale);
     }
   return outcome;
 }

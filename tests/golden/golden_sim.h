@@ -146,7 +146,7 @@ inline void check_costs(const rung::QuantizerHandle& quantizer, std::size_t chan
 /// counts the channels in which another candidate won.
 inline bool replace_neighbours(const SimRun& run, rung::QuantizerHandle quantizer,
                                std::size_t& others) {
-  const nlohmann::json& expected = run.quantizers.at(quantizer.aimet_name());
+  const nlohmann::json& expected = run.quantizers.at(aimet_name(quantizer));
   const rung::Encoding encoding = quantizer.encoding();
   std::vector<rung::Range> ranges;
   bool moved = false;

@@ -28,7 +28,7 @@ void check_placement(const SimRun& run, QuantizationSimModel& sim, golden::Repor
   CAPTURE(run.name);
   std::set<std::string> placed;
   for (const QuantizerHandle& each : sim.quantizers()) {
-    const std::string name = each.aimet_name();
+    const std::string name = aimet_name(each);
     CHECK_MESSAGE(placed.insert(name).second, name << " is placed twice");
     if (!run.quantizers.contains(name)) {
       FAIL_CHECK(name << " is not one of AIMET's");
@@ -48,7 +48,7 @@ void check_placement(const SimRun& run, QuantizationSimModel& sim, golden::Repor
 
 void check_encoding(const nlohmann::json& expected, const QuantizerHandle& quantizer,
                     golden::Report& report) {
-  CAPTURE(quantizer.aimet_name());
+  CAPTURE(aimet_name(quantizer));
   const Encoding got = quantizer.encoding();
   REQUIRE(got.scale.size() == expected.at("scale").size());
   REQUIRE(!got.scale.empty());

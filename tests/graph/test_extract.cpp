@@ -252,7 +252,7 @@ TEST_SUITE("graph: extract") {
     CHECK(equal(small.forward(inputs[0]), executor.value("relu.qdq")));
     CHECK_FALSE(equal(expected, executor.value("relu.qdq")));
     sim.quantizer("conv.input0").enable();  // settings are the op's: copied
-    CHECK_FALSE(QuantizerHandle(part, part.node("conv.input0.qdq")).enabled());
+    CHECK_FALSE(QuantizerHandle(part.node("conv.input0.qdq")).enabled());
   }
 
   TEST_CASE("the part is as its graph: names, order, int32 biases") {

@@ -106,7 +106,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
     sim.quantizer("conv.weight").freeze();
     ptq::fold_all_batch_norms_to_scale(sim);
     CHECK(sim.quantizer("conv").ranges().at(0) == range);
-    CHECK(sim.quantizer("conv").aimet_name() == "conv.output_quantizers.0");
+    CHECK(aimet_name(sim.quantizer("conv")) == "conv.output_quantizers.0");
     CHECK(sim.quantizer("conv").frozen());
     CHECK(sim.quantizer("conv.weight").frozen());
     CHECK(sim.graph().outputs()[0]->name() == "conv.qdq");
@@ -217,7 +217,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
     sim.quantizer("conv").set_range({-20, 20});
     CHECK(contains(reason(ptq::fold_all_batch_norms_to_scale(sim), "bn"),
                    "the output of conv is quantized"));
-    QuantizerHandle(graph, between).disable();
+    QuantizerHandle(between).disable();
     const Range range = sim.quantizer("bn").ranges().at(0);
     const ptq::FoldResult result = ptq::fold_all_batch_norms_to_scale(sim);
     CHECK(reason(result, "bn") == "not skipped");

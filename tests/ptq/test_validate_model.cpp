@@ -183,7 +183,7 @@ TEST_SUITE("ptq: validator") {
     Var derived = quantize(nn::relu(constant, "relu9"), "derived");
     graph.set_outputs({Var(graph, *graph.outputs()[0]), derived});
     for (const char* name : {"unread", "derived"})
-      QuantizerHandle(graph, graph.node(name)).set_range({0, 1});
+      QuantizerHandle(graph.node(name)).set_range({0, 1});
     report = ptq::validate_model(graph);
     check_finding(report, Severity::warning, "unread", "nobody reads");
     check_finding(report, Severity::warning, "derived", "no input of the graph reaches");

@@ -143,11 +143,26 @@ TEST_SUITE("quant: registry") {
       for (const auto& [name, value] : notes.values) names.push_back(name);
       return names;
     };
-    std::vector<std::string> first = {
-        "axis",       "bitwidth",     "block_axis",          "block_grouping", "block_size",
-        "blocks",     "channels",     "decompressed_bw",     "enabled",        "estimator",
-        "format",     "frozen",       "initialized",         "kind",           "percentile",
-        "recomputed", "saw_negative", "stochastic_rounding", "symmetry"};
+    std::vector<std::string> first = {"axis",
+                                      "bitwidth",
+                                      "block_axis",
+                                      "block_grouping",
+                                      "block_size",
+                                      "blocks",
+                                      "channels",
+                                      "decompressed_bw",
+                                      "enabled",
+                                      "estimator",
+                                      "format",
+                                      "frozen",
+                                      "initialized",
+                                      "kind",
+                                      "percentile",
+                                      "place",
+                                      "recomputed",
+                                      "saw_negative",
+                                      "stochastic_rounding",
+                                      "symmetry"};
     for (const char* estimator : {"min_max", "sqnr", "percentile"}) {
       CHECK(names_of(make_quantizer("affine"), make_range_estimator(estimator)) == first);
       CHECK(names_of(make_quantizer("lsq"), make_range_estimator(estimator)) == first);

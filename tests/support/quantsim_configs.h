@@ -12,7 +12,7 @@
 /// Returns the AIMET names of a sim's quantizers, sorted.
 inline std::vector<std::string> placed(rung::QuantizationSimModel& sim) {
   std::vector<std::string> names;
-  for (const rung::QuantizerHandle& each : sim.quantizers()) names.push_back(each.aimet_name());
+  for (const rung::QuantizerHandle& each : sim.quantizers()) names.push_back(aimet_name(each));
   std::ranges::sort(names);
   return names;
 }

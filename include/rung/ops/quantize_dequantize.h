@@ -16,6 +16,14 @@
 
 namespace rung {
 
+/// Where a quantizer stands.
+enum class QuantizerPlace {
+  parameter,  ///< between a parameter and its op; AIMET: param_quantizers
+  value,      ///< behind a value, for all its readers; AIMET: output_quantizers
+  edge,       ///< on one edge only; AIMET: input_quantizers
+};
+RUNG_API std::string_view to_string(QuantizerPlace place);
+
 /// Simulates quantization of its first input. Inputs: x, then the quantizer's parameters (affine:
 /// min, max; Role::encoding; [] per tensor, [C] per channel). Quantizer settings, enabled and
 /// frozen are run-time state: changing them never rebuilds a plan. While an executor runs with
@@ -37,6 +45,9 @@ class RUNG_API QuantizeDequantize final : public Op {
   const RangeEstimator& estimator() const { return *prototype_; }
   void set_estimator(std::unique_ptr<RangeEstimator> estimator);
 
+  /// Where the node stands. Whoever puts it into a graph says so; its name says nothing.
+  QuantizerPlace place() const { return place_; }
+  void set_place(QuantizerPlace place) { place_ = place; }
   bool enabled() const { return enabled_; }
   void set_enabled(bool enabled) { set(enabled_, enabled); }  ///< disabled: y = x, nothing observed
   bool frozen() const { return frozen_; }
@@ -88,6 +99,7 @@ class RUNG_API QuantizeDequantize final : public Op {
   }
   std::unique_ptr<Quantizer> quantizer_;
   std::unique_ptr<RangeEstimator> prototype_;
+  QuantizerPlace place_ = QuantizerPlace::value;
   bool enabled_ = true, frozen_ = false, initialized_ = false, recomputed_ = false;
   std::uint64_t changes_ = 0;  // of all but the quantizer's own settings
 };

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung {
 

@@ -16,9 +16,9 @@
 #include "rung/io/encodings.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_export.h"
+#include "rung/ops/quantizer_handle.h"
 #include "rung/quantsim/config.h"
 #include "rung/quantsim/placement_reason.h"
-#include "rung/quantsim/quantizer_handle.h"
 #include "rung/quantsim/scheme.h"
 
 namespace rung {
@@ -282,6 +282,11 @@ class RUNG_API QuantizationSimModel {
   explicit QuantizationSimModel(std::unique_ptr<Impl> impl);
   Held<std::unique_ptr<Impl>> impl_;
 };
+
+/// Returns AIMET's name of a quantizer: <module>.param_quantizers.<param>,
+/// <module>.output_quantizers.<i> or <module>.input_quantizers.<i>; a module is the node that has
+/// the parameter, output or input.
+RUNG_API std::string aimet_name(const QuantizerHandle& quantizer);
 
 /// Runs the sims' executors, in the order of the sims.
 using SimsCallback = std::function<void(std::span<Executor* const>)>;

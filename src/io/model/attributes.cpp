@@ -49,7 +49,8 @@ class Writer final : public AttributeVisitor {
 
 class Reader final : public AttributeVisitor {
  public:
-  Reader(const JsonPlace& place, Missing missing) : place_(place.object()), missing_(missing) {}
+  Reader(const JsonPlace& place, Missing missing, std::string_view optional)
+      : place_(place.object()), missing_(missing), optional_(optional) {}
   void operator()(std::string_view name, std::int64_t& value) override {
     if (has(name)) value = next(name).integer(-kMaxAttribute, kMaxAttribute);
   }
@@ -87,7 +88,9 @@ class Reader final : public AttributeVisitor {
   }
 
  private:
-  bool has(std::string_view name) const { return missing_ == Missing::refuse || place_.has(name); }
+  bool has(std::string_view name) const {
+    return (missing_ == Missing::refuse && name != optional_) || place_.has(name);
+  }
   JsonPlace next(std::string_view name) {
     seen_.emplace(name);
     return place_[name];
@@ -104,6 +107,7 @@ class Reader final : public AttributeVisitor {
 
   JsonPlace place_;
   Missing missing_;
+  std::string_view optional_;
   std::set<std::string, std::less<>> seen_;
 };
 
@@ -115,8 +119,9 @@ Json attributes_to_json(Op& op) {
   return writer.take();
 }
 
-void attributes_from_json(Op& op, const JsonPlace& place, Missing missing) {
-  Reader reader(place, missing);
+void attributes_from_json(Op& op, const JsonPlace& place, Missing missing,
+                          std::string_view optional) {
+  Reader reader(place, missing, optional);
   op.visit(reader);
   reader.finish();
 }

@@ -12,8 +12,9 @@ Json attributes_to_json(Op& op);
 /// and has kept its default.
 enum class Missing { refuse, keep_default };
 
-/// Sets the op's attributes from a JSON object. Throws Error naming the place if one is missing,
-/// unknown, of another type or beyond 2^31.
-void attributes_from_json(Op& op, const JsonPlace& place, Missing missing = Missing::refuse);
+/// Sets the op's attributes from a JSON object. Throws Error naming the place if one is missing
+/// (`optional` may always be), unknown, of another type or beyond 2^31.
+void attributes_from_json(Op& op, const JsonPlace& place, Missing missing = Missing::refuse,
+                          std::string_view optional = {});
 
 }  // namespace rung::io

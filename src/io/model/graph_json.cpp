@@ -7,6 +7,7 @@
 #include "io/files/limits.h"
 #include "io/files/names.h"
 #include "io/model/attributes.h"
+#include "ops/quantize/quantizer_names.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
 
@@ -96,6 +97,18 @@ void add_parameter(Graph& graph, const JsonPlace& entry,
   if (requires_grad != parameter.requires_grad()) parameter.set_requires_grad(requires_grad);
 }
 
+/// Files say where a quantizer stands only if its name does not: so they have always looked.
+constexpr std::string_view kPlace = "place";
+
+Json quantizer_attributes(const Node& node, QuantizeDequantize& op) {
+  op.check_savable();
+  Json attributes = attributes_to_json(op);
+  const Value& source = *node.inputs()[0];
+  if (source.parameter() != nullptr || op.place() == place_by_name(node.name(), source))
+    attributes.erase(std::string(kPlace));
+  return attributes;
+}
+
 void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
   const std::string& name = name_at(entry["name"]);
   const std::string& type = entry["type"].string();
@@ -104,7 +117,7 @@ void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
     entry.refuse(fmt::format("({}) has the unknown type {}; known are {}", name, shown_name(type),
                              fmt::join(op_types(), ", ")));
   try {
-    attributes_from_json(*op, entry["attributes"], missing);
+    attributes_from_json(*op, entry["attributes"], missing, kPlace);
   } catch (const Error& error) {
     fail("[{} {}] {}", type, name, error.what());
   }
@@ -114,7 +127,10 @@ void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
   const JsonPlace outputs = entry["outputs"].array(kMaxEnds);
   for (std::size_t i = 0; i < outputs.size(); ++i) names.outputs.push_back(name_at(outputs[i]));
   if (names.outputs.empty()) outputs.refuse("does not list the outputs that this node has");
-  graph.add_node(std::move(op), inputs, names);
+  Node& made = graph.add_node(std::move(op), inputs, names);
+  if (auto* quantizer = made.as<QuantizeDequantize>();
+      quantizer != nullptr && !entry["attributes"].has(kPlace))
+    quantizer->set_place(place_by_name(name, *inputs[0]));
 }
 
 }  // namespace
@@ -138,12 +154,14 @@ Json graph_to_json(const Graph& graph, std::string_view source) {
                                   {"requires_grad", parameter->requires_grad()}});
   }
   for (Node* node : graph.nodes()) {
-    if (const auto* quantizer = node->as<QuantizeDequantize>()) quantizer->check_savable();
-    json["nodes"].push_back({{"name", checked(node->name(), source)},
-                             {"type", node->type()},
-                             {"attributes", attributes_to_json(node->op())},
-                             {"inputs", names_of(node->inputs(), source)},
-                             {"outputs", names_of(node->outputs(), source)}});
+    auto* quantizer = node->as<QuantizeDequantize>();
+    json["nodes"].push_back(
+        {{"name", checked(node->name(), source)},
+         {"type", node->type()},
+         {"attributes", quantizer != nullptr ? quantizer_attributes(*node, *quantizer)
+                                             : attributes_to_json(node->op())},
+         {"inputs", names_of(node->inputs(), source)},
+         {"outputs", names_of(node->outputs(), source)}});
   }
   return json;
 }

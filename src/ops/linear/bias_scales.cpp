@@ -6,7 +6,7 @@
 
 #include "graph/layer.h"
 #include "rung/ops/folded_batch_norm.h"
-#include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung {
 
@@ -16,12 +16,12 @@ namespace {
 /// before it, from which only ops lead here that keep the grid. None if there is no such quantizer.
 std::optional<Encoding> encoding_of(const Value* value, const Observers* observers) {
   while (value->producer() != nullptr) {
-    const Node* producer = value->producer();
+    Node* producer = value->producer();
     if (const auto* op = producer->as<QuantizeDequantize>()) {
       const bool works = op->enabled() && !op->quantizer().pass_through();
       const bool passes = observers != nullptr && observers->contains(*op);
       if (works && (passes || !op->initialized())) return std::nullopt;
-      if (works) return op->encoding(quantizer_parameters(*producer));
+      if (works) return QuantizerHandle(*producer).encoding();
     } else if (!producer->op().traits().grid_preserving()) {
       return std::nullopt;
     }

@@ -1,6 +1,7 @@
 #include "rung/ops/quantize_dequantize.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/check.h"
 #include "ops/quantize/quantize_dequantize_kernel.h"
@@ -26,6 +27,7 @@ QuantizeDequantize::QuantizeDequantize(const QuantizeDequantize& other)
     : Op(other),
       quantizer_(other.quantizer_->clone()),
       prototype_(other.prototype_->clone()),
+      place_(other.place_),
       enabled_(other.enabled_),
       frozen_(other.frozen_),
       initialized_(other.initialized_),
@@ -139,11 +141,26 @@ Encoding QuantizeDequantize::encoding(std::span<Parameter* const> parameters) co
 
 namespace {
 
+constexpr std::array<std::string_view, 3> kPlaces = {"parameter", "value", "edge"};
+
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
+void visit_place(AttributeVisitor& visitor, QuantizerPlace& place) {
+  std::string name(to_string(place));
+  visitor("place", name);
+  const auto found = std::ranges::find(kPlaces, name);
+  require(found != kPlaces.end(), "the place of a quantizer must be one of {}, got {}",
+          fmt::join(kPlaces, ", "), name);
+  place = static_cast<QuantizerPlace>(found - kPlaces.begin());
+}
+
 }  // namespace
+
+std::string_view to_string(QuantizerPlace place) {
+  return kPlaces[static_cast<std::size_t>(place)];
+}
 
 void QuantizeDequantize::check_savable() const {
   const std::string_view kind = quantizer_->kind();
@@ -164,6 +181,7 @@ void QuantizeDequantize::visit(AttributeVisitor& visitor) {
   visit_quantizer(visitor, quantizer_);
   if (quantizer_.get() != before) changes_ += version;
   visit_range_estimator(visitor, prototype_);
+  visit_place(visitor, place_);
   visitor("enabled", enabled_);
   visitor("frozen", frozen_);
   visitor("recomputed", recomputed_);
@@ -255,6 +273,7 @@ namespace nn {
 Var quantize_dequantize(Var x, std::unique_ptr<Quantizer> quantizer,
                         std::unique_ptr<RangeEstimator> estimator, std::string_view name) {
   auto op = std::make_unique<QuantizeDequantize>(std::move(quantizer), std::move(estimator));
+  if (x.value().parameter() != nullptr) op->set_place(QuantizerPlace::parameter);
   std::vector<Value*> inputs{&x.value()};
   for (Value* value : add_quantizer_parameters(x.graph(), op->quantizer(), x.graph().scoped(name)))
     inputs.push_back(value);

@@ -16,8 +16,8 @@
 #include <utility>
 
 #include "core/check.h"
+#include "ops/quantize/value_quantizer.h"
 #include "quantsim/batch_norms/rename_quantizer.h"
-#include "quantsim/quantizer_nodes.h"
 #include "rung/exec/executor.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/ops.h"
@@ -56,7 +56,7 @@ void fold(Graph& graph, const Folding& folding) {
   // It now does the work of beta.
   if (norm->inputs()[2]->parameter()->requires_grad()) layer_bias.set_requires_grad(true);
 
-  Node* quantizer = quantsim::value_quantizer(norm->output());
+  Node* quantizer = value_quantizer(norm->output());
   Value& output = layer->output();
   for (Node* node : {weight, bias, norm}) graph.bypass_node(*node);
   if (quantizer != nullptr) quantsim::rename_quantizer(graph, *quantizer, output);

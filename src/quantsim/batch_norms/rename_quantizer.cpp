@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/quantize/quantizer_names.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung::quantsim {
@@ -26,7 +27,7 @@ std::vector<Value*> copy_parameters(Graph& graph, const Node& quantizer, std::st
 }  // namespace
 
 void rename_quantizer(Graph& graph, Node& old, Value& value) {
-  const std::string name = value.name() + ".qdq";
+  const std::string name = quantizer_name(value);
   const std::vector<Value*> extra = copy_parameters(graph, old, name);
   graph.insert_after(value, std::make_unique<QuantizeDequantize>(*old.as<QuantizeDequantize>()),
                      extra, name);

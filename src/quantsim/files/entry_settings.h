@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "rung/io/encodings.h"
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 // From what stands in AIMET's files to quantizers; file_entries.h is the way there.
 

@@ -97,7 +97,10 @@ const Node* simulated_layer(const Value& value) {
 
 std::vector<std::string> tensor_keys(const QuantizerHandle& quantizer) {
   const Value& source = quantizer.source();
-  if (quantizer.place() == QuantizerPlace::parameter) return {quantizer.name()};
+  if (quantizer.place() == QuantizerPlace::parameter) {
+    const bool is_folded = source.parameter() == nullptr;  // what FoldedWeight makes of its input
+    return {is_folded ? source.producer()->inputs()[0]->name() : source.name()};
+  }
   if (quantizer.place() == QuantizerPlace::edge)
     return {source.name(), quantizer.node().output().name()};
   if (const Node* layer = simulated_layer(source)) return {source.name(), layer->output().name()};

@@ -5,7 +5,7 @@
 
 #include "rung/graph/graph.h"
 #include "rung/io/encodings.h"
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 // From quantizers to what stands about them in AIMET's files; entry_settings.h is the way back.
 

@@ -9,13 +9,13 @@
 
 #include "core/check.h"
 #include "io/files/names.h"
+#include "ops/quantize/sharing.h"
 #include "quantsim/files/entry_settings.h"
 #include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"
 #include "quantsim/impl.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/rollback.h"
-#include "quantsim/sharing.h"
 #include "rung/core/closest.h"
 #include "rung/quantsim/quantsim.h"
 
@@ -161,7 +161,7 @@ class Loader {
     for (std::size_t k = 0; k < settings_.size(); ++k)
       planned[&quantizers_[settings_[k].first].node()] = k;
     for (const auto& [i, settings] : settings_)
-      for (const Node* other : quantsim::sharing_nodes(quantizers_[i].node())) {
+      for (const Node* other : sharing_nodes(quantizers_[i].node())) {
         const auto found = planned.find(other);
         if (found == planned.end()) continue;
         require(settings_[found->second].second == settings,
@@ -179,7 +179,7 @@ class Loader {
     op.set_quantizer(std::move(changed));
     if (!op.quantizer().pass_through() && !settings.ranges.empty())
       op.set_ranges(settings.ranges, quantizer.parameters());
-    quantsim::share_settings(quantizer.node());
+    share_settings(quantizer.node());
     const bool becomes_learned = was_initialized ? was_learned : learns_;
     const bool freezes = options_.allow_overwrite && !*options_.allow_overwrite;
     quantizer.set_learned(options_.requires_grad.value_or(becomes_learned && !freezes));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "ops/quantize/quantizer_names.h"
 #include "quantsim/placement/placement.h"
 #include "rung/ops/quantize_dequantize.h"
 #include "rung/quant/registry.h"
@@ -26,7 +27,8 @@ class Inserter {
 
   void behind_value(Value& value, const Site& site) {
     auto op = make_op(value, site);
-    const std::string name = value.name() + ".qdq";
+    op->set_place(value.parameter() != nullptr ? QuantizerPlace::parameter : QuantizerPlace::value);
+    const std::string name = quantizer_name(value);
     const std::vector<Value*> extra = add_quantizer_parameters(graph_, op->quantizer(), name);
     constrain(graph_.insert_after(value, std::move(op), extra, name), site);
   }
@@ -35,7 +37,8 @@ class Inserter {
   void on_edge(Use use, const Site& site) {
     Value& value = *use.node->inputs()[use.index];
     auto op = make_op(value, site);
-    const std::string name = fmt::format("{}.input{}.qdq", use.node->name(), use.index);
+    op->set_place(QuantizerPlace::edge);
+    const std::string name = quantizer_name(use);
     const KernelPrecision& precision = site.precision.value;
     std::vector<Value*>& extra =
         shared_[{&value, precision.bitwidth, precision.is_float, site.symmetric.value}];
@@ -58,7 +61,7 @@ class Inserter {
   void constrain(Node& node, const Site& site) {
     const bool is_fixed = site.constraints && site.constraints->is_complete();
     if (!is_fixed || quantizer_parameters(node).empty()) return;
-    QuantizerHandle quantizer(graph_, node);
+    QuantizerHandle quantizer(node);
     quantizer.set_range(
         {static_cast<float>(*site.constraints->min), static_cast<float>(*site.constraints->max)});
     quantizer.freeze();

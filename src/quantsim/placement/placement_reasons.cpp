@@ -22,7 +22,7 @@ class Reasons {
   Reasons(const Graph& model, const Placement& placement, const QuantizationSimModel& sim)
       : model_(model), placement_(placement), config_(sim.config()), options_(sim.options()) {
     // Handles are for changing, so they want a graph that may change; nothing is changed here.
-    const auto quantizers = find_quantizers(const_cast<Graph&>(sim.graph()));
+    const auto quantizers = find_quantizers(sim.graph());
     for (const QuantizerHandle& each : quantizers) left_.emplace(each.name(), each);
   }
 

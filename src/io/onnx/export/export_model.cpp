@@ -74,9 +74,10 @@ class Exporter {
       natural = std::max(natural, since);
     }
     if (writes_quantizers())
-      for (const Node* node : graph_.nodes())
+      for (Node* node : graph_.nodes())
         if (working_quantizer(*node) != nullptr)
-          natural = std::max(natural, natural_opset(linear_encoding(*node), options_.codes));
+          natural = std::max(
+              natural, natural_opset(linear_encoding(QuantizerHandle(*node)), options_.codes));
     const int opset = options_.opset.value_or(natural);
     require(opset >= kOpsetPerChannel && opset <= kOpsetBlocks, "opset must be {} .. {}, got {}",
             kOpsetPerChannel, kOpsetBlocks, opset);
@@ -160,19 +161,20 @@ class Exporter {
   /// True if only this quantizer reads the parameter, which may then go under its name.
   static bool is_alone(const Value& parameter) { return parameter.uses().size() == 1; }
 
-  void write_quantize_dequantize(const Node& node) {
+  void write_quantize_dequantize(Node& node) {
+    const QuantizerHandle quantizer(node);
     const Value &x = *node.inputs()[0], &y = node.output();
     const Value* source = parameter_behind(x);
     const bool works = working_quantizer(node) != nullptr;
     if (works && writes_quantizers()) {
       names_[&y] = y.name();
-      if (source == nullptr) return write_quantizer(writer_, node, name_of(x));
+      if (source == nullptr) return write_quantizer(writer_, quantizer, name_of(x));
       const std::string codes =
           is_alone(*source) ? source->name() : writer_.fresh_name(source->name() + ".q");
-      return write_parameter_quantizer(writer_, *source->parameter(), node, codes);
+      return write_parameter_quantizer(writer_, *source->parameter(), quantizer, codes);
     }
     if (works && source != nullptr && options_.quantizers == OnnxQuantizers::baked) {
-      const Tensor numbers = baked(*source->parameter(), node);
+      const Tensor numbers = quantizer.quantize_dequantize(source->parameter()->value());
       names_[&y] = is_alone(*source) ? source->name() : y.name();
       return writer_.floats(names_[&y], numbers.shape(), numbers.data());
     }

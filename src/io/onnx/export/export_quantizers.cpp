@@ -14,25 +14,19 @@
 namespace rung::io {
 namespace {
 
-/// Returns the quantizer's name without ".qdq": that of a tensor, a parameter or an edge.
-std::string base_name(const Node& quantizer) {
-  constexpr std::string_view kSuffix = ".qdq";
-  const std::string& name = quantizer.name();
-  return name.ends_with(kSuffix) ? name.substr(0, name.size() - kSuffix.size()) : name;
-}
-
-StoredCodes codes_of(const Node& quantizer, const Encoding& encoding, const OnnxWriter& writer) {
+StoredCodes codes_of(const QuantizerHandle& quantizer, const Encoding& encoding,
+                     const OnnxWriter& writer) {
   try {
     return stored_codes(encoding, writer.codes(), writer.opset());
   } catch (const Error& error) {
-    fail("the quantizer {} {}", base_name(quantizer), error.what());
+    fail("the quantizer {} {}", quantizer.name(), error.what());
   }
 }
 
 /// True for a weight of a MatMul whose other operand has more than 8 bits. ONNX Runtime would round
 /// that to 8 bits before it multiplies with a weight of bytes (MatMulNBits, accuracy level 4).
-bool multiplies_wide(const Node& quantizer) {
-  return std::ranges::any_of(quantizer.output().uses(), [](const Use& use) {
+bool multiplies_wide(const QuantizerHandle& quantizer) {
+  return std::ranges::any_of(quantizer.node().output().uses(), [](const Use& use) {
     return use.node->type() == "MatMul" && code_bits(*use.node->inputs()[1 - use.index]) > 8;
   });
 }
@@ -69,8 +63,8 @@ std::vector<T> spread(const std::vector<T>& numbers, const Granularity& cut, con
   return result;
 }
 
-Numbers write_numbers(OnnxWriter& writer, const Node& quantizer, const Encoding& encoding,
-                      const StoredCodes& type) {
+Numbers write_numbers(OnnxWriter& writer, const QuantizerHandle& quantizer,
+                      const Encoding& encoding, const StoredCodes& type) {
   const Granularity cut = encoding.granularity();
   std::vector<float> scales = encoding.scale;
   std::vector<std::int32_t> zero_points;
@@ -82,12 +76,12 @@ Numbers write_numbers(OnnxWriter& writer, const Node& quantizer, const Encoding&
   if (cut.blocks) {
     numbers.axis = cut.blocks->axis;
     numbers.block_size = cut.blocks->size;
-    shape = quantizer.inputs()[0]->shape().with(cut.blocks->axis, cut.blocks->count);
+    shape = quantizer.source().shape().with(cut.blocks->axis, cut.blocks->count);
     scales = spread(scales, cut, shape);
     zero_points = spread(zero_points, cut, shape);
   }
-  numbers.scale = writer.fresh_name(quantizer.name() + ".scale");
-  numbers.zero_point = writer.fresh_name(quantizer.name() + ".zero_point");
+  numbers.scale = writer.fresh_name(quantizer.node().name() + ".scale");
+  numbers.zero_point = writer.fresh_name(quantizer.node().name() + ".zero_point");
   writer.floats(numbers.scale, shape, scales);
   writer.tensor(numbers.zero_point, type.data_type(), shape, packed(zero_points, type));
   return numbers;
@@ -95,13 +89,13 @@ Numbers write_numbers(OnnxWriter& writer, const Node& quantizer, const Encoding&
 
 /// QuantizeLinear saturates where its type ends; where the grid ends before, the tensor is clipped
 /// to the numbers of the lowest and the highest code. Returns the name of the clipped one.
-std::string write_clip(OnnxWriter& writer, const Node& quantizer, const Encoding& encoding,
-                       const std::string& x) {
+std::string write_clip(OnnxWriter& writer, const QuantizerHandle& quantizer,
+                       const Encoding& encoding, const std::string& x) {
   require(encoding.scale.size() == 1,
           "the quantizer {} has {} bits per channel, which ONNX has no clipping for: give it 8 or "
           "16 bits, or 4 and packed codes",
-          base_name(quantizer), encoding.bitwidth);
-  const std::string name = writer.fresh_name(base_name(quantizer) + ".clip");
+          quantizer.name(), encoding.bitwidth);
+  const std::string name = writer.fresh_name(quantizer.name() + ".clip");
   const std::array<std::string, 2> bounds = {writer.fresh_name(name + ".min"),
                                              writer.fresh_name(name + ".max")};
   const Range range = encoding.effective_range();
@@ -126,41 +120,21 @@ int code_bits(const Value& value) {
   return 0;
 }
 
-Encoding linear_encoding(const Node& quantizer) {
-  const auto& op = *quantizer.as<QuantizeDequantize>();
-  const std::string name = base_name(quantizer);
-  require(op.initialized(),
-          "the quantizer {} has no encoding yet: call compute_encodings or set_range", name);
-  const Encoding encoding = op.encoding(quantizer_parameters(quantizer));
+Encoding linear_encoding(const QuantizerHandle& quantizer) {
+  const Encoding encoding = quantizer.encoding();
   require(!encoding.is_float(),
           "the quantizer {} rounds to {}, which QuantizeLinear of ONNX opset {} cannot do: export "
           "float weights (OnnxQuantizers::baked), or disable it",
-          name, encoding.format->name, kOpsetBlocks);
-  require(op.quantizer().runs_fused(),
+          quantizer.name(), encoding.format->name, kOpsetBlocks);
+  require(quantizer.op().quantizer().runs_fused(),
           "the quantizer {} is of kind \"{}\", which QuantizeLinear does not compute: export float "
           "weights (OnnxQuantizers::baked), or disable it",
-          name, op.quantizer().kind());
+          quantizer.name(), quantizer.op().quantizer().kind());
   return encoding;
 }
 
-Tensor baked(const Parameter& parameter, const Node& quantizer) {
-  const auto& op = *quantizer.as<QuantizeDequantize>();
-  require(op.initialized(),
-          "the quantizer {} has no encoding yet: call compute_encodings or set_range",
-          base_name(quantizer));
-  std::vector<std::span<const float>> view;
-  for (const Parameter* each : quantizer_parameters(quantizer))
-    view.push_back(each->value().data());
-  Tensor y(parameter.shape());
-  op.quantizer().forward({.x = parameter.value().data(),
-                          .shape = parameter.shape(),
-                          .parameters = view,
-                          .y = y.data()});
-  return y;
-}
-
 void write_parameter_quantizer(OnnxWriter& writer, const Parameter& parameter,
-                               const Node& quantizer, const std::string& codes) {
+                               const QuantizerHandle& quantizer, const std::string& codes) {
   const Encoding encoding = linear_encoding(quantizer);
   StoredCodes type = codes_of(quantizer, encoding, writer);
   if (writer.codes() == OnnxCodes::bytes && multiplies_wide(quantizer)) type.bits = 16;
@@ -168,23 +142,23 @@ void write_parameter_quantizer(OnnxWriter& writer, const Parameter& parameter,
       quantize(parameter.value().data(), parameter.shape(), encoding);
   writer.tensor(codes, type.data_type(), parameter.shape(), packed(numbers, type));
   const Numbers stored = write_numbers(writer, quantizer, encoding, type);
-  stored.set_attributes(writer.node("DequantizeLinear", quantizer.name(),
+  stored.set_attributes(writer.node("DequantizeLinear", quantizer.node().name(),
                                     {codes, stored.scale, stored.zero_point},
-                                    {quantizer.output().name()}));
+                                    {quantizer.node().output().name()}));
 }
 
-void write_quantizer(OnnxWriter& writer, const Node& quantizer, const std::string& x) {
+void write_quantizer(OnnxWriter& writer, const QuantizerHandle& quantizer, const std::string& x) {
   const Encoding encoding = linear_encoding(quantizer);
   const StoredCodes type = codes_of(quantizer, encoding, writer);
   const bool clips = type.is_wider_than(encoding.grid);
   const std::string clipped = clips ? write_clip(writer, quantizer, encoding, x) : x;
   const Numbers stored = write_numbers(writer, quantizer, encoding, type);
-  const std::string codes = writer.fresh_name(base_name(quantizer) + ".q");
+  const std::string codes = writer.fresh_name(quantizer.name() + ".q");
   stored.set_attributes(
       writer.node("QuantizeLinear", codes, {clipped, stored.scale, stored.zero_point}, {codes}));
-  stored.set_attributes(writer.node("DequantizeLinear", quantizer.name(),
+  stored.set_attributes(writer.node("DequantizeLinear", quantizer.node().name(),
                                     {codes, stored.scale, stored.zero_point},
-                                    {quantizer.output().name()}));
+                                    {quantizer.node().output().name()}));
 }
 
 std::string write_int32_bias(OnnxWriter& writer, const Node& node) {

@@ -4,9 +4,8 @@
 #include <vector>
 
 #include "io/onnx/export/export_writer.h"
-#include "rung/core/tensor.h"
 #include "rung/graph/graph.h"
-#include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/quantizer_handle.h"
 
 namespace rung::io {
 
@@ -19,18 +18,15 @@ int code_bits(const Value& value);
 
 /// Returns the encoding of a quantizer as QuantizeLinear can have it. Throws Error naming the
 /// quantizer if it has no range yet, or computes something else.
-Encoding linear_encoding(const Node& quantizer);
-
-/// Returns a parameter as its quantizer makes it.
-Tensor baked(const Parameter& parameter, const Node& quantizer);
+Encoding linear_encoding(const QuantizerHandle& quantizer);
 
 /// Writes the codes of a parameter as `codes` and their DequantizeLinear under the quantizer's
 /// name.
 void write_parameter_quantizer(OnnxWriter& writer, const Parameter& parameter,
-                               const Node& quantizer, const std::string& codes);
+                               const QuantizerHandle& quantizer, const std::string& codes);
 
 /// Writes QuantizeLinear and DequantizeLinear of the tensor `x`, and a Clip if they need it.
-void write_quantizer(OnnxWriter& writer, const Node& quantizer, const std::string& x);
+void write_quantizer(OnnxWriter& writer, const QuantizerHandle& quantizer, const std::string& x);
 
 /// Writes the bias of a node as int32 codes and their DequantizeLinear, and returns the name of the
 /// latter's output; empty, with nothing written, if the bias has to stay float.

@@ -13,6 +13,7 @@
 #include "io/onnx/ops/codes.h"
 #include "io/onnx/ops/matrix.h"
 #include "io/onnx/ops/rule.h"
+#include "ops/quantize/quantizer_names.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
 
@@ -77,8 +78,8 @@ Value& add_quantizer(Importer& importer, const std::string& output, const QdqGri
   Graph& graph = importer.graph();
   std::unique_ptr<Quantizer> quantizer = grid.quantizer();
   // An exporter that follows the naming, of places on edges too, is taken at its word.
-  const bool is_own = output.ends_with(".qdq") && graph.find_value(output) == nullptr;
-  const std::string name = is_own ? output : importer.fresh_name(source.name() + ".qdq");
+  const bool is_own = has_quantizer_suffix(output) && graph.find_value(output) == nullptr;
+  const std::string name = is_own ? output : importer.fresh_name(quantizer_name(source));
   std::vector<Value*> inputs = {&source};
   for (const ParameterSpec& spec : quantizer->parameters()) {
     Value& made = importer.add_parameter(importer.fresh_name(name + "." + spec.name),
@@ -90,7 +91,9 @@ Value& add_quantizer(Importer& importer, const std::string& output, const QdqGri
   Value& result = importer.add_named(
       name, std::make_unique<QuantizeDequantize>(std::move(quantizer), make_min_max()), inputs);
   Node& made = *result.producer();
-  made.as<QuantizeDequantize>()->set_ranges(grid.ranges(), quantizer_parameters(made));
+  auto& op = *made.as<QuantizeDequantize>();
+  op.set_place(place_by_name(made.name(), source));
+  op.set_ranges(grid.ranges(), quantizer_parameters(made));
   return result;
 }
 

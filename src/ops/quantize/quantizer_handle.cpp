@@ -1,4 +1,4 @@
-#include "rung/quantsim/quantizer_handle.h"
+#include "rung/ops/quantizer_handle.h"
 
 #include <algorithm>
 #include <ostream>
@@ -7,16 +7,13 @@
 #include <vector>
 
 #include "core/check.h"
-#include "quantsim/batch_norms/batch_norm_fold.h"
-#include "quantsim/parameter_key.h"
-#include "quantsim/quantizer_nodes.h"
-#include "quantsim/sharing.h"
+#include "ops/quantize/quantizer_names.h"
+#include "ops/quantize/sharing.h"
+#include "ops/quantize/value_quantizer.h"
 
 namespace rung {
 
 namespace {
-
-constexpr std::string_view kSuffix = ".qdq";
 
 /// Returns legal ranges of the quantizer's grid that cover the given ones; throws Error for NaN and
 /// min > max.
@@ -31,22 +28,15 @@ std::vector<Range> covering(std::span<const Range> ranges, const Quantizer& quan
   return legal;
 }
 
-/// Returns what AIMET's module calls a parameter: "weight" or "bias", unless the op has several of
-/// that kind, which then go by the last part of their names.
-std::string aimet_parameter(const Node& quantizer, const std::string& name) {
-  const std::string_view key = quantsim::parameter_key(quantizer);
-  for (const Value* input : quantsim::reader_of(quantizer).inputs()) {
-    const Node* other = input->producer();
-    if (other != nullptr && other != &quantizer && other->as<QuantizeDequantize>() != nullptr &&
-        quantsim::is_parameter(*other->inputs()[0]) && quantsim::parameter_key(*other) == key)
-      return name.substr(name.rfind('.') + 1);
-  }
-  return std::string(key);
+std::vector<std::span<const float>> read(const std::vector<Parameter*>& parameters) {
+  std::vector<std::span<const float>> values;
+  for (const Parameter* parameter : parameters) values.push_back(parameter->value().data());
+  return values;
 }
 
 }  // namespace
 
-QuantizerHandle::QuantizerHandle(Graph& graph, Node& node) : graph_(&graph), node_(&node) {
+QuantizerHandle::QuantizerHandle(Node& node) : node_(&node) {
   require(node.as<QuantizeDequantize>() != nullptr, "[{} {}] is not a quantizer", node.type(),
           node.name());
   for (const Value* value : node.inputs().subspan(1))
@@ -54,32 +44,10 @@ QuantizerHandle::QuantizerHandle(Graph& graph, Node& node) : graph_(&graph), nod
             value->name());
 }
 
-std::string QuantizerHandle::name() const {
-  const std::string& full = node_->name();
-  return full.ends_with(kSuffix) ? full.substr(0, full.size() - kSuffix.size()) : full;
-}
+std::string QuantizerHandle::name() const { return std::string(quantized_name(node_->name())); }
 
 QuantizerPlace QuantizerHandle::place() const {
-  if (quantsim::is_parameter(source())) return QuantizerPlace::parameter;
-  // A value's quantizer is called after the value; one on an edge after the reading node.
-  return name() == source().name() ? QuantizerPlace::value : QuantizerPlace::edge;
-}
-
-std::string QuantizerHandle::aimet_name() const {
-  switch (place()) {
-    case QuantizerPlace::parameter:
-      return fmt::format("{}.param_quantizers.{}", quantsim::reader_of(*node_).name(),
-                         aimet_parameter(*node_, name()));
-    case QuantizerPlace::edge: {
-      const Use use = node_->output().uses()[0];
-      return fmt::format("{}.input_quantizers.{}", use.node->name(), use.index);
-    }
-    case QuantizerPlace::value:
-      break;
-  }
-  if (source().producer() == nullptr) return name();
-  return fmt::format("{}.output_quantizers.{}", source().producer()->name(),
-                     source().output_index());
+  return source().parameter() != nullptr ? QuantizerPlace::parameter : op().place();
 }
 
 void QuantizerHandle::require_unfrozen(std::string_view what) const {
@@ -95,7 +63,7 @@ void QuantizerHandle::change_quantizer(const Change& change) {
   change(*changed);
   op().set_quantizer(std::move(changed));
   if (!old_ranges.empty()) op().set_ranges(covering(old_ranges, op().quantizer()), parameters());
-  quantsim::share_settings(*node_);
+  share_settings(*node_);
 }
 
 void QuantizerHandle::set_bitwidth(int bitwidth) {
@@ -115,11 +83,11 @@ void QuantizerHandle::set_ranges(std::span<const Range> ranges) {
   } catch (const Error& error) {
     fail("quantizer {}: {}", name(), error.what());
   }
-  quantsim::share_settings(*node_);
+  share_settings(*node_);
 }
 
 void QuantizerHandle::set_range_estimator(const RangeEstimator& estimator) {
-  for (Node* node : quantsim::sharing_nodes(*node_))
+  for (Node* node : sharing_nodes(*node_))
     node->as<QuantizeDequantize>()->set_estimator(estimator.clone());
 }
 
@@ -127,15 +95,13 @@ void QuantizerHandle::reset_encoding_stats() {
   require_unfrozen("range");
   set_learned(false);
   op().set_initialized(false);
-  quantsim::share_settings(*node_);
+  share_settings(*node_);
 }
 
 std::vector<Range> QuantizerHandle::ranges() const {
   require(initialized(), "quantizer {} has no range yet: call compute_encodings or set_range",
           name());
-  std::vector<std::span<const float>> views;
-  for (const Parameter* parameter : parameters()) views.push_back(parameter->value().data());
-  return op().quantizer().ranges(views);
+  return op().quantizer().ranges(read(parameters()));
 }
 
 Encoding QuantizerHandle::encoding() const {
@@ -144,18 +110,28 @@ Encoding QuantizerHandle::encoding() const {
   return op().encoding(parameters());
 }
 
+Tensor QuantizerHandle::quantize_dequantize(const ConstTensor& x) const {
+  require(initialized(), "quantizer {} has no encoding yet: call compute_encodings or set_range",
+          name());
+  const std::vector<std::span<const float>> values = read(parameters());
+  Tensor y(x.shape());
+  op().quantizer().forward(
+      {.x = x.data(), .shape = x.shape(), .parameters = values, .y = y.data()});
+  return y;
+}
+
 QuantizerHandle::DisabledScope QuantizerHandle::disabled_scope() { return DisabledScope(op()); }
 
 void QuantizerHandle::freeze() {
   require(initialized(), "quantizer {}: cannot freeze it before it has a range", name());
   op().set_frozen(true);
   set_learned(false);
-  quantsim::share_settings(*node_);
+  share_settings(*node_);
 }
 
 void QuantizerHandle::unfreeze() {
   op().set_frozen(false);
-  quantsim::share_settings(*node_);
+  share_settings(*node_);
 }
 
 bool QuantizerHandle::learned() const {
@@ -191,18 +167,18 @@ std::ostream& operator<<(std::ostream& out, const QuantizerHandle& quantizer) {
   return out << line;
 }
 
-std::vector<QuantizerHandle> find_quantizers(Graph& graph) {
+std::vector<QuantizerHandle> find_quantizers(const Graph& graph) {
   std::vector<QuantizerHandle> found;
   std::set<const Node*> seen;
   const auto add = [&](Node* node) {
     if (node != nullptr && node->as<QuantizeDequantize>() != nullptr && seen.insert(node).second)
-      found.emplace_back(graph, *node);
+      found.emplace_back(*node);
   };
   const std::vector<Node*> nodes = graph.nodes();
   for (Node* node : nodes) {
     if (node->as<QuantizeDequantize>() != nullptr) continue;
     for (const Value* input : node->inputs()) add(input->producer());
-    for (const Value* output : node->outputs()) add(quantsim::value_quantizer(*output));
+    for (const Value* output : node->outputs()) add(value_quantizer(*output));
   }
   for (Node* node : nodes) add(node);  // one that no op reads
   return found;

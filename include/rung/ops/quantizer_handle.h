@@ -14,13 +14,6 @@
 
 namespace rung {
 
-/// Where a quantizer stands.
-enum class QuantizerPlace {
-  parameter,  ///< between a parameter and its op; AIMET: param_quantizers
-  value,      ///< behind a value, for all its readers; AIMET: output_quantizers
-  edge,       ///< on one edge only; AIMET: input_quantizers
-};
-
 /// Looks at and changes one quantizer of a graph. A light handle, valid as long as the node; every
 /// change takes effect at the next forward. Quantizers that share their parameters (the edges of
 /// one value; see propagate_output_encodings) are one: what one handle changes changes them all,
@@ -28,14 +21,12 @@ enum class QuantizerPlace {
 class RUNG_API QuantizerHandle {
  public:
   /// Throws Error if the node is no QuantizeDequantize, or its min and max are no parameters.
-  QuantizerHandle(Graph& graph, Node& node);
+  explicit QuantizerHandle(Node& node);
 
   /// Returns the node's name without ".qdq": a parameter ("layer1.0.conv1.weight"), a value
   /// ("layer1.0.relu1") or an edge ("conv1.input0").
   std::string name() const;
-  /// Returns AIMET's name: <module>.param_quantizers.<param>, <module>.output_quantizers.<i> or
-  /// <module>.input_quantizers.<i>; a module is the node that has the parameter, output or input.
-  std::string aimet_name() const;
+  /// Returns where it stands; what reads a parameter is one of a parameter.
   QuantizerPlace place() const;
   /// Returns the tensor that is quantized: the node's first input. Of a weight that is folded in
   /// simulation it is the folded one.
@@ -72,6 +63,9 @@ class RUNG_API QuantizerHandle {
   std::vector<Range> ranges() const;
   /// Returns what min and max mean: scale and offset; throws Error before initialized().
   Encoding encoding() const;
+  /// Returns x as the quantizer makes it, whether it is enabled or not; throws Error before
+  /// initialized().
+  Tensor quantize_dequantize(const ConstTensor& x) const;
 
   bool enabled() const { return op().enabled(); }
   void enable() { op().set_enabled(true); }
@@ -94,7 +88,6 @@ class RUNG_API QuantizerHandle {
   template <typename Change>
   void change_quantizer(const Change& change);
 
-  Graph* graph_;
   Node* node_;
 };
 
@@ -118,6 +111,6 @@ RUNG_API std::ostream& operator<<(std::ostream& out, const QuantizerHandle& quan
 
 /// Returns every quantizer of the graph in network order: for each op its inputs' and parameters',
 /// then its outputs'.
-RUNG_API std::vector<QuantizerHandle> find_quantizers(Graph& graph);
+RUNG_API std::vector<QuantizerHandle> find_quantizers(const Graph& graph);
 
 }  // namespace rung

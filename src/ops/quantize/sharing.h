@@ -4,7 +4,7 @@
 
 #include "rung/graph/graph.h"
 
-namespace rung::quantsim {
+namespace rung {
 
 /// Returns the quantizer nodes that read the same min and max as this one, itself included: they
 /// are one quantizer in several places (AIMET: one quantizer object), and all settings but
@@ -14,4 +14,4 @@ std::vector<Node*> sharing_nodes(Node& quantizer);
 /// Gives the others that share this quantizer's parameters its settings and initialized state.
 void share_settings(Node& quantizer);
 
-}  // namespace rung::quantsim
+}  // namespace rung

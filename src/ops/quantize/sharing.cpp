@@ -1,10 +1,10 @@
-#include "quantsim/sharing.h"
+#include "ops/quantize/sharing.h"
 
 #include <algorithm>
 
 #include "rung/ops/quantize_dequantize.h"
 
-namespace rung::quantsim {
+namespace rung {
 
 std::vector<Node*> sharing_nodes(Node& quantizer) {
   std::vector<Node*> nodes{&quantizer};
@@ -27,4 +27,4 @@ void share_settings(Node& quantizer) {
   }
 }
 
-}  // namespace rung::quantsim
+}  // namespace rung
