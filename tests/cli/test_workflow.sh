@@ -7,6 +7,7 @@ works "train" train --model resnet8 --dataset fashion-mnist --epochs 2 --batch-s
   --schedule cosine --seed 3 --out model.rung --json train.json "${small[@]}"
 check "train: a line per epoch" test "$(grep -c '^epoch' stdout)" -eq 2
 check "train: figures are JSON" is_json train.json
+check "train: figures say what was asked for" grep -qE '"--schedule": "cosine"' train.json
 check "train: it learned something" between "$(number train.json top1)" 30 100
 for key in loss top1_train seconds lr; do
   check "train: two epochs have $key" test "$(grep -c "\"$key\"" train.json)" -eq 2
@@ -21,6 +22,7 @@ check "eval: has images_per_s" between "$(number eval.json images_per_s)" 1 1e9
 
 works "quantize 8 bit" quantize model.rung --scheme tf_enhanced --param-bw 8 --output-bw 8 \
   --calibration-images 256 --test-images 500 --out w8a8.rung --json w8a8.json
+check "quantize: figures say what was asked for" grep -qE '"--rounding": "nearest"' w8a8.json
 check "quantize: figures are JSON" is_json w8a8.json
 check "quantize: top1_float is the float model's" \
   test "$(number w8a8.json top1_float)" = "$(number eval.json top1)"

@@ -144,8 +144,8 @@ void run(Options options) {
   data.report_parts(console);
   console.line(describe_preparation(data.task(), options.data.normalize, options.model));
   const InterruptGuard guard;
-  nn::Checkpoints checkpoints(
-      checkpoints_of(options.checkpoint, options.out, settings_of(options, data, file)));
+  const Settings settings = settings_of(options, data, file);
+  nn::Checkpoints checkpoints(checkpoints_of(options.checkpoint, options.out, settings));
   tell_resumed(checkpoints, console);
   QuantizationSimModel start = load_checkpoint(std::move(file), options.model);
   std::optional<QuantizationSimModel> resumed;
@@ -170,6 +170,7 @@ void run(Options options) {
                                        : std::string("fixed"),
       before));
   Report report;
+  add_options(settings, report);
   report.set("top1_before", before);
   const auto freeze_bn = [&](std::int64_t epoch) {
     if (options.freeze_bn_after == epoch) freeze_bn_stats(sim.graph());

@@ -154,7 +154,7 @@ Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTor
   rung quantize --weights resnet20.pth --model resnet20 --out w8a8.rung
 Images need no labels that the model knows: a folder of pictures, or of other classes, will do. The
 accuracy is not computed then.
-The figures of --json: {"top1_float", "top1_quantized", "quantizers", "warnings": [...],
+The figures of --json: {"options", "top1_float", "top1_quantized", "quantizers", "warnings": [...],
 "hints": [...]}; accuracies that were not computed are null)";
 
 /// Makes the model what is to be quantized; returns a line for each batch norm that stays although
@@ -288,8 +288,9 @@ void run(const Options& options) {
 
   const InterruptGuard guard;
   ProgressBar bar("calibration");
+  const Settings settings = settings_of(options, data, file);
   quantsim::CalibrationRunOptions run_options =
-      calibration_of(options.checkpoint, options.out, settings_of(options, data, file));
+      calibration_of(options.checkpoint, options.out, settings);
   run_options.on_progress = bar.callback();
   quantsim::Calibration calibration(std::move(run_options));
   if (const std::optional<std::int64_t> batches = calibration.resumed_batches())
@@ -327,6 +328,7 @@ void run(const Options& options) {
                              options.output_bw, top1_float - top1, fmt::join(to_try, ", ")));
   console.line("wrote " + options.out);
   Report report;
+  add_options(settings, report);
   data.report_skipped({&images, test ? &*test : nullptr}, console, report);
   report.set("top1_float", top1_float);
   report.set("top1_quantized", top1);

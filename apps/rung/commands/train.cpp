@@ -82,8 +82,10 @@ Example: the weights of another task, with a new head for the classes of this on
 Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
   rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
 The figures of --json, which are written after each epoch:
-  {"epochs": [{"loss", "top1_train", "top1_val", "seconds", "lr", "images_per_s"}, ...],
+  {"options": {"--epochs": "20", ...},
+   "epochs": [{"loss", "top1_train", "top1_val", "seconds", "lr", "images_per_s"}, ...],
    "best": {"epoch", "top1_val", "top1"}, "top1", "skipped"}
+  options: those that the result depends on, as checkpoints record them
   top1_train: while training, on augmented images; top1_val and seconds: with validation images;
   best: with --keep-best; top1: of the test images; skipped: with --skip-corrupt)";
 
@@ -133,8 +135,8 @@ void run(Options options) {
   const InterruptGuard guard;
   Data data(task, options.data, options.run);
   data.divide();
-  nn::Checkpoints checkpoints(
-      checkpoints_of(options.checkpoint, options.out, settings_of(options, data)));
+  const Settings settings = settings_of(options, data);
+  nn::Checkpoints checkpoints(checkpoints_of(options.checkpoint, options.out, settings));
   tell_resumed(checkpoints, console);
   std::optional<io::ModelFile> resumed = checkpoints.take_resumed();
   if (resumed) task = task_of(*resumed, checkpoints.resumed_path());
@@ -156,6 +158,7 @@ void run(Options options) {
   const auto optimizer = make_optimizer(
       options.recipe, {{graph.parameters(), options.lr, options.recipe.weight_decay}});
   Report report;
+  add_options(settings, report);
   const nn::SaveModel save = [&](const std::string& path, io::ModelExtras extras) {
     if (choices) task.conv_choices = *choices;
     extras.sections[kTaskSection] = to_json(task);

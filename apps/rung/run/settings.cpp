@@ -3,7 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "console/utf8.h"
+
 namespace rung::cli {
+
+void add_options(const Settings& settings, Report& report) {
+  Report options;
+  for (const auto& [name, value] : settings.values) options.set(name, to_utf8(value));
+  report.set("options", options);
+}
 
 std::optional<std::string> SettingsRecorder::text_of(double value) {
   return fmt::format("{}", value);

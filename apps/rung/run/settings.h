@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "console/command.h"
+#include "console/report.h"
 #include "rung/nn/run_settings.h"
 
 namespace rung::cli {
@@ -18,6 +19,9 @@ struct Settings {
   nn::RunSettings values = {};
   std::set<std::string> later = {};  ///< checkpoints of earlier versions may lack these
 };
+
+/// Sets "options": what the figures are the result of.
+void add_options(const Settings& settings, Report& report);
 
 /// Visits options as a Command does, and records those that the result depends on.
 class SettingsRecorder {
