@@ -44,12 +44,6 @@ Json entry_of(const Json& file, const std::string& name) {
   return nullptr;
 }
 
-QuantizationSimModel calibrated(QuantSimOptions options) {
-  QuantizationSimModel sim(small_net(), std::move(options));
-  calibrate_small_net(sim);
-  return sim;
-}
-
 }  // namespace
 
 TEST_SUITE("quantsim: export") {

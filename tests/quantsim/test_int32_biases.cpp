@@ -22,12 +22,6 @@ namespace {
 
 const std::vector<std::string> kLayers = {"conv1", "conv2", "conv3", "fc"};
 
-QuantizationSimModel calibrated(QuantSimOptions options) {
-  QuantizationSimModel sim(small_net(), std::move(options));
-  calibrate_small_net(sim);
-  return sim;
-}
-
 QuantizationSimModel w4a4(bool int32_biases) {
   return calibrated({.default_output_bw = 4,
                      .default_param_bw = 4,

@@ -19,13 +19,13 @@ namespace {
 
 const Shape kInput{8, 2, 6, 6};
 
-void calibrate(QuantizationSimModel& sim) {
+void calibrate_once(QuantizationSimModel& sim) {
   sim.compute_encodings([](Executor& executor) { executor.forward(random_tensor(kInput, 1)); });
 }
 
-QuantizationSimModel calibrated(const QuantSimOptions& options) {
+QuantizationSimModel calibrated_once(const QuantSimOptions& options) {
   QuantizationSimModel sim(small_net(), options);
-  calibrate(sim);
+  calibrate_once(sim);
   return sim;
 }
 
@@ -47,10 +47,10 @@ double step(QuantizationSimModel& sim, nn::Optimizer& optimizer, std::uint64_t s
 TEST_SUITE("quantsim: options") {
   TEST_CASE("with an LSQ scheme scales are trained and zero points stay") {
     QuantizationSimModel sim =
-        calibrated({.quant_scheme = QuantScheme::training_lsq_with_tf_enhanced_init,
-                    .default_output_bw = 3,
-                    .default_param_bw = 3,
-                    .config_file = "per_channel"});
+        calibrated_once({.quant_scheme = QuantScheme::training_lsq_with_tf_enhanced_init,
+                         .default_output_bw = 3,
+                         .default_param_bw = 3,
+                         .config_file = "per_channel"});
     std::vector<std::vector<std::int64_t>> offsets;
     std::vector<std::vector<float>> scales;
     for (const QuantizerHandle& each : sim.quantizers()) {
@@ -71,13 +71,14 @@ TEST_SUITE("quantsim: options") {
     }
     CHECK(moved == index);
     eval(sim);
-    CHECK_NOTHROW(calibrate(sim));  // and it can be calibrated anew
+    CHECK_NOTHROW(calibrate_once(sim));  // and it can be calibrated anew
   }
 
   TEST_CASE("a sim of floats rounds everything to float16, or lets it pass at 32 bits") {
-    QuantizationSimModel half = calibrated({.default_output_bw = 16,
-                                            .default_param_bw = 16,
-                                            .default_data_type = QuantizationDataType::floating});
+    QuantizationSimModel half =
+        calibrated_once({.default_output_bw = 16,
+                         .default_param_bw = 16,
+                         .default_data_type = QuantizationDataType::floating});
     for (const QuantizerHandle& each : half.quantizers()) CHECK(each.encoding().format == kFloat16);
     Graph graph = small_net();
     Executor executor(graph);
@@ -94,15 +95,15 @@ TEST_SUITE("quantsim: options") {
     QuantizationSimModel full(small_net(), {.default_output_bw = 32,
                                             .default_param_bw = 32,
                                             .default_data_type = QuantizationDataType::floating});
-    calibrate(full);
+    calibrate_once(full);
     CHECK(equal(eval(full), exact));
   }
 
   TEST_CASE("recomputed weight ranges are those of the present weights, after every step") {
-    QuantizationSimModel sim = calibrated({.quant_scheme = QuantScheme::post_training_tf,
-                                           .default_param_bw = 4,
-                                           .weight_ranges = WeightRanges::recomputed,
-                                           .config_file = "per_channel"});
+    QuantizationSimModel sim = calibrated_once({.quant_scheme = QuantScheme::post_training_tf,
+                                                .default_param_bw = 4,
+                                                .weight_ranges = WeightRanges::recomputed,
+                                                .config_file = "per_channel"});
     nn::Sgd sgd(sim.graph().parameters(), {.lr = 0.5});
     for (int i = 0; i < 3; ++i) step(sim, sgd, 3 + static_cast<std::uint64_t>(i));
     eval(sim);  // brings them up to date: the optimizer had the last word
@@ -117,7 +118,7 @@ TEST_SUITE("quantsim: options") {
     }
     // Fixed ones stay.
     QuantizationSimModel fixed =
-        calibrated({.quant_scheme = QuantScheme::post_training_tf, .default_param_bw = 4});
+        calibrated_once({.quant_scheme = QuantScheme::post_training_tf, .default_param_bw = 4});
     const auto before = fixed.quantizer("conv1.weight").encoding().scale;
     nn::Sgd other(fixed.graph().parameters(), {.lr = 0.5});
     step(fixed, other);
@@ -127,15 +128,15 @@ TEST_SUITE("quantsim: options") {
 
   TEST_CASE("stochastic rounding is for training only and repeats with the executor's seed") {
     QuantSimOptions options{.default_output_bw = 4, .default_param_bw = 4};
-    QuantizationSimModel nearest = calibrated(options);
+    QuantizationSimModel nearest = calibrated_once(options);
     options.rounding_mode = RoundingMode::stochastic;
-    QuantizationSimModel a = calibrated(options), b = calibrated(options);
+    QuantizationSimModel a = calibrated_once(options), b = calibrated_once(options);
     CHECK(equal(eval(a), eval(nearest)));
     const Tensor x = random_tensor(kInput, 3);
     const Tensor first = a.executor().forward(x, Mode::train);
     CHECK_FALSE(equal(first, nearest.executor().forward(x, Mode::train)));
     CHECK(equal(first, b.executor().forward(x, Mode::train)));
-    QuantizationSimModel c = calibrated(options);
+    QuantizationSimModel c = calibrated_once(options);
     c.executor().set_seed(9);
     CHECK_FALSE(equal(first, c.executor().forward(x, Mode::train)));
   }
@@ -144,7 +145,8 @@ TEST_SUITE("quantsim: options") {
     for (const QuantScheme& scheme : {QuantScheme::training_range_learning_with_tf_init,
                                       QuantScheme::training_lsq_with_tf_init})
       for (const double lr : {1.0, 100.0, 1e6}) {
-        QuantizationSimModel sim = calibrated({.quant_scheme = scheme, .default_output_bw = 4});
+        QuantizationSimModel sim =
+            calibrated_once({.quant_scheme = scheme, .default_output_bw = 4});
         nn::Sgd sgd(sim.graph().parameters(Role::encoding), {.lr = lr});
         for (int i = 0; i < 5; ++i) {
           step(sim, sgd);

@@ -100,7 +100,7 @@ inline std::string folded_name(const std::string& name) {
 inline std::vector<std::string> aimet_names(QuantizationSimModel& sim) {
   std::vector<std::string> names;
   for (const QuantizerHandle& each : sim.quantizers())
-    names.push_back(folded_name(each.aimet_name()));
+    names.push_back(folded_name(aimet_name(each)));
   std::ranges::sort(names);
   return names;
 }
