@@ -11,6 +11,7 @@
 #include <span>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/file.h"
 #include "rung/io/file_kind.h"
 
@@ -100,7 +101,7 @@ Idx read_idx(const std::string& stem, int rank, const std::string& remedy) {
   std::int64_t count = 1;
   for (const std::int64_t extent : idx.dims)
     require(!__builtin_mul_overflow(count, extent, &count), "{}: the header claims [{}] bytes",
-            idx.path, fmt::join(idx.dims, ", "));
+            idx.path, join(idx.dims));
   const auto expected = static_cast<std::uint64_t>(count);
   while (idx.data.size() < expected) {
     const std::size_t begin = idx.data.size();
@@ -108,12 +109,12 @@ Idx read_idx(const std::string& stem, int rank, const std::string& remedy) {
     const std::size_t got = file.read(std::span(idx.data).subspan(begin));
     require(begin + got == idx.data.size(),
             "{}: truncated: the header says [{}], {} bytes, but only {} follow; get it again",
-            idx.path, fmt::join(idx.dims, ", "), expected, begin + got);
+            idx.path, join(idx.dims), expected, begin + got);
   }
   // Reading past the end also makes zlib compare the checksum.
   std::array<std::uint8_t, 1> more{};
   require(file.read(more) == 0, "{}: longer than the [{}], {} bytes, that its header says",
-          idx.path, fmt::join(idx.dims, ", "), expected);
+          idx.path, join(idx.dims), expected);
   return idx;
 }
 

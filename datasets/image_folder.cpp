@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "datasets/folder.h"
 #include "datasets/image_file.h"
 #include "datasets/parts.h"
@@ -77,7 +78,7 @@ class ImageFolder final : public nn::Dataset {
       walk.visit(fs::path(folder) / name);
       std::vector<Sample> samples = std::move(walk).sorted();
       require(!samples.empty(), "{}: there is no image in it ({})",
-              (fs::path(folder) / name).string(), fmt::join(image_extensions(), " "));
+              (fs::path(folder) / name).string(), join(image_extensions(), " "));
       std::ranges::move(samples, std::back_inserter(samples_));
     }
   }

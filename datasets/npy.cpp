@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "datasets/npy_file.h"
 #include "datasets/parts.h"
 #include "io/tensors/dtype.h"
@@ -44,8 +45,7 @@ class NpyDataset final : public nn::Dataset {
         classes_(classes) {
     if (images_.dims.size() == 3) images_.dims.insert(images_.dims.begin() + 1, 1);
     require(images_.dims.size() == 4 && std::ranges::min(images_.dims) > 0,
-            "{}: images must be [N, C, H, W] or [N, H, W], got [{}]", path_,
-            fmt::join(images_.dims, ", "));
+            "{}: images must be [N, C, H, W] or [N, H, W], got [{}]", path_, join(images_.dims));
     require(images_.dtype == io::Dtype::U8 || images_.dtype == io::Dtype::F32,
             "{}: images must be uint8 or float32, got {}", path_, to_string(images_.dtype));
     require(images_.dims[0] == static_cast<std::int64_t>(labels_.size()),

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/file.h"
 #include "io/files/file_kind.h"
 
@@ -159,7 +160,7 @@ Npy read_npy(const std::string& path) {
   const std::uint64_t stored = file.size() - begin - length;
   require(!overflow && static_cast<std::uint64_t>(bytes) == stored,
           "{}: the header says [{}] elements of {} bytes, but {} bytes follow", path,
-          fmt::join(*header.shape, ", "), element.bytes, stored);
+          join(*header.shape), element.bytes, stored);
   Npy npy{element.dtype, *header.shape, std::vector<std::byte>(static_cast<std::size_t>(bytes))};
   file.read(begin + length, npy.data);
   return npy;

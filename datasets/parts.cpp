@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "datasets/folder.h"
 
 namespace rung::datasets {
@@ -141,7 +142,7 @@ void check_are_classes(const std::string& dir, const Found& found) {
     fail(
         "{}: has the part {}, but no other that is understood beside it: {}. Parts are called {}; "
         "rename {} if it is a class",
-        dir, name, fmt::join(found.others, ", "), kSpellings, name);
+        dir, name, join(found.others), kSpellings, name);
   }
   std::vector<std::string> alike, with_parts;
   for (const std::string& name : found.others) {
@@ -154,11 +155,11 @@ void check_are_classes(const std::string& dir, const Found& found) {
   require(alike.empty(),
           "{}: {} may be parts or classes, which cannot be told from the names. Parts are called "
           "{}; a class has its images in its folder",
-          dir, fmt::join(alike, ", "), kSpellings);
+          dir, join(alike), kSpellings);
   require(with_parts.empty(),
           "{}: {} hold parts each (train, val, ...): expected the parts first, with a folder per "
           "class in each: {}/train/{}",
-          dir, fmt::join(with_parts, ", "), dir, with_parts.empty() ? "" : with_parts[0]);
+          dir, join(with_parts), dir, with_parts.empty() ? "" : with_parts[0]);
 }
 
 /// Returns the parts that the folder above DIR has, if DIR is one of them by its name.
@@ -221,7 +222,7 @@ std::string part_folder(const std::string& dir, Split split) {
   std::vector<std::string> names;
   for (const std::string& each : {parts.train, parts.validation, parts.test})
     if (!each.empty()) names.push_back(fs::path(each).filename().string());
-  fail("{}: has only the folder {}: expected {}; parts are called {}", dir, fmt::join(names, ", "),
+  fail("{}: has only the folder {}: expected {}; parts are called {}", dir, join(names),
        split == Split::train  ? "train beside it"
        : split == Split::test ? "val or test beside it"
                               : "train, val and test",

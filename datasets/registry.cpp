@@ -1,6 +1,7 @@
 #include <functional>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "datasets/npy.h"
 #include "datasets/parts.h"
 #include "datasets/statistics.h"
@@ -92,7 +93,7 @@ Entry find(std::string_view name) {
     if (entry.info.name == name) return std::move(entry);
   std::vector<std::string> names;
   for (const DatasetInfo& known : list()) names.push_back(known.name);
-  fail("unknown dataset '{}'; there are: {}", name, fmt::join(names, ", "));
+  fail("unknown dataset '{}'; there are: {}", name, join(names));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "models/builders.h"
 #include "rung/core/closest.h"
 #include "rung/ops/init.h"
@@ -114,7 +115,7 @@ const Entry& entry_of(std::string_view name) {
   std::vector<std::string> names;
   for (const Entry& entry : kModels) names.emplace_back(entry.name);
   fail("there is no model '{}'; closest: {}; all: {}", name, closest_names(name, names),
-       fmt::join(names, ", "));
+       join(names));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/join.h"
 
 namespace rung {
 
@@ -42,7 +43,7 @@ std::string closest_names(std::string_view name, std::span<const std::string> ca
   for (const auto& [distance, candidate] : similar)
     if (best.size() < most && std::ranges::find(best, candidate) == best.end())
       best.push_back(candidate);
-  return fmt::format("{}", fmt::join(best, ", "));
+  return fmt::format("{}", join(best));
 }
 
 }  // namespace rung

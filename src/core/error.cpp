@@ -1,5 +1,6 @@
 #include "rung/core/error.h"
 
+#include "core/check.h"
 #include "rung/core/text.h"
 
 namespace rung {
@@ -19,5 +20,9 @@ std::string one_line(const std::string& message) {
 }  // namespace
 
 Error::Error(const std::string& message) : std::runtime_error(one_line(message)) {}
+
+void detail::throw_error(fmt::string_view text, fmt::format_args arguments) {
+  throw Error(fmt::vformat(text, arguments));
+}
 
 }  // namespace rung

@@ -1,8 +1,15 @@
 #include "rung/core/shape.h"
 
+#include <algorithm>
 #include <ostream>
 
 #include "core/check.h"
+#include "core/join.h"
+
+fmt::format_context::iterator fmt::formatter<rung::Shape>::format(
+    const rung::Shape& shape, fmt::format_context& context) const {
+  return std::ranges::copy(shape.to_string(), context.out()).out;
+}
 
 namespace rung {
 
@@ -30,7 +37,7 @@ Shape Shape::with(std::int64_t axis, std::int64_t extent) const {
   return Shape(std::move(dims));
 }
 
-std::string Shape::to_string() const { return fmt::format("[{}]", fmt::join(dims_, ", ")); }
+std::string Shape::to_string() const { return fmt::format("[{}]", join(dims_)); }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) { return out << shape.to_string(); }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/check.h"
+#include "core/join.h"
 
 namespace rung {
 namespace {
@@ -70,7 +71,7 @@ std::size_t ConstTensor::offset(std::initializer_list<std::int64_t> indices) con
     offset = offset * shape_[axis] + index;
     ++axis;
   }
-  require(inside, "Tensor::at: indices ({}) are outside of {}", fmt::join(indices, ", "), shape_);
+  require(inside, "Tensor::at: indices ({}) are outside of {}", join(indices), shape_);
   return static_cast<std::size_t>(offset);
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/attribute_text.h"
 #include "core/check.h"
+#include "core/join.h"
 #include "rung/core/text.h"
 #include "rung/graph/graph.h"
 
@@ -26,7 +27,7 @@ std::string Graph::to_string() const {
     const std::string attributes = printable(attribute_text.text());
     text += fmt::format("{:<36} {:<20} {:<18} <- {}{}\n", printable(node->name_), node->type(),
                         node->output().shape().to_string(),
-                        shortened(fmt::format("{}", fmt::join(reads, ", ")), kMostText),
+                        shortened(fmt::format("{}", join(reads)), kMostText),
                         attributes.empty() ? "" : "  {" + shortened(attributes, kMostText) + "}");
   }
   for (const Value* output : outputs_)

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "core/check.h"
+#include "core/join.h"
 
 namespace rung::nn {
 
@@ -70,7 +71,7 @@ LrSchedule make_schedule(std::string_view name, const ScheduleOptions& options) 
     }
     schedule = MultiStepLR{std::move(milestones), options.gamma};
   } else {
-    fail("unknown schedule '{}'; there are: {}", name, fmt::join(schedule_names(), ", "));
+    fail("unknown schedule '{}'; there are: {}", name, join(schedule_names()));
   }
   if (options.warmup == 0.0) return schedule;
   return LinearWarmup{options.warmup, options.warmup_start_factor, std::move(schedule)};

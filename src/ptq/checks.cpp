@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "ptq/fold.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "rung/ops/folded_batch_norm.h"
@@ -112,10 +113,9 @@ std::vector<Finding> check_ops(const Graph& graph) {
   std::vector<Finding> found;
   for (const Node* node : graph.nodes()) {
     if (make_op(node->type()) == nullptr) {
-      found.push_back(
-          {Severity::error, node->name(),
-           fmt::format("no file can hold an op of type {}", node->type()),
-           fmt::format("build it from the known ops: {}", fmt::join(op_types(), ", "))});
+      found.push_back({Severity::error, node->name(),
+                       fmt::format("no file can hold an op of type {}", node->type()),
+                       fmt::format("build it from the known ops: {}", join(op_types()))});
     } else if (const QuantizeDequantize* quantizer = quantizer_of(*node)) {
       try {
         quantizer->check_savable();
@@ -207,7 +207,7 @@ std::vector<Finding> check_foldability(const Graph& graph) {
   if (!foldable.empty())
     found.push_back({Severity::note, foldable.front(),
                      fmt::format("{} of {} batch norms can be folded: {}", foldable.size(),
-                                 norms.size(), fmt::join(foldable, ", ")),
+                                 norms.size(), join(foldable)),
                      is_sim ? "call fold_all_batch_norms_to_scale after training"
                             : "call fold_all_batch_norms before QuantizationSimModel, unless "
                               "training needs them"});

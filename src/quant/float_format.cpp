@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "core/join.h"
 
 // x = 1.m * 2^e has steps of 2^(e - mantissa bits) around it: divide by the step, round, multiply.
 // The step is a power of two, so that only the rounding rounds.
@@ -45,7 +46,7 @@ const FloatFormat& float_format(std::string_view name) {
   if (found != kFormats.end()) return *found;
   std::array<std::string_view, kFormats.size()> names;
   std::ranges::transform(kFormats, names.begin(), &FloatFormat::name);
-  fail("unknown floating-point format \"{}\"; there are {}", name, fmt::join(names, ", "));
+  fail("unknown floating-point format \"{}\"; there are {}", name, join(names));
 }
 
 void float_quantize_dequantize(std::span<const float> x, const FloatFormat& format,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "ops/quantize/sharing.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
@@ -72,7 +73,7 @@ class Calibration {
     for (const Group& group : groups_) finish_group(group, unobserved);
     require(unobserved.empty() || options.allow_unobserved,
             "compute_encodings: no data went through {} of {} quantizers: {}", unobserved.size(),
-            observed_, fmt::join(unobserved, ", "));
+            observed_, join(unobserved));
     for (QuantizerHandle& each : all_) {
       set_learned(each, sim_.options().quant_scheme);
       fixed_sides_.keep_from_training(each);

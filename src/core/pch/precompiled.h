@@ -2,7 +2,6 @@
 // Sources include what they use all the same; -Db_pch=false builds without this file.
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/limits.h"
 #include "io/files/names.h"
 #include "io/model/attributes.h"
@@ -115,7 +116,7 @@ void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
   std::unique_ptr<Op> op = make_op(type);
   if (op == nullptr)
     entry.refuse(fmt::format("({}) has the unknown type {}; known are {}", name, shown_name(type),
-                             fmt::join(op_types(), ", ")));
+                             join(op_types())));
   try {
     attributes_from_json(*op, entry["attributes"], missing, kPlace);
   } catch (const Error& error) {

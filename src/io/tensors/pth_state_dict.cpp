@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/names.h"
 
 namespace rung::io {
@@ -112,7 +113,7 @@ class Finder {
     if (names.size() > kListed) names.resize(kListed);
     require(names.size() < 2,
             "{}: holds several dicts of tensors ({}); save the one that is meant by itself", path_,
-            fmt::join(names, ", "));
+            join(names));
     return found;
   }
 

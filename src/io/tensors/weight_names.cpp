@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/names.h"
 
 namespace rung::io {
@@ -79,7 +80,7 @@ std::string summary_of(const std::vector<std::string>& names) {
     texts.push_back(texts.size() == kShown ? "..."
                     : count == 1           ? shown_name(kind)
                                            : fmt::format("{} {}", count, shown_name(kind)));
-  return fmt::format("{}", fmt::join(texts, ", "));
+  return fmt::format("{}", join(texts));
 }
 
 }  // namespace rung::io

@@ -1,6 +1,7 @@
 #include "ops/elementwise/families.h"
 
 #include "core/check.h"
+#include "core/join.h"
 
 namespace rung {
 
@@ -10,7 +11,7 @@ std::unique_ptr<Op> make_member(const std::vector<FamilyMember>& family, std::st
     if (member.type == type) return member.make();
     types.push_back(member.type);
   }
-  fail("there is no function {}: there are {}", type, fmt::join(types, ", "));
+  fail("there is no function {}: there are {}", type, join(types));
 }
 
 }  // namespace rung

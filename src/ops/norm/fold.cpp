@@ -1,6 +1,7 @@
 #include "ops/norm/fold.h"
 
 #include "core/check.h"
+#include "core/join.h"
 #include "graph/layer.h"
 #include "rung/ops/foldable_batch_norms.h"
 
@@ -12,7 +13,7 @@ std::string chain_obstacle(const Graph& graph, const Value& value) {
   if (value.uses().size() == 1) return {};
   std::vector<std::string> readers;
   for (const Use& use : value.uses()) readers.push_back(use.node->name());
-  return fmt::format("{} is read by several nodes: {}", value.name(), fmt::join(readers, ", "));
+  return fmt::format("{} is read by several nodes: {}", value.name(), join(readers));
 }
 
 std::string parameter_obstacle(const Node& node, std::size_t first) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/join.h"
 #include "ops/common.h"
 #include "ops/resize/resize_taps.h"
 #include "rung/core/parallel.h"
@@ -187,7 +188,7 @@ std::vector<Shape> Resize::infer(std::span<const Shape> inputs) const {
   require(by_scales ? scale_h > 0.0f && scale_w > 0.0f && sizes.empty()
                     : sizes.size() == 2 && sizes[0] > 0 && sizes[1] > 0,
           "needs either two positive scales or sizes [H, W], got {} and {}, [{}]", scale_h, scale_w,
-          fmt::join(sizes, ", "));
+          join(sizes));
   const std::int64_t h = resized_extent(x[2], scale_h, by_scales ? 0 : sizes[0]);
   const std::int64_t w = resized_extent(x[3], scale_w, by_scales ? 0 : sizes[1]);
   resize_taps(*this, x[2], 1, scale_h);  // throws if a mode is unknown

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/join.h"
 
 // ONNX, operator Resize: the formulas of coordinate_transformation_mode and nearest_mode.
 
@@ -19,7 +20,7 @@ template <typename Enum, std::size_t N>
 Enum parse(std::string_view what, std::string_view name,
            const std::array<std::string_view, N>& names) {
   const auto found = std::ranges::find(names, name);
-  require(found != names.end(), "{} must be one of {}, got {}", what, fmt::join(names, ", "), name);
+  require(found != names.end(), "{} must be one of {}, got {}", what, join(names), name);
   return static_cast<Enum>(found - names.begin());
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/join.h"
 #include "ops/common.h"
 
 namespace rung {
@@ -16,7 +17,7 @@ inline std::vector<bool> require_axes(std::span<const std::int64_t> axes, std::i
   for (const std::int64_t axis : axes) {
     require(axis >= -rank && axis < rank, "axis {} is outside of {} axes", axis, rank);
     const auto at = static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
-    require(!named[at], "axes [{}] name axis {} twice", fmt::join(axes, ", "), at);
+    require(!named[at], "axes [{}] name axis {} twice", join(axes), at);
     named[at] = true;
   }
   return named;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/join.h"
 #include "ops/elementwise/broadcast.h"
 #include "rung/ops/shape_ops.h"
 
@@ -42,7 +43,7 @@ std::vector<Shape> Expand::infer(std::span<const Shape> inputs) const {
   require(!has_batch || inputs[1].rank() > 0, "the batch size is not known from a scalar");
   std::vector<std::int64_t> extents;
   for (const std::int64_t extent : shape) {
-    require(extent >= 0, "shape [{}] has a negative extent", fmt::join(shape, ", "));
+    require(extent >= 0, "shape [{}] has a negative extent", join(shape));
     extents.push_back(extent == 0 ? inputs[1][0] : extent);
   }
   return {broadcast_shape(inputs[0], Shape(std::move(extents)))};

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/join.h"
 #include "ops/common.h"
 #include "rung/core/parallel.h"
 #include "rung/ops/shape_ops.h"
@@ -98,7 +99,7 @@ std::vector<Shape> Pad::infer(std::span<const Shape> inputs) const {
   const PadMode parsed = parse_mode(mode);
   const auto rank = static_cast<std::size_t>(x.rank());
   require(pads.size() == 2 * rank, "pads [{}] must have two entries for each axis of {}",
-          fmt::join(pads, ", "), x);
+          join(pads), x);
   std::vector<std::int64_t> extents;
   for (std::size_t axis = 0; axis < rank; ++axis) {
     const std::int64_t extent = x[static_cast<std::int64_t>(axis)];
@@ -106,10 +107,10 @@ std::vector<Shape> Pad::infer(std::span<const Shape> inputs) const {
     constexpr std::int64_t kLargest = std::int64_t{1} << 31;
     require(std::abs(before) <= kLargest && std::abs(behind) <= kLargest && extent + before >= 0 &&
                 extent + behind >= 0 && extent + before + behind >= 0,
-            "pads [{}] take away more than {} has", fmt::join(pads, ", "), x);
+            "pads [{}] take away more than {} has", join(pads), x);
     require(parsed != PadMode::reflect || (before < std::max<std::int64_t>(extent, 1) &&
                                            behind < std::max<std::int64_t>(extent, 1)),
-            "reflect needs pads below the extents of {}, got [{}]", x, fmt::join(pads, ", "));
+            "reflect needs pads below the extents of {}, got [{}]", x, join(pads));
     require(parsed != PadMode::edge || extent > 0 || (before <= 0 && behind <= 0),
             "edge has nothing to repeat in {}", x);
     extents.push_back(extent + before + behind);

@@ -1,3 +1,4 @@
+#include "core/join.h"
 #include "ops/common.h"
 #include "ops/view_kernel.h"
 #include "rung/graph/graph.h"
@@ -29,25 +30,25 @@ std::vector<Shape> Reshape::infer(std::span<const Shape> inputs) const {
   std::int64_t known = 1;
   std::size_t unknown = shape.size();
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    require(shape[i] >= -1, "shape [{}] has an extent below -1", fmt::join(shape, ", "));
+    require(shape[i] >= -1, "shape [{}] has an extent below -1", join(shape));
     if (shape[i] == -1) {
-      require(unknown == shape.size(), "shape [{}] has more than one -1", fmt::join(shape, ", "));
+      require(unknown == shape.size(), "shape [{}] has more than one -1", join(shape));
       unknown = i;
       continue;
     }
     if (shape[i] == 0) {
       require(static_cast<std::int64_t>(i) < x.rank(), "shape [{}] keeps axis {} that {} lacks",
-              fmt::join(shape, ", "), i, x);
+              join(shape), i, x);
       result[i] = x[static_cast<std::int64_t>(i)];
     }
     require(!__builtin_mul_overflow(known, result[i], &known), "shape [{}] is too large",
-            fmt::join(shape, ", "));
+            join(shape));
   }
   if (unknown < shape.size()) result[unknown] = known > 0 ? x.numel() / known : 0;
   Shape y(std::move(result));
   require(y.numel() == x.numel(),
           "cannot read {} as [{}]; write the batch axis as 0 or -1 to fit any batch size", x,
-          fmt::join(shape, ", "));
+          join(shape));
   return {std::move(y)};
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/join.h"
 #include "ops/shape/axes.h"
 #include "rung/core/parallel.h"
 #include "rung/ops/shape_ops.h"
@@ -13,8 +14,8 @@ std::vector<std::int64_t> resolve(const std::vector<std::int64_t>& perm, const S
   std::vector<std::int64_t> order(static_cast<std::size_t>(x.rank()));
   std::iota(order.rbegin(), order.rend(), 0);
   if (perm.empty()) return order;
-  require(perm.size() == order.size(), "perm [{}] must name each of the {} axes of {}",
-          fmt::join(perm, ", "), x.rank(), x);
+  require(perm.size() == order.size(), "perm [{}] must name each of the {} axes of {}", join(perm),
+          x.rank(), x);
   require_axes(perm, x.rank());
   std::ranges::transform(perm, order.begin(),
                          [&](std::int64_t axis) { return require_axis(axis, x); });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/names.h"
 #include "ops/quantize/sharing.h"
 #include "quantsim/files/entry_settings.h"
@@ -31,7 +32,7 @@ constexpr std::size_t kListed = 8;  // names that a message shows
 
 std::string listed(const std::vector<std::string>& names) {
   const std::size_t shown = std::min(names.size(), kListed);
-  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + shown, ", "));
+  std::string text = fmt::format("{}", join(std::span(names).first(shown)));
   if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
   return text;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/file.h"
 #include "io/files/json.h"
 #include "io/files/names.h"
@@ -22,7 +23,7 @@ void expect_keys(const JsonPlace& place, std::initializer_list<std::string_view>
   for (const auto& item : place.object().json().items())
     if (std::find(allowed.begin(), allowed.end(), item.key()) == allowed.end())
       place.refuse(fmt::format("has the unknown key {}; allowed are {}", io::shown_name(item.key()),
-                               fmt::join(allowed, ", ")));
+                               join(allowed)));
 }
 
 std::optional<JsonPlace> find(const JsonPlace& place, std::string_view key) {
@@ -173,7 +174,7 @@ std::string read_config(std::string_view name) {
     return io::read_text_file(std::filesystem::path(name));
   } catch (const Error& error) {
     fail("{} (a quantization configuration is {} or the path of a JSON file)", error.what(),
-         fmt::join(names, ", "));
+         join(names));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/placement/config_warnings.h"
 #include "quantsim/placement/neighbourhood.h"
@@ -102,8 +103,7 @@ void apply_supergroup(const std::vector<std::string>& types, const std::string& 
   for (const Chain& chain : find_chains(near.graph(), types, options)) {
     std::vector<std::string_view> names;
     for (const Node* node : chain) names.push_back(node->name());
-    const std::string rule =
-        fmt::format("{} {}: inside ({})", path, fmt::join(types, ", "), fmt::join(names, ", "));
+    const std::string rule = fmt::format("{} {}: inside ({})", path, join(types), join(names));
     for (const Node* node : chain) {
       if (node != chain.front()) switch_off(near.own_inputs(*node), rule);
       if (node != chain.back()) switch_off(near.own_outputs(*node), rule);

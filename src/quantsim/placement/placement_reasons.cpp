@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "quantsim/impl.h"
 #include "quantsim/placement/placement.h"
 #include "rung/quantsim/quantsim.h"
@@ -111,7 +112,7 @@ class Reasons {
     if (is_same_kind && reason.symmetry != wanted->symmetry()) changed.push_back("symmetry");
     if (settings.granularity() != wanted->granularity()) changed.push_back("granularity");
     if (!changed.empty())
-      reason.by_hand = fmt::format("{} changed by hand", fmt::join(changed, " and "));
+      reason.by_hand = fmt::format("{} changed by hand", join(changed, " and "));
     if (!reason.is_enabled)
       reason.by_hand += reason.by_hand.empty() ? "disabled by hand" : ", disabled by hand";
   }
@@ -146,7 +147,7 @@ std::string PlacementReason::why() const {
   if (is_present && format.empty() && !symmetric_rule.empty())
     more.push_back("symmetry: " + symmetric_rule);
   if (is_present && per_channel) more.push_back("per channel: " + per_channel_rule);
-  if (!more.empty()) text += fmt::format(" ({})", fmt::join(more, "; "));
+  if (!more.empty()) text += fmt::format(" ({})", join(more, "; "));
   return by_hand.empty() ? text : fmt::format("{}, but {}", text, by_hand);
 }
 

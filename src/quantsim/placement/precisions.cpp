@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "quantsim/placement/target.h"
 
 // Bitwidths come from the options. A target machine lists in supported_kernels which pairs of
@@ -118,7 +119,7 @@ std::string to_string(const Kernels& kernels) {
     texts.push_back(kernel.param ? fmt::format("{}/{}", activation, to_string(*kernel.param))
                                  : activation);
   }
-  return fmt::format("{}", fmt::join(texts, ", "));
+  return fmt::format("{}", join(texts));
 }
 
 /// Returns which precisions the op has, "8/4", if none of the kernels runs it; empty otherwise, and
@@ -151,9 +152,8 @@ void warn_of_unsupported(const QuantSimConfig& config, const Neighbourhood& near
   for (auto& [message, nodes] : names) {
     const std::size_t more = nodes.size() - std::min(nodes.size(), kShown);
     nodes.resize(nodes.size() - more);
-    near.placement().warnings.push_back(
-        fmt::format("{}: {}{}", message, fmt::join(nodes, ", "),
-                    more > 0 ? fmt::format(" and {} more", more) : ""));
+    near.placement().warnings.push_back(fmt::format(
+        "{}: {}{}", message, join(nodes), more > 0 ? fmt::format(" and {} more", more) : ""));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/tensors/dtype.h"
 
 namespace rung::io::onnx_import {
@@ -193,7 +194,7 @@ Shape checked_shape(const std::vector<std::int64_t>& dims) {
   for (const std::int64_t dim : dims) {
     require(dim >= 0 && dim <= kMaxExtent, "has an extent of {}", dim);
     require(dim == 0 || count <= kMaxExtent / std::max<std::int64_t>(dim, 1),
-            "has the shape [{}], which is too large", fmt::join(dims, ", "));
+            "has the shape [{}], which is too large", join(dims));
     count *= std::max<std::int64_t>(dim, 1);
   }
   return Shape(dims);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/join.h"
 #include "io/onnx/constants/helpers.h"
 #include "ops/elementwise/families.h"
 
@@ -38,7 +39,7 @@ Constant evaluate_reshape(const NodeReader& node, const Inputs& inputs, Budget&)
     if (dims[i] == 0 && !allow_zero) dims[i] = x.shape[static_cast<std::int64_t>(i)];
     if (dims[i] == -1) continue;
     require(dims[i] >= 0 && dims[i] <= kMaxExtent && known <= kMaxExtent, "has the shape [{}]",
-            fmt::join(dims, ", "));
+            join(dims));
     known *= dims[i];
   }
   for (std::int64_t& dim : dims)
@@ -95,8 +96,7 @@ Constant evaluate_transpose(const NodeReader& node, const Inputs& inputs, Budget
   Ints sorted = perm;
   std::ranges::sort(sorted);
   for (std::size_t i = 0; i < sorted.size(); ++i)
-    require(sorted[i] == static_cast<std::int64_t>(i), "perm [{}] is no permutation",
-            fmt::join(perm, ", "));
+    require(sorted[i] == static_cast<std::int64_t>(i), "perm [{}] is no permutation", join(perm));
   require(static_cast<std::int64_t>(perm.size()) == x.shape.rank(), "perm does not fit {}",
           x.shape);
   const Ints strides = strides_of(x.shape);

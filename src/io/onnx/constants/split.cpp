@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/onnx/constants/helpers.h"
 
 namespace rung::io::onnx_import {
@@ -86,8 +87,7 @@ Ints split_sizes(const NodeReader& node, const ConstantPtr& given, std::int64_t 
     require(size > 0 && size <= extent, "makes a part of {} of {} elements", size, extent);
   require(std::ssize(sizes) == count &&
               std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) == extent,
-          "has {} outputs and makes parts of {} of {} elements", count, fmt::join(sizes, ", "),
-          extent);
+          "has {} outputs and makes parts of {} of {} elements", count, join(sizes), extent);
   return sizes;
 }
 

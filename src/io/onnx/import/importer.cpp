@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/files/names.h"
 #include "io/onnx/import/sort_nodes.h"
 #include "io/onnx/ops/codes.h"
@@ -104,13 +105,12 @@ void Importer::check_ops() const {
   std::vector<std::string> texts;
   for (const auto& [type, names] : unknown) {
     const std::size_t shown = std::min(names.size(), kListed);
-    texts.push_back(fmt::format("{} ({}{})", type,
-                                fmt::join(names.begin(), names.begin() + shown, ", "),
+    texts.push_back(fmt::format("{} ({}{})", type, join(std::span(names).first(shown)),
                                 names.size() > shown ? ", ..." : ""));
   }
   const std::size_t shown = std::min(texts.size(), kTypes);
   fail("has {} operators that are not imported: {}; imported are {}", unknown.size(),
-       fmt::join(texts.begin(), texts.begin() + shown, ", "), fmt::join(onnx_import_ops(), ", "));
+       join(std::span(texts).first(shown)), join(onnx_import_ops()));
 }
 
 void Importer::collect_names() {
@@ -159,7 +159,7 @@ Shape Importer::input_shape(const ::onnx::ValueInfoProto& info) const {
     const bool is_open = !dim.has_dim_value() || dim.dim_value() <= 0;
     require(!is_open || dims.empty(),
             "input {} leaves the extent of axis {} open: give its shape, --input-shape {}={}",
-            shown_name(info.name()), dims.size(), info.name(), fmt::join(extents_of(info), ","));
+            shown_name(info.name()), dims.size(), info.name(), join(extents_of(info), ","));
     dims.push_back(is_open ? 1 : dim.dim_value());
   }
   return checked_shape(dims);

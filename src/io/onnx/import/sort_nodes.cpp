@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "core/check.h"
+#include "core/join.h"
 #include "io/onnx/import/node_reader.h"
 
 namespace rung::io::onnx_import {
@@ -68,7 +69,7 @@ class Sorter {
     for (const int each : path)
       if (titles.size() < kShown) titles.push_back(NodeReader(file_.node(each), 0).title());
     fail("has nodes that wait for each other: {} reads{} the first of these",
-         fmt::join(titles, " reads "), path.size() > kShown ? " ... reads" : "");
+         join(titles, " reads "), path.size() > kShown ? " ... reads" : "");
   }
 
   static constexpr std::size_t kShown = 5;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/join.h"
 #include "io/files/names.h"
 
 namespace rung::io::onnx_import {
@@ -13,7 +14,7 @@ void check_list(const char* name, const Ints& list, std::size_t size, std::int64
   require(list.size() == size &&
               std::ranges::all_of(
                   list, [=](std::int64_t each) { return each >= least && each <= kMaxExtent; }),
-          "{} [{}] must be {} numbers from {} on", name, fmt::join(list, ", "), size, least);
+          "{} [{}] must be {} numbers from {} on", name, join(list), size, least);
 }
 
 }  // namespace
@@ -32,7 +33,7 @@ WindowLists read_window_lists(const NodeReader& node, const Shape& data, const I
   const Ints ones(axes, 1);
   const Ints extents = node.integers("kernel_shape", kernel);
   require(kernel.empty() || extents == kernel, "kernel_shape [{}] is not that of the weight, [{}]",
-          fmt::join(extents, ", "), fmt::join(kernel, ", "));
+          join(extents), join(kernel));
   const Ints strides = node.integers("strides", ones), dilations = node.integers("dilations", ones);
   Ints pads = node.integers("pads", Ints(2 * axes, 0));
   check_list("kernel_shape", extents, axes, 1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/join.h"
 #include "io/files/names.h"
 #include "io/onnx/import/make_op.h"
 #include "io/onnx/import/windows.h"
@@ -59,8 +60,7 @@ class TransposedSides {
     for (std::size_t i = 0; i < axes_; ++i) {
       const std::size_t at = i + 2 - axes_;
       const std::int64_t size = sizes[sizes.size() - axes_ + i];
-      require(size > 0 && size <= kMaxExtent, "output_shape [{}] is not possible",
-              fmt::join(sizes, ", "));
+      require(size > 0 && size <= kMaxExtent, "output_shape [{}] is not possible", join(sizes));
       const std::int64_t full = (data_.dims()[i + 2] - 1) * windows.strides[at] +
                                 (windows.kernel[at] - 1) * windows.dilations[at] + 1 +
                                 output_padding[at];

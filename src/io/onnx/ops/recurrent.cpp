@@ -4,6 +4,7 @@
 #include <cctype>
 #include <map>
 
+#include "core/join.h"
 #include "io/files/names.h"
 #include "io/onnx/import/make_op.h"
 #include "io/onnx/ops/rule.h"
@@ -52,8 +53,8 @@ class RecurrentConverter {
     if (functions.empty()) return usual;
     if (node_.type() == "RNN" && functions[0] == "relu") usual = {"relu"};
     if (both()) usual.insert(usual.end(), usual.begin(), usual.end());
-    require(functions == usual, "has the activations {}: {} are imported",
-            fmt::join(functions, ", "), fmt::join(usual, ", "));
+    require(functions == usual, "has the activations {}: {} are imported", join(functions),
+            join(usual));
     return functions;
   }
 
