@@ -17,7 +17,16 @@ constexpr auto kF32 = memory::data_type::f32;
 
 // An engine has no state that changes; every kernel runs on a stream of its own.
 const dnnl::engine& cpu() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine engine = [] {
+    try {
+      return dnnl::engine(dnnl::engine::kind::cpu, 0);
+    } catch (const dnnl::error& error) {
+      fail(
+          "oneDNN {} cannot compute on this machine's processor: {} (status {}); one that was "
+          "built for OpenMP can, one for SYCL needs an OpenCL runtime for processors",
+          version(), error.what(), static_cast<int>(error.status));
+    }
+  }();
   return engine;
 }
 
@@ -108,7 +117,19 @@ Format blocked_format() {
 
 std::string version() {
   const dnnl_version_t* v = dnnl_version();
-  return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
+  const std::string number = fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
+  switch (v->cpu_runtime) {
+    case DNNL_RUNTIME_OMP:
+      return number;
+    case DNNL_RUNTIME_SEQ:
+      return number + " on one thread";
+    case DNNL_RUNTIME_TBB:
+      return number + " on TBB";
+    case DNNL_RUNTIME_SYCL:
+      return number + " on SYCL";
+    default:
+      return number + " on a runtime of its own";
+  }
 }
 
 std::string isa_name() {
@@ -129,6 +150,7 @@ std::string isa_name() {
 }
 
 struct Convolution::Impl {
+  /// Where oneDNN runs on SYCL, execute() only queues: every call waits before it returns.
   dnnl::stream stream{cpu()};
   dnnl::convolution_forward forward;
   dnnl::convolution_backward_data backward_data;
@@ -277,6 +299,7 @@ void Convolution::forward(const float* src, const float* weights, std::uint64_t 
   if (added != nullptr) bind(m.added, added);
   m.forward.execute(m.stream, m.forward_args);
   if (keeps_weights()) m.weights_data.update(m.stream, weights, weights_version);
+  m.stream.wait();
 } catch (const dnnl::error& error) {
   translate("convolution forward", error);
 }
@@ -286,6 +309,7 @@ void Convolution::prepare_weights(const float* weights, std::uint64_t weights_ve
   const Team team(m.threads);
   m.check(team);
   m.weights_data.update(m.stream, weights, weights_version);
+  m.stream.wait();
 } catch (const dnnl::error& error) {
   translate("convolution weights", error);
 }
@@ -301,6 +325,7 @@ void Convolution::backward_data(const float* diff_dst, const float* weights,
   bind(m.diff_src, diff_src);
   bind(m.scratch_data, scratch);
   m.backward_data.execute(m.stream, m.data_args);
+  m.stream.wait();
 } catch (const dnnl::error& error) {
   translate("convolution backward data", error);
 }
@@ -317,6 +342,7 @@ void Convolution::backward_weights(const float* src, const float* diff_dst, floa
   if (diff_bias != nullptr) bind(m.diff_bias, diff_bias);
   m.backward_weights.execute(m.stream, m.weights_args);
   if (m.diff_reordered) m.diff_reorder.execute(m.stream, m.diff_weights, m.diff_weights_plain);
+  m.stream.wait();
 } catch (const dnnl::error& error) {
   translate("convolution backward weights", error);
 }

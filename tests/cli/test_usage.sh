@@ -28,7 +28,7 @@ for line in 'commit +[0-9a-f]{7,}' 'commit +unknown'; do grep -qE "^$line" stdou
 check "--version tells the commit, or that it is unknown" grep -qE "^$line" stdout
 check "--version tells the compiler" grep -qE '^compiler +(GCC|Clang) [0-9]+\.[0-9]+' stdout
 check "--version tells the instruction set" grep -qE '^kernels +(baseline|avx2|avx512)$' stdout
-check "--version tells oneDNN's" grep -qE '^oneDNN +[0-9]+\.[0-9]+\.[0-9]+, [a-z0-9_]+$' stdout
+check "--version tells oneDNN's" grep -qE '^oneDNN +[0-9]+\.[0-9]+\.[0-9]+( on [A-Za-z ]+)?, [a-z0-9_]+$' stdout
 cp stdout version.txt
 works "-V" -V
 check "-V prints the same" cmp -s version.txt stdout
