@@ -17,6 +17,7 @@
 namespace rung::kernels {
 namespace {
 
+#ifdef __x86_64__
 Isa detect() {
   Isa best = Isa::baseline;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = Isa::avx2;
@@ -30,6 +31,9 @@ Isa detect() {
   if (std::string_view(limit) == "avx2" && best == Isa::avx512) return Isa::avx2;
   return best;
 }
+#else
+Isa detect() { return Isa::baseline; }
+#endif
 
 }  // namespace
 
@@ -49,31 +53,29 @@ std::string_view isa_name() {
   }
 }
 
-const ReluKernels& relu_kernels() { return select(baseline::relu, avx2::relu, avx512::relu); }
-const BatchNormKernels& batch_norm_kernels() {
-  return select(baseline::batch_norm, avx2::batch_norm, avx512::batch_norm);
-}
-const EpilogueKernels& epilogue_kernels() {
-  return select(baseline::epilogue, avx2::epilogue, avx512::epilogue);
-}
-const ElementwiseKernels& elementwise_kernels() {
-  return select(baseline::elementwise, avx2::elementwise, avx512::elementwise);
-}
-const HistogramKernels& histogram_kernels() {
-  return select(baseline::histogram, avx2::histogram, avx512::histogram);
-}
-const MultiplyKernels& multiply_kernels() {
-  return select(baseline::multiply, avx2::multiply, avx512::multiply);
-}
-const PoolKernels& pool_kernels() { return select(baseline::pool, avx2::pool, avx512::pool); }
-const QuantizeKernels& quantize_kernels() {
-  return select(baseline::quantize, avx2::quantize, avx512::quantize);
-}
-const ReorderKernels& reorder_kernels() {
-  return select(baseline::reorder, avx2::reorder, avx512::reorder);
-}
-const WinogradKernels& winograd_table_kernels() {
-  return select(baseline::winograd_table, avx2::winograd_table, avx512::winograd_table);
-}
+#ifdef __x86_64__
+#define RUNG_TABLES(name) \
+  { &baseline::name, &avx2::name, &avx512::name }
+#else
+#define RUNG_TABLES(name) \
+  { &baseline::name }
+#endif
+#define RUNG_DEFINE_KERNELS(Table, name)                          \
+  const Table& name##_kernels() {                                 \
+    static constexpr const Table* kTables[3] = RUNG_TABLES(name); \
+    return *kTables[static_cast<int>(isa())];                     \
+  }                                                               \
+  KernelSets<Table> name##_sets() { return {RUNG_TABLES(name), 1 + static_cast<int>(isa())}; }
+
+RUNG_DEFINE_KERNELS(BatchNormKernels, batch_norm)
+RUNG_DEFINE_KERNELS(ElementwiseKernels, elementwise)
+RUNG_DEFINE_KERNELS(EpilogueKernels, epilogue)
+RUNG_DEFINE_KERNELS(HistogramKernels, histogram)
+RUNG_DEFINE_KERNELS(MultiplyKernels, multiply)
+RUNG_DEFINE_KERNELS(PoolKernels, pool)
+RUNG_DEFINE_KERNELS(QuantizeKernels, quantize)
+RUNG_DEFINE_KERNELS(ReluKernels, relu)
+RUNG_DEFINE_KERNELS(ReorderKernels, reorder)
+RUNG_DEFINE_KERNELS(WinogradKernels, winograd_table)
 
 }  // namespace rung::kernels

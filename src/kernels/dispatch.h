@@ -9,7 +9,8 @@
 
 namespace rung::kernels {
 
-/// The instruction sets that kernels exist for, in rising order.
+/// The instruction sets that kernels exist for, in rising order; the baseline is what the compiler
+/// makes of plain loops for any processor of the family.
 enum class Isa { baseline, avx2, avx512 };
 
 /// Returns the best one of this machine, or less if the environment says
@@ -17,20 +18,19 @@ enum class Isa { baseline, avx2, avx512 };
 Isa isa();
 std::string_view isa_name();
 
-/// Picks the table of this machine.
+/// The tables of one kernel that this machine can run, in rising order of instruction sets.
 template <typename Table>
-const Table& select(const Table& baseline, const Table& avx2, const Table& avx512) {
-  switch (isa()) {
-    case Isa::avx512:
-      return avx512;
-    case Isa::avx2:
-      return avx2;
-    default:
-      return baseline;
-  }
-}
+struct KernelSets {
+  const Table* tables[3];
+  int count;
 
-/// Declares `Table x_kernels()`'s three variants; dispatch.cpp defines the function by select().
+  const Table* const* begin() const { return tables; }
+  const Table* const* end() const { return tables + count; }
+};
+
+/// Declares a kernel's table for each instruction set, of which only an x86-64 processor has more
+/// than the baseline, and what dispatch.cpp defines: x_kernels(), the table of this machine, and
+/// x_sets(), all that it can run, for tests.
 #define RUNG_DECLARE_KERNELS(Table, name) \
   namespace baseline {                    \
   extern const Table name;                \
@@ -41,6 +41,7 @@ const Table& select(const Table& baseline, const Table& avx2, const Table& avx51
   namespace avx512 {                      \
   extern const Table name;                \
   }                                       \
-  const Table& name##_kernels()
+  const Table& name##_kernels();          \
+  KernelSets<Table> name##_sets()
 
 }  // namespace rung::kernels

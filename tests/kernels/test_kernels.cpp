@@ -16,17 +16,8 @@
 // Loops of every instruction set of this machine against naive ones, for any length.
 
 using namespace rung;
-using kernels::Isa;
 
 namespace {
-
-template <typename Table>
-std::vector<const Table*> sets(const Table& baseline, const Table& avx2, const Table& avx512) {
-  std::vector<const Table*> sets{&baseline};
-  if (kernels::isa() >= Isa::avx2) sets.push_back(&avx2);
-  if (kernels::isa() >= Isa::avx512) sets.push_back(&avx512);
-  return sets;
-}
 
 std::vector<float> normal(std::int64_t count, std::uint64_t seed) {
   Rng rng(seed);
@@ -98,8 +89,7 @@ TEST_CASE("the interval whose gradient passes ends exactly where codes leave the
 }
 
 TEST_CASE("epilogues: every instruction set writes the specification's bits and masks") {
-  for (const auto* k :
-       sets(kernels::baseline::epilogue, kernels::avx2::epilogue, kernels::avx512::epilogue))
+  for (const auto* k : kernels::epilogue_sets())
     for (const kernels::Epilogue& epilogue : kEpilogues)
       for (std::int64_t n = 0; n <= 70; ++n) {
         const kernels::Interval passes = kernels::passes(epilogue);
@@ -139,8 +129,7 @@ TEST_CASE("epilogues: every instruction set writes the specification's bits and 
 }
 
 TEST_CASE("what a quantizer wrote comes back from bytes") {
-  for (const auto* k :
-       sets(kernels::baseline::quantize, kernels::avx2::quantize, kernels::avx512::quantize))
+  for (const auto* k : kernels::quantize_sets())
     for (const kernels::AffineParams p : {kernels::AffineParams{0.013f, -100.0f, 0.0f, 255.0f},
                                           {0.007f, 0.0f, -128.0f, 127.0f},
                                           {0.02f, 0.0f, 0.0f, 255.0f},
@@ -159,8 +148,7 @@ TEST_CASE("what a quantizer wrote comes back from bytes") {
 }
 
 TEST_CASE("batch norm: range sums are those of the specification") {
-  for (const auto* k :
-       sets(kernels::baseline::batch_norm, kernels::avx2::batch_norm, kernels::avx512::batch_norm))
+  for (const auto* k : kernels::batch_norm_sets())
     for (const std::int64_t lanes : {1, 8, 16})
       for (const std::int64_t area : {1, 3, 49, 100, 1024}) {
         const kernels::Epilogue& epilogue = kEpilogues[3];
@@ -188,8 +176,7 @@ TEST_CASE("histograms: every instruction set counts and weighs alike") {
     for (std::int64_t i = 0; i < n; ++i)
       ++expected[static_cast<std::size_t>(
           std::min((x[i] - low) * 2048.0f / (high - low), 2047.0f))];
-    for (const auto* k :
-         sets(kernels::baseline::histogram, kernels::avx2::histogram, kernels::avx512::histogram)) {
+    for (const auto* k : kernels::histogram_sets()) {
       std::vector<std::uint32_t> counts(2048, 1);
       k->count(x.data(), n, bins, counts.data());
       CHECK(counts == expected);
@@ -204,8 +191,7 @@ TEST_CASE("histograms: every instruction set counts and weighs alike") {
     expected += error * error * 3.0 * (inside == q ? 1.0 : 2.5);
   }
   std::vector<double> noises;
-  for (const auto* k :
-       sets(kernels::baseline::histogram, kernels::avx2::histogram, kernels::avx512::histogram))
+  for (const auto* k : kernels::histogram_sets())
     noises.push_back(k->noise(x.data(), counts.data(), 64, scale, offset, steps, 2.5f));
   CHECK(noises.front() == doctest::Approx(expected).epsilon(1e-5));
   CHECK(std::ranges::adjacent_find(noises, std::not_equal_to()) == noises.end());

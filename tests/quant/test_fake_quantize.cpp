@@ -108,10 +108,7 @@ TEST_SUITE("quant: fake_quantize") {
   }
 
   TEST_CASE("every instruction set gives the specification's bits, for any length") {
-    using rung::kernels::Isa;
-    std::vector<const rung::kernels::QuantizeKernels*> sets{&rung::kernels::baseline::quantize};
-    if (rung::kernels::isa() >= Isa::avx2) sets.push_back(&rung::kernels::avx2::quantize);
-    if (rung::kernels::isa() >= Isa::avx512) sets.push_back(&rung::kernels::avx512::quantize);
+    const auto sets = rung::kernels::quantize_sets();
     rung::Rng rng(3);
     const Encoding encodings[] = {
         kFour,
@@ -180,10 +177,7 @@ TEST_SUITE("quant: fake_quantize") {
   }
 
   TEST_CASE("every instruction set finds the same minimum and maximum and counts what is broken") {
-    using rung::kernels::Isa;
-    std::vector<const rung::kernels::QuantizeKernels*> sets{&rung::kernels::baseline::quantize};
-    if (rung::kernels::isa() >= Isa::avx2) sets.push_back(&rung::kernels::avx2::quantize);
-    if (rung::kernels::isa() >= Isa::avx512) sets.push_back(&rung::kernels::avx512::quantize);
+    const auto sets = rung::kernels::quantize_sets();
     rung::Rng rng(5);
     for (std::int64_t n = 0; n <= 70; ++n) {
       std::vector<float> x(n);
