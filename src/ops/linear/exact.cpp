@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/batch_norm.h"
+#include "ops/common.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -12,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxParts = 8;
 constexpr double kExactBelow = 16777216.0;  // 2^24: float32 counts whole numbers up to here
-constexpr std::int64_t kGrain = 1 << 14;
 
 /// Cuts the input channels of w [O, I, ...] into parts whose sums stay exact for every output;
 /// returns where each part begins. Empty if one channel alone is too much, or too many parts.

@@ -4,12 +4,11 @@
 
 #include "core/check.h"
 #include "kernels/reorder.h"
+#include "ops/common.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
 namespace {
-
-constexpr std::int64_t kGrain = 1 << 14;  // numbers per piece of work: 64 KiB, inside the L2 cache
 
 void copy(std::span<const float> from, std::span<float> to) {
   if (from.data() == to.data()) return;
