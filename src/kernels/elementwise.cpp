@@ -12,7 +12,7 @@ void clip(const float* x, float* y, std::int64_t count, float low, float high) {
 
 void clip_backward(const float* x, const float* dy, float* dx, std::int64_t count, float low,
                    float high) {
-  for (std::int64_t i = 0; i < count; ++i) dx[i] = (x[i] > low) & (x[i] < high) ? dy[i] : 0.0f;
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = ((x[i] > low) & (x[i] < high)) ? dy[i] : 0.0f;
 }
 
 void leaky_relu(const float* x, float* y, std::int64_t count, float alpha) {
