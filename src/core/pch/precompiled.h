@@ -23,4 +23,5 @@
 
 #include "core/check.h"
 #include "core/join.h"
-#include "rung/graph/graph.h"
+#include "rung/core/rng.h"
+#include "rung/core/tensor.h"
