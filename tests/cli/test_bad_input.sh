@@ -157,3 +157,34 @@ misused "a log over the figures" "--json and --log-file are the same file" \
 check "what would be replaced stays" cmp -s good.rung kept.rung
 works "convert over its input, forced" convert good.rung good.rung --force
 check "convert over its input, forced: the same model" cmp -s good.rung kept.rung
+
+# ---- files that are written without being named
+mkdir beside
+small=(--model lenet --epochs 1 --train-images 40 --test-images 10 --threads 1)
+for name in w.best w.checkpoints; do
+  misused "figures over $name" "--json beside/$name is a file that --out leads to" \
+    train "${small[@]}" --out beside/w --keep-best --json "beside/$name"
+  misused "a log over $name of qat" "--log-file ./beside/$name is a file that --out leads to" \
+    qat sim.rung --out beside/w --patience 1 --log-file "./beside/$name"
+done
+misused "figures over a calibration" "--json beside/fig.calibration is a file that --out leads to" \
+  quantize good.rung --out beside/fig --json beside/fig.calibration
+misused "a calibration over its model" "would replace what MODEL names" \
+  quantize "$(cp good.rung beside/y.calibration; echo beside/y.calibration)" --out beside/y
+for name in q.safetensors q.onnx q_qdq.onnx q.encodings q_torch.encodings; do
+  cp sim.rung "beside/$name"
+  misused "export over its model $name" "beside/$name, which --out leads to, would replace" \
+    export "beside/$name" --out beside --prefix q --onnx both
+  check "export over its model $name: it stays" cmp -s sim.rung "beside/$name"
+  rm "beside/$name"
+  misused "figures over $name" "--json beside/$name is a file that --out leads to" \
+    export sim.rung --out beside --prefix q --onnx both --json "beside/$name"
+  misused "a log over $name" "--log-file beside/$name is a file that --out leads to" \
+    export sim.rung --out beside --prefix q --onnx both --log-file "beside/$name"
+done
+works "figures in the name of a best model that is not kept" \
+  train "${small[@]}" --out beside/w --json beside/w.best
+check "they are there" is_json beside/w.best
+cp sim.rung beside/q.onnx
+run export beside/q.onnx --out beside --prefix q --force
+check "export over its model, forced" exits 0

@@ -106,6 +106,15 @@ void run(const Options& options) {
   report.write(options.json);
 }
 
+/// Returns the files that an export may write.
+std::vector<std::string> files_of(const Options& options) {
+  std::vector<std::string> ends = {".safetensors", ".encodings", "_torch.encodings"};
+  if (options.writes_float()) ends.emplace_back(".onnx");
+  if (options.writes_qdq()) ends.emplace_back("_qdq.onnx");
+  for (std::string& end : ends) end = (fs::path(options.out) / (options.prefix + end)).string();
+  return ends;
+}
+
 std::string check_version(const std::string& text) {
   try {
     io::encodings_version(text);
@@ -141,6 +150,7 @@ void add_export(Program& program) {
                  between(13, 21));
   command.group("Output");
   command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
+  command.also_writes([options] { return files_of(*options); });
   command.action([options] { run(*options); });
 }
 

@@ -211,6 +211,10 @@ void add_qat(Program& program) {
   Command command =
       program.command("qat", "Fine-tune a quantized model: quantization-aware training", kDetails);
   options->visit(command);
+  command.also_writes([options] {
+    return files_beside(options->out, options->checkpoint,
+                        options->data.validation.patience.has_value());
+  });
   command.action([options] { run(*options); });
 }
 

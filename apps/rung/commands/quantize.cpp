@@ -346,6 +346,7 @@ void add_quantize(Program& program) {
   Command command =
       program.command("quantize", "Simulate a quantized model and calibrate its ranges", kDetails);
   options->visit(command);
+  command.also_writes([options] { return files_beside(options->out, options->checkpoint); });
   command.action([options] { run(*options); });
 }
 

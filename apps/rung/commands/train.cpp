@@ -193,6 +193,10 @@ void add_train(Program& program) {
   Command command =
       program.command("train", "Train a model from scratch or from weights", kDetails);
   options->visit(command);
+  command.also_writes([options] {
+    return files_beside(options->out, options->checkpoint,
+                        options->data.validation.patience.has_value());
+  });
   command.action([options] { run(*options); });
 }
 

@@ -62,6 +62,24 @@ bool is_same_file(const std::string& a, const std::string& b) {
   return !x.empty() && x == y;
 }
 
+/// Throws UsageError if what is written unasked is one of the files that were named.
+void check_also_written(const std::vector<NamedFile>& named, const std::vector<std::string>& also,
+                        bool force) {
+  for (const std::string& path : also)
+    for (const NamedFile& other : named) {
+      if (!is_same_file(path, other.path)) continue;
+      if (is_written(other.by))
+        throw UsageError(
+            fmt::format("{} {} is a file that --out leads to: one would replace the other",
+                        other.by, other.path));
+      if (!force)
+        throw UsageError(
+            fmt::format("{}, which --out leads to, would replace what {} names: "
+                        "another name keeps it, --force replaces it",
+                        path, other.by));
+    }
+}
+
 std::string_view without_dashes(std::string_view name) {
   return name.substr(std::min(name.find_first_not_of('-'), name.size()));
 }
@@ -168,8 +186,10 @@ bool writes_what_it_may_read(const CommandText& command) {
          std::ranges::any_of(command.arguments, is_out);
 }
 
-void check_files(const CLI::App& command, const CommandText& text, bool force) {
+void check_files(const CLI::App& command, const CommandText& text,
+                 const std::vector<std::string>& also_written, bool force) {
   const std::vector<NamedFile> files = named_files(command, text);
+  check_also_written(files, also_written, force);
   for (const NamedFile& out : files) {
     if (!is_written(out.by)) continue;
     for (const NamedFile& other : files) {

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "console/manual.h"
 
@@ -13,8 +14,10 @@ namespace rung::cli {
 bool writes_what_it_may_read(const CommandText& command);
 
 /// Throws UsageError if two files that are written are the same, or one that is written is also
-/// read; of a model that is written over what was read only unless `force`.
-void check_files(const CLI::App& command, const CommandText& text, bool force);
+/// read; of a model that is written over what was read only unless `force`. `also_written` are the
+/// files that are written without being named, see Command::also_writes().
+void check_files(const CLI::App& command, const CommandText& text,
+                 const std::vector<std::string>& also_written, bool force);
 
 /// Returns the command of this name; throws UsageError that says which may have been meant.
 const CLI::App& find_command(const CLI::App& program, const std::string& name);

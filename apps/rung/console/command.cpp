@@ -195,7 +195,7 @@ void Command::action(std::function<void()> run) {
   };
   const auto common = std::make_shared<Common>();
   group("Output");
-  if (writes_what_it_may_read(*text_))
+  if (also_writes_ || writes_what_it_may_read(*text_))
     flag("--force", common->force, "let the file that is written be one of those that are read");
   flag("-q,--quiet", common->output.quiet, "print nothing but warnings and errors");
   option("--log-file FILE", common->output.log_file,
@@ -203,12 +203,13 @@ void Command::action(std::function<void()> run) {
   app(app_).set_help_flag("-h,--help", "print this help and exit")->group(group_);
   text_->options.push_back(
       {.group = group_, .names = "-h,--help", .meta = {}, .help = "print this help and exit"});
-  app(app_).callback(
-      [this_app = &app(app_), text = text_, line = command_line_, common, run = std::move(run)] {
-        check_files(*this_app, *text, common->force);
-        open_output(common->output, *line);
-        run();
-      });
+  app(app_).callback([this_app = &app(app_), text = text_, line = command_line_, common,
+                      run = std::move(run), also_writes = also_writes_] {
+    check_files(*this_app, *text, also_writes ? also_writes() : std::vector<std::string>(),
+                common->force);
+    open_output(common->output, *line);
+    run();
+  });
 }
 
 }  // namespace rung::cli

@@ -76,6 +76,11 @@ class Command {
   };
   /// Flags of which at most one may be given.
   void exclusive_flags(const std::vector<Flag>& flags);
+  /// Says which files are written beside those that the command line names, once it is read: none
+  /// of them may be one that it names.
+  void also_writes(std::function<std::vector<std::string>()> files) {
+    also_writes_ = std::move(files);
+  }
   /// What runs if this subcommand was given. Comes last: it also adds what all commands have,
   /// --quiet, --log-file, --help, and --force if a file is written that could be one that is read.
   void action(std::function<void()> run);
@@ -88,6 +93,7 @@ class Command {
   CommandText* text_;
   const std::string* command_line_;
   std::string group_ = "Options";
+  std::function<std::vector<std::string>()> also_writes_;
 };
 
 /// The whole program.

@@ -29,14 +29,29 @@ nn::AcceptDifference acceptance(const Settings& settings) {
   };
 }
 
+std::string folder_of(const std::string& out) { return out + ".checkpoints"; }
+std::string best_of(const std::string& out) { return out + ".best"; }
+std::string calibration_file_of(const std::string& out) { return out + ".calibration"; }
+
 }  // namespace
+
+std::vector<std::string> files_beside(const std::string& out, const CheckpointOptions& options,
+                                      bool keeps_best) {
+  std::vector<std::string> files = {folder_of(out)};
+  if (options.keep_best || keeps_best) files.push_back(best_of(out));
+  return files;
+}
+
+std::vector<std::string> files_beside(const std::string& out, const CalibrationCheckpointOptions&) {
+  return {calibration_file_of(out)};
+}
 
 nn::CheckpointOptions checkpoints_of(const CheckpointOptions& options, const std::string& out,
                                      const Settings& settings) {
-  return {.folder = out + ".checkpoints",
+  return {.folder = folder_of(out),
           .every = options.every,
           .keep = options.keep,
-          .best = options.keep_best ? out + ".best" : std::string(),
+          .best = options.keep_best ? best_of(out) : std::string(),
           .resume = options.resume,
           .settings = storable(settings.values),
           .accepts = acceptance(settings),
@@ -47,7 +62,7 @@ nn::CheckpointOptions checkpoints_of(const CheckpointOptions& options, const std
 
 quantsim::CalibrationRunOptions calibration_of(const CalibrationCheckpointOptions& options,
                                                const std::string& out, const Settings& settings) {
-  return {.file = out + ".calibration",
+  return {.file = calibration_file_of(out),
           .every = options.every,
           .resume = options.resume,
           .settings = storable(settings.values),

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "console/command.h"
 #include "console/console.h"
@@ -55,6 +56,12 @@ struct CalibrationCheckpointOptions {
 /// What messages tell people to do with checkpoints, and with what a calibration has left.
 inline constexpr const char* kHowToResume = "go on with --resume auto";
 inline constexpr const char* kHowToResumeCalibration = "go on with --resume";
+
+/// Returns what a run writes beside the model: the folder of its checkpoints, and the best model if
+/// that is kept; what a calibration writes.
+std::vector<std::string> files_beside(const std::string& out, const CheckpointOptions& options,
+                                      bool keeps_best);
+std::vector<std::string> files_beside(const std::string& out, const CalibrationCheckpointOptions&);
 
 /// Returns how training saves itself, in OUT.checkpoints, OUT.best; what is odd is warned of.
 nn::CheckpointOptions checkpoints_of(const CheckpointOptions& options, const std::string& out,
