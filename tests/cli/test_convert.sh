@@ -126,6 +126,19 @@ for out in large_half.safetensors large_half.pth; do
   works "f16 of 1e6 in $out, saturated" convert large.safetensors "$out" --dtype f16 --saturate
   works "bf16 of 1e6 in $out" convert large.safetensors "$out" --dtype bf16
 done
+# The same of doubles, which float32 does not hold: 1e300 in a file of one number.
+{ printf '\x40\0\0\0\0\0\0\0%-64s' '{"w":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}'
+  printf '\x9c\x75\x00\x88\x3c\xe4\x37\x7e'; } >double.safetensors
+works "f64 as it is" convert double.safetensors double.pth
+for out in double_single.safetensors double_single.pth; do
+  for dtype in f32 f16 bf16; do
+    refuses "$dtype of 1e300 in $out" '"w" has 1e+300 at position 0, F32 holds at most 3.40' \
+      convert double.pth "$out" --dtype "$dtype"
+    check "$dtype of 1e300: nothing is written" absent "$out"
+  done
+  works "f32 of 1e300 in $out, saturated" convert double.pth "$out" --dtype f32 --saturate
+done
+misused "saturating what stays f64" "--saturate" convert double.pth x.pth --dtype f64 --saturate
 misused "saturating what is wide enough" "--saturate" convert large.safetensors x.pth --saturate
 
 misused "eval of nothing" "MODEL" eval

@@ -4,12 +4,15 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "golden/golden.h"
+#include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
+#include "rung/io/weights.h"
 #include "support/io_helpers.h"
 
 using namespace rung;
@@ -220,5 +223,42 @@ TEST_SUITE("io dtypes") {
     CHECK(message_of([&] {
             save_safetensors(folder / "z", {.dtypes = {{"a", Dtype::F16}}});
           }).find("not there") != std::string::npos);
+  }
+
+  TEST_CASE("finite doubles beyond float32 are refused, or become the largest float32") {
+    const TemporaryFolder folder;
+    const double infinity = std::numeric_limits<double>::infinity();
+    // The last but one is rounded down to the largest float32.
+    const std::vector<double> values = {1, infinity, -1e300, 0x1.fffffefp127, 0x1.ffffffp127};
+    std::string file = with_header(R"({"x":{"dtype":"F64","shape":[5],"data_offsets":[0,40]}})",
+                                   values.size() * sizeof(double));
+    std::memcpy(file.data() + file.size() - 40, values.data(), 40);
+    write_bytes(folder / "d.safetensors", file);
+    convert_weights(folder / "d.safetensors", folder / "d.pth");  // as they are
+    const std::string expected = "\"x\" has -1e+300 at position 2, F32 holds at most 3.402823";
+    CHECK(message_of([&] {
+            SafetensorsFile(folder / "d.safetensors").tensor("x");
+          }).find(expected) != std::string::npos);
+    CHECK(message_of([&] { PthFile(folder / "d.pth").tensor("x"); }).find(expected) !=
+          std::string::npos);
+    const float most = std::numeric_limits<float>::max();
+    const std::vector<float> saturated = {1, std::numeric_limits<float>::infinity(), -most, most,
+                                          most};
+    for (const char* from : {"d.safetensors", "d.pth"})
+      for (const char* to : {"f.safetensors", "f.pth"}) {
+        CAPTURE(from);
+        CAPTURE(to);
+        for (const Dtype dtype : {Dtype::F32, Dtype::F16, Dtype::BF16}) {
+          CHECK(message_of([&] {
+                  convert_weights(folder / from, folder / to, {.float_dtype = dtype});
+                }).find(expected) != std::string::npos);
+          CHECK(!std::filesystem::exists(folder / to));
+        }
+        convert_weights(folder / from, folder / to, {.float_dtype = Dtype::F32, .saturate = true});
+        const Tensor tensor = std::string(to) == "f.pth" ? PthFile(folder / to).tensor("x")
+                                                         : SafetensorsFile(folder / to).tensor("x");
+        CHECK(std::vector<float>(tensor.data().begin(), tensor.data().end()) == saturated);
+        std::filesystem::remove(folder / to);
+      }
   }
 }

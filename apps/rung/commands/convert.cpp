@@ -158,9 +158,11 @@ io::ModelFile read_weights(const Options& options) {
   models::ModelOptions model = model_options(options);
   if (options.num_classes || options.in_channels) {
     file.graph = models::build(options.model, model);
-    tell(io::load_weights(file.graph, options.in), options.in, Console(options.json));
+    tell(io::load_weights(file.graph, options.in, {.saturate = options.saturate}), options.in,
+         Console(options.json));
   } else {
-    file.graph = build_for_weights(options.model, model, options.in, Console(options.json));
+    file.graph = build_for_weights(options.model, model, options.in, Console(options.json),
+                                   options.saturate);
   }
   set_task(file, options, options.model);
   return file;
@@ -271,8 +273,8 @@ void convert_weights(const Options& options) {
 
 void run(const Options& options) {
   const Format& out = format_of(options.out);
-  if (options.saturate && options.dtype != "f16" && options.dtype != "bf16")
-    throw UsageError("--saturate is for --dtype f16 or bf16");
+  if (options.saturate && (options.dtype.empty() ? options.model.empty() : options.dtype == "f64"))
+    throw UsageError("--saturate is for --dtype f16, bf16 or f32, or to make a model of weights");
   begin_run({.json = options.json}, {options.out});
   const io::FileKind kind = io::file_kind(options.in);
   if (kind.format != io::FileFormat::onnx && kind.format != io::FileFormat::unknown)
@@ -312,8 +314,9 @@ void add_convert(Program& program) {
   command.option("--dtype NAME", options->dtype,
                  "of the weights: f32, f64, f16 or bf16; default: f32, of weights as they are",
                  one_of(dtypes));
-  command.flag("--saturate", options->saturate,
-               "write the largest f16 or bf16 for numbers beyond it, which are an error otherwise");
+  command.flag(
+      "--saturate", options->saturate,
+      "write the largest f16, bf16 or f32 for numbers beyond it, which are an error otherwise");
   command.group("Output");
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });

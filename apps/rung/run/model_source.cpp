@@ -48,10 +48,10 @@ models::ModelOptions options_for(const std::string& model, const datasets::Datas
 }
 
 Graph build_for_weights(const std::string& model, models::ModelOptions& options,
-                        const std::string& weights, const Console& console) {
+                        const std::string& weights, const Console& console, bool saturate) {
   Graph graph = models::build(model, options);
   const io::LoadWeightsReport report =
-      io::load_weights(graph, weights, {.skip_other_shapes = true});
+      io::load_weights(graph, weights, {.skip_other_shapes = true, .saturate = saturate});
   if (report.other_shapes.empty()) {
     tell(report, weights, console);
     return graph;
@@ -60,7 +60,8 @@ Graph build_for_weights(const std::string& model, models::ModelOptions& options,
   options.num_classes = shape.classes(report.other_shapes).value_or(options.num_classes);
   options.in_channels = shape.channels(report.other_shapes).value_or(options.in_channels);
   graph = models::build(model, options);
-  tell(io::load_weights(graph, weights), weights, console);  // throws if anything else differs
+  // Throws if anything else differs.
+  tell(io::load_weights(graph, weights, {.saturate = saturate}), weights, console);
   return graph;
 }
 

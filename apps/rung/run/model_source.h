@@ -46,9 +46,9 @@ models::ModelOptions options_for(const std::string& model, const datasets::Datas
 
 /// Builds a model with weights from a file. The options are made to be those that the file has
 /// where its shapes show another number of classes or channels. Says on the console what was left
-/// out of the weights.
+/// out of the weights. `saturate`: see io::LoadWeightsOptions.
 Graph build_for_weights(const std::string& model, models::ModelOptions& options,
-                        const std::string& weights, const Console& console);
+                        const std::string& weights, const Console& console, bool saturate = false);
 
 /// Builds a model with weights from a file, for the images of a dataset; how many classes and
 /// channels it has is up to the weights. Says on the console what was left out of them.

@@ -44,9 +44,9 @@ class RUNG_API PthFile {
   bool contains(std::string_view name) const;
   /// Throws Error with the closest names if there is no such tensor.
   const PthTensor& info(std::string_view name) const;
-  /// Reads a tensor as float32, row-major whatever its strides were. Throws Error for types that
-  /// SafetensorsFile::tensor does not convert.
-  Tensor tensor(std::string_view name) const;
+  /// Reads a tensor as float32, row-major whatever its strides were. Throws Error for what
+  /// SafetensorsFile::tensor does not convert; `saturate` as there.
+  Tensor tensor(std::string_view name, bool saturate = false) const;
   /// Reads the raw little-endian bytes of the elements, row-major.
   std::vector<std::byte> bytes(std::string_view name) const;
 

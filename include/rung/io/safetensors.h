@@ -79,8 +79,9 @@ class RUNG_API SafetensorsFile {
   const TensorInfo& info(std::string_view name) const;
 
   /// Reads a tensor as float32, rounding to nearest what float32 cannot hold (BOOL gives 0 and 1).
-  /// Throws Error for C64, F4, F6, F8_E8M0 and the FNUZ types: use bytes().
-  Tensor tensor(std::string_view name) const;
+  /// Throws Error for C64, F4, F6, F8_E8M0 and the FNUZ types: use bytes(); and for finite numbers
+  /// of F64 that are beyond float32, in whose place `saturate` puts the largest one.
+  Tensor tensor(std::string_view name, bool saturate = false) const;
   /// Reads an integer or BOOL tensor exactly, in row-major order; throws Error for other dtypes and
   /// for U64 values beyond int64.
   std::vector<std::int64_t> integers(std::string_view name) const;

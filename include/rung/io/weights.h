@@ -30,6 +30,8 @@ struct LoadWeightsOptions {
   /// Whether parameters that have another shape in the file stay as they are, and are reported:
   /// how a network for other classes begins with what was learned. Else they are an Error.
   bool skip_other_shapes = false;
+  /// Put the largest float32 in the place of numbers beyond it, which otherwise are an Error.
+  bool saturate = false;
 };
 
 /// A parameter that the file has in another shape.

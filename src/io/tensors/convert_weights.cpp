@@ -18,12 +18,13 @@ bool is_float(Dtype dtype) {
 
 /// File is a SafetensorsFile or a PthFile.
 template <typename File>
-StateDict read_all(const File& file, std::optional<Dtype> float_dtype) {
+StateDict read_all(const File& file, const ConvertWeightsOptions& options) {
+  const std::optional<Dtype>& float_dtype = options.float_dtype;
   StateDict tensors;
   for (const auto& info : file.tensors()) {
     const bool is_converted = float_dtype && is_float(info.dtype) && info.dtype != *float_dtype;
     if (is_converted)
-      tensors.emplace_back(info.name, file.tensor(info.name));
+      tensors.emplace_back(info.name, file.tensor(info.name, options.saturate));
     else
       tensors.emplace_back(
           info.name,
@@ -72,10 +73,10 @@ ConvertWeightsReport convert_weights(const std::filesystem::path& from,
   StateDict tensors;
   std::map<std::string, std::string> metadata;
   if (holds_pth(from)) {
-    tensors = read_all(PthFile(from), options.float_dtype);
+    tensors = read_all(PthFile(from), options);
   } else {
     const SafetensorsFile file(from);
-    tensors = read_all(file, options.float_dtype);
+    tensors = read_all(file, options);
     metadata = file.metadata();
   }
   ConvertWeightsReport report{.prefix = common_first_part(tensors)};

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "core/check.h"
 #include "io/files/names.h"
+#include "io/tensors/dtype.h"
 
 namespace rung::io {
 namespace {
@@ -33,6 +35,14 @@ Limit limit_of(Dtype dtype) {
   }
 }
 
+[[noreturn]] void fail_overflow(Dtype dtype, double value, std::size_t position,
+                                const std::string& path, std::string_view name, float largest) {
+  fail(
+      "{}: {} has {} at position {}, {} holds at most {}: write a wider type, or the largest "
+      "number in its place (rung convert --saturate)",
+      path, shown_name(name), value, position, to_string(dtype), largest);
+}
+
 }  // namespace
 
 void require_holds(Dtype dtype, std::span<const float> values, const std::string& path,
@@ -41,11 +51,24 @@ void require_holds(Dtype dtype, std::span<const float> values, const std::string
   const auto found = std::ranges::find_if(
       values, [&](float x) { return std::isfinite(x) && std::abs(x) > limit.rounded_down; });
   if (found == values.end()) return;
-  fail(
-      "{}: {} has {} at position {}, {} holds at most {}: write a wider type, or the largest "
-      "number "
-      "in its place (--saturate)",
-      path, shown_name(name), *found, found - values.begin(), to_string(dtype), limit.largest);
+  fail_overflow(dtype, *found, static_cast<std::size_t>(found - values.begin()), path, name,
+                limit.largest);
+}
+
+void to_finite_floats(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out,
+                      std::size_t first, const Conversion& conversion) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  to_floats(dtype, bytes, out);
+  if (dtype != Dtype::F64) return;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (!std::isinf(out[i])) continue;
+    double value = 0;
+    std::memcpy(&value, bytes.data() + i * sizeof(value), sizeof(value));
+    if (std::isinf(value)) continue;
+    if (!conversion.saturate)
+      fail_overflow(Dtype::F32, value, first + i, conversion.path, conversion.name, kLargest);
+    out[i] = std::copysign(kLargest, out[i]);
+  }
 }
 
 void saturate(Dtype dtype, std::span<float> values) {

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "io/files/names.h"
 #include "io/tensors/dtype.h"
+#include "io/tensors/overflow.h"
 #include "io/tensors/pth_state_dict.h"
 #include "io/tensors/pth_storages.h"
 #include "rung/core/closest.h"
@@ -142,15 +143,18 @@ void PthFile::Impl::stream(const PickledTensor& view, const Shape& shape, const 
   }
 }
 
-Tensor PthFile::tensor(std::string_view name) const {
+Tensor PthFile::tensor(std::string_view name, bool saturate) const {
   const PthTensor& wanted = info(name);
   const PickledTensor& view = impl_->views[impl_->index.find(name)->second];
   require(converts_to_float(view.dtype), "{}: {} has dtype {}, which is not converted to float32",
           impl_->path.string(), shown_name(name), to_string(view.dtype));
   Tensor result(wanted.shape);
   const std::uint64_t element = element_size(view.dtype);
+  const std::string path = impl_->path.string();
+  const Conversion conversion{.path = path, .name = name, .saturate = saturate};
   impl_->stream(view, wanted.shape, [&](std::span<const std::byte> run, std::uint64_t first) {
-    to_floats(view.dtype, run, result.data().subspan(first, run.size() / element));
+    to_finite_floats(view.dtype, run, result.data().subspan(first, run.size() / element), first,
+                     conversion);
   });
   return result;
 }

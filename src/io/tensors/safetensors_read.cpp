@@ -10,6 +10,7 @@
 #include "io/files/json.h"
 #include "io/files/names.h"
 #include "io/tensors/dtype.h"
+#include "io/tensors/overflow.h"
 #include "rung/core/closest.h"
 #include "rung/io/safetensors.h"
 
@@ -161,7 +162,7 @@ const TensorInfo& SafetensorsFile::info(std::string_view name) const {
        closest_names(name, names));
 }
 
-Tensor SafetensorsFile::tensor(std::string_view name) const {
+Tensor SafetensorsFile::tensor(std::string_view name, bool saturate) const {
   const TensorInfo& from = info(name);
   require(converts_to_float(from.dtype), "{}: {} has dtype {}, which is not converted to float32",
           path().string(), shown_name(name), to_string(from.dtype));
@@ -171,8 +172,11 @@ Tensor SafetensorsFile::tensor(std::string_view name) const {
     return result;
   }
   const auto element = static_cast<std::size_t>(bit_size(from.dtype) / 8);
+  const std::string file = path().string();
+  const Conversion conversion{.path = file, .name = name, .saturate = saturate};
   impl_->stream(from, element, [&](std::span<const std::byte> chunk, std::size_t first) {
-    to_floats(from.dtype, chunk, result.data().subspan(first, chunk.size() / element));
+    to_finite_floats(from.dtype, chunk, result.data().subspan(first, chunk.size() / element), first,
+                     conversion);
   });
   return result;
 }

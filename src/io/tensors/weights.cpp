@@ -120,7 +120,7 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
   // All values are read before the first is written: a failing disk must not leave half a model.
   std::vector<Tensor> values;
   for (const Parameter* parameter : found)
-    values.push_back(file.tensor(prefix + parameter->name()));
+    values.push_back(file.tensor(prefix + parameter->name(), options.saturate));
   for (std::size_t i = 0; i < found.size(); ++i)
     if (found[i]->role() == Role::buffer) try {
         check_variance(graph, found[i]->name(), values[i]);
