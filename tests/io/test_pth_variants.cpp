@@ -96,6 +96,11 @@ TEST_CASE("one prefix before all names is taken off, in every format, and said")
 TEST_CASE("what tools leave beside the weights is left out, and said") {
   CHECK(load(variant("averaged.pth")).to_string() ==
         "read without \"module.\" before the names; left out: \"n_averaged\"");
+  CHECK(load(variant("with_average.pth")).to_string() == "left out: \"model_ema\"");
+  CHECK(PthFile(variant("with_average.pth")).other_dicts() == std::vector<std::string>{"model_ema"});
+  const TemporaryFolder folder;
+  CHECK(convert_weights(variant("with_average.pth"), folder / "x.safetensors").to_string() ==
+        "left out: \"model_ema\"");
   CHECK(load(variant("profiled.pth")).to_string() == "left out: 2 \"total_ops\", \"total_params\"");
 }
 

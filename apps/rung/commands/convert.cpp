@@ -267,7 +267,7 @@ void convert_weights(const Options& options) {
   const io::ConvertWeightsReport report = io::convert_weights(
       options.in, options.out, {.float_dtype = dtype_of(options), .saturate = options.saturate});
   if (const std::string text = report.to_string(); !text.empty())
-    Console(options.json).line(text + "; with --model it goes");
+    Console(options.json).line(report.prefix.empty() ? text : text + "; with --model it goes");
   report_written(options, fmt::format("numbers in {} tensors", report.tensors), report.numbers);
 }
 

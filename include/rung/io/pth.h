@@ -40,6 +40,8 @@ class RUNG_API PthFile {
   PthFile& operator=(PthFile&&) noexcept;
 
   const std::filesystem::path& path() const;
+  /// Names of the dicts of tensors beside the one that is read, as "model_ema" is beside "model".
+  const std::vector<std::string>& other_dicts() const;
   const std::vector<PthTensor>& tensors() const;  ///< in the order of the state_dict
   bool contains(std::string_view name) const;
   /// Throws Error with the closest names if there is no such tensor.

@@ -48,7 +48,8 @@ struct LoadWeightsReport {
   /// What stands in the file before all names of the graph, as "module.", and was taken off.
   std::string prefix = {};
   /// Tensors that are no part of the network, without num_batches_tracked: single numbers that
-  /// tools leave there (n_averaged, total_ops), and those without the prefix.
+  /// tools leave there (n_averaged, total_ops), and those without the prefix; and the names of
+  /// other dicts of tensors beside them (PthFile::other_dicts).
   std::vector<std::string> left_out = {};
 
   /// Returns one line that says so, or nothing:
@@ -74,6 +75,7 @@ struct ConvertWeightsOptions {
 struct ConvertWeightsReport {
   std::int64_t tensors = 0, numbers = 0;
   std::string prefix = {};  ///< "module.", if all names begin with it, or another first part
+  std::vector<std::string> left_out = {};  ///< see PthFile::other_dicts
 
   /// Returns one line about the prefix, or nothing: `all names begin with "module.", which stays`.
   RUNG_API std::string to_string() const;

@@ -60,8 +60,11 @@ void write_safetensors(const std::filesystem::path& path, StateDict tensors,
 }  // namespace
 
 std::string ConvertWeightsReport::to_string() const {
-  if (prefix.empty()) return {};
-  return fmt::format("all names begin with {}, which stays", shown_name(prefix));
+  std::string text;
+  if (!left_out.empty()) text = fmt::format("left out: {}", summary_of(left_out));
+  if (prefix.empty()) return text;
+  return fmt::format("{}{}all names begin with {}, which stays", text, text.empty() ? "" : "; ",
+                     shown_name(prefix));
 }
 
 ConvertWeightsReport convert_weights(const std::filesystem::path& from,
@@ -72,14 +75,17 @@ ConvertWeightsReport convert_weights(const std::filesystem::path& from,
           "{}: weights can be F32, F64, F16 or BF16", to.string());
   StateDict tensors;
   std::map<std::string, std::string> metadata;
+  ConvertWeightsReport report;
   if (holds_pth(from)) {
-    tensors = read_all(PthFile(from), options);
+    const PthFile file(from);
+    tensors = read_all(file, options);
+    report.left_out = file.other_dicts();
   } else {
     const SafetensorsFile file(from);
     tensors = read_all(file, options);
     metadata = file.metadata();
   }
-  ConvertWeightsReport report{.prefix = common_first_part(tensors)};
+  report.prefix = common_first_part(tensors);
   for (const auto& [name, value] : tensors) {
     const auto* raw = std::get_if<RawTensor>(&value);
     ++report.tensors;

@@ -62,6 +62,7 @@ struct PthFile::Impl {
   std::filesystem::path path;
   std::unique_ptr<Storages> storages;
   std::vector<PthTensor> tensors;
+  std::vector<std::string> other_dicts;
   std::vector<PickledTensor> views;  // of the same
   std::map<std::string, std::size_t, std::less<>> index;
   // The storage that was read last: often many tensors share one, whose size they agree on.
@@ -94,7 +95,9 @@ PthFile::PthFile(const std::filesystem::path& path) : impl_(std::make_unique<Imp
   impl_->path = path;
   PthContent content = open_pth(path);
   impl_->storages = std::move(content.storages);
-  impl_->add(find_state_dict(content.object, path.string()));
+  FoundStateDict found = find_state_dict(content.object, path.string());
+  impl_->other_dicts = std::move(found.others);
+  impl_->add(std::move(found.tensors));
 }
 
 PthFile::~PthFile() = default;
@@ -102,6 +105,7 @@ PthFile::PthFile(PthFile&&) noexcept = default;
 PthFile& PthFile::operator=(PthFile&&) noexcept = default;
 
 const std::filesystem::path& PthFile::path() const { return impl_->path; }
+const std::vector<std::string>& PthFile::other_dicts() const { return impl_->other_dicts; }
 const std::vector<PthTensor>& PthFile::tensors() const { return impl_->tensors; }
 bool PthFile::contains(std::string_view name) const { return impl_->index.contains(name); }
 

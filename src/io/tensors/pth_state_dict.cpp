@@ -52,9 +52,10 @@ class Finder {
  public:
   Finder(const Pickle& pickle, const std::string& path) : pickle_(pickle), path_(path) {}
 
-  NamedViews find() {
-    NamedViews found = tensors_in(pickle_.root, 0);
-    if (found.empty()) refuse();
+  FoundStateDict find() {
+    FoundStateDict found{tensors_in(pickle_.root, 0), {}};
+    if (found.tensors.empty()) refuse();
+    found.others = std::move(others_);
     return found;
   }
 
@@ -67,6 +68,8 @@ class Finder {
   const std::string& maker(Index index) const {
     return pickle_.texts[static_cast<std::size_t>(value(index).integer)];
   }
+  /// An optimizer's momentum is no network's weight.
+  static bool is_optimizer(const std::string& name) { return name.find("optim") != name.npos; }
   bool has_items(Index index) const {
     return value(index).kind == Kind::dict || value(index).kind == Kind::object;
   }
@@ -93,9 +96,30 @@ class Finder {
     for (const std::string_view usual : kUsualNames)
       for (const auto& [key, entry] : entries)
         if (const std::string* name = text(key); name != nullptr && *name == usual)
-          if (NamedViews found = tensors_in(entry, depth + 1); !found.empty()) return found;
+          if (NamedViews found = tensors_in(entry, depth + 1); !found.empty()) {
+            note_others(index, entry, depth);
+            return found;
+          }
     if (NamedViews own = own_tensors(index); !own.empty()) return own;
     return only_dict_in(index, depth);
+  }
+
+  /// Notes the dicts of tensors that stand beside the one that is taken: averages over the steps.
+  void note_others(Index dict, Index taken, std::size_t depth) {
+    for (const auto& [key, entry] : pickle_.dicts[value(dict).at]) {
+      const std::string* name = text(key);
+      if (name == nullptr || entry == taken || is_optimizer(*name)) continue;
+      if (holds_tensors(entry, depth + 1)) others_.push_back(*name);
+    }
+  }
+
+  bool holds_tensors(Index index, std::size_t depth) {
+    if (!has_items(index) || depth > kMaxDepth || !seen_.insert(value(index).at).second)
+      return false;
+    const auto& entries = pickle_.dicts[value(index).at];
+    return std::ranges::any_of(entries, [&](const auto& item) {
+      return value(item.second).kind == Kind::tensor || holds_tensors(item.second, depth + 1);
+    });
   }
 
   NamedViews only_dict_in(Index index, std::size_t depth) {
@@ -103,8 +127,7 @@ class Finder {
     std::vector<std::string> names;
     for (const auto& [key, entry] : pickle_.dicts[value(index).at]) {
       const std::string* name = text(key);
-      // An optimizer's momentum is no network's weight.
-      if (name == nullptr || name->find("optim") != name->npos) continue;
+      if (name == nullptr || is_optimizer(*name)) continue;
       NamedViews tensors = tensors_in(entry, depth + 1);
       if (tensors.empty()) continue;
       names.push_back(shown_name(*name));
@@ -140,11 +163,12 @@ class Finder {
   const Pickle& pickle_;
   const std::string& path_;
   std::set<std::uint32_t> seen_;
+  std::vector<std::string> others_;
 };
 
 }  // namespace
 
-NamedViews find_state_dict(const Pickle& pickle, const std::string& path) {
+FoundStateDict find_state_dict(const Pickle& pickle, const std::string& path) {
   return Finder(pickle, path).find();
 }
 

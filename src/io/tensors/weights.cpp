@@ -1,6 +1,7 @@
 #include "rung/io/weights.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "core/check.h"
 #include "io/files/file_kind.h"
@@ -91,6 +92,7 @@ LoadWeightsReport load_from(Graph& graph, const File& file, LoadWeightsOptions o
       found.push_back(parameter);
     }
   }
+  if constexpr (std::is_same_v<File, PthFile>) report.left_out = file.other_dicts();
   for (const auto& info : file.tensors()) {
     if (info.name.ends_with("num_batches_tracked")) continue;
     const bool is_within = info.name.starts_with(prefix);

@@ -119,6 +119,9 @@ torch.save(changed(total_ops=torch.zeros(1, dtype=torch.float64),
                       "conv1.total_params": torch.zeros(1, dtype=torch.float64)}), "profiled.pth")
 torch.save(OrderedDict(list(weights("student.", half).items()) +
                        list(weights("teacher.", half).items())), "student_and_teacher.pth")
+torch.save({"model": weights(dtype=half), "step": 7, "optimizer": {"momentum": torch.ones(2)},
+            "model_ema": OrderedDict((name, 2 * value) for name, value in
+                                     weights(dtype=half).items())}, "with_average.pth")
 torch.save({"generator": weights(dtype=half), "critic": weights(dtype=half)}, "two_dicts.pth")
 expanded = weights(dtype=half)
 expanded["layer1.0.conv1.bias"] = torch.tensor([2.5], dtype=half).expand(4)
