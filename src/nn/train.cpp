@@ -39,6 +39,16 @@ class Meter {
   std::int64_t correct_, images_;
 };
 
+/// Says that the loss of a batch is not finite, and which node made it so.
+[[noreturn]] void fail_loss(std::string_view who, double loss, std::int64_t batch,
+                            std::int64_t batches, const std::string& where) {
+  fail(
+      "{}: the loss is {} at batch {} of {}: {}; try a lower learning rate, a warm-up or clipped "
+      "gradients",
+      who, std::isnan(loss) ? "NaN" : fmt::format("{}", loss), batch, batches,
+      where.empty() ? "every node's output is finite, the loss function's is not" : where);
+}
+
 Tensor scores_of(const std::vector<Tensor>& outputs, const ScoresOf& scores) {
   return scores ? scores(outputs[0]) : outputs[0];
 }
@@ -71,9 +81,8 @@ Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFuncti
     const std::vector<Tensor> outputs = executor.forward(std::span(&batch.images, 1), Mode::train);
     const LossOfOutputs result = loss(outputs, batch);
     if (check != CheckNumerics::off && !std::isfinite(result.value)) {
-      const std::string where = find_not_finite(executor.graph(), batch.images, Mode::train);
-      give_up(fmt::format("the loss is {}", result.value),
-              where.empty() ? "every node's output is finite, the loss function's is not" : where);
+      fail_loss("train_one_epoch", result.value, done + 1, loader.size(),
+                find_not_finite(executor.graph(), batch.images, Mode::train));
     }
     optimizer.zero_grad();
     executor.backward(result.gradients);
@@ -101,7 +110,11 @@ Metrics evaluate(Executor& executor, DataLoader& loader, const EvaluateOptions& 
   std::int64_t done = loader.state().batch;
   for (const Batch& batch : loader) {
     const std::vector<Tensor> outputs = executor.forward(std::span(&batch.images, 1), Mode::eval);
-    meter.add(batch, scores_of(outputs, options.scores), options.loss(outputs, batch).value);
+    const double loss = options.loss(outputs, batch).value;
+    if (options.check_numerics != CheckNumerics::off && !std::isfinite(loss))
+      fail_loss("evaluate", loss, done + 1, loader.size(),
+                find_not_finite(executor.graph(), batch.images, Mode::eval));
+    meter.add(batch, scores_of(outputs, options.scores), loss);
     ++done;
     if (options.on_progress) options.on_progress({done, loader.size(), meter.metrics()});
   }

@@ -39,21 +39,24 @@ void run(const Options& options) {
   const Task task = task_of(file, options.source.path());
   const Data data(task, options.data, options.run);
   data.check_fits(file.graph);
+  data.warn_of_one_class();
   if (const std::string folder = data.named_folder(); !folder.empty())
     console.line("images in " + folder);
   console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
   nn::DataLoader loader = data.named();
   Executor executor(file.graph, {.seed = options.run.seed});
   apply(options.conv, task.conv_choices, executor);
-  const nn::Metrics metrics = test_model(executor, loader, "test");
+  const TestMetrics metrics = test_model(executor, loader, "test");
   if (const std::string end = ClassScores(file.graph).activation(); !end.empty())
     console.line(
         fmt::format("the model ends in {}: the loss is that of the numbers before it", end));
+  if (metrics.probabilities)
+    console.line(fmt::format("{}: the loss is that of their logarithms", kProbabilities));
   const double images_per_s = static_cast<double>(metrics.images) / metrics.seconds;
-  console.line(
-      fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {:.4f}  {:.0f} images/s",
-                  has_checkpoint(file) ? "quantized model" : "float model", metrics.images,
-                  data.task().dataset, percent(metrics.top1), metrics.loss, images_per_s));
+  console.line(fmt::format("{} on {} test images of {}: top1 {:.2f} %  loss {}  {:.0f} images/s",
+                           has_checkpoint(file) ? "quantized model" : "float model", metrics.images,
+                           data.task().dataset, percent(metrics.top1), shown_loss(metrics.loss),
+                           images_per_s));
   Report report;
   data.report_skipped({&loader}, console, report);
   report.set("top1", percent(metrics.top1));

@@ -88,6 +88,84 @@ void check_fits(const Graph& graph, const Task& task, const std::string& path) {
                             input.to_string(), output.to_string(), task.num_classes));
 }
 
+/// Shows the classes of pictures. Where the graph does not say what its outputs mean they do: what
+/// could be probabilities of classes waits until another picture shows that it cannot.
+class Answers {
+ public:
+  Answers(const ClassScores& scores, std::vector<std::string> names, std::int64_t top,
+          const Console& console)
+      : scores_(scores),
+        names_(std::move(names)),
+        top_(top),
+        console_(console),
+        open_(scores.activation().empty()) {}
+
+  void add(const std::string& path, std::span<const float> output) {
+    waiting_.push_back({path, {output.begin(), output.end()}, {}});
+    if (open_ && are_probabilities(output, static_cast<std::int64_t>(output.size()))) return;
+    open_ = false;
+    show_waiting();
+  }
+  void add_error(const std::string& path, const std::string& error) {
+    waiting_.push_back({path, {}, error});
+    if (!open_) show_waiting();
+  }
+  /// Shows what still waits, and returns all of it.
+  Report finish() {
+    const bool answered =
+        std::ranges::any_of(waiting_, [](const Answer& answer) { return !answer.output.empty(); });
+    probabilities_ = open_ && answered;
+    if (probabilities_) console_.line(kProbabilities);
+    show_waiting();
+    return std::move(report_);
+  }
+
+ private:
+  struct Answer {
+    std::string path;
+    std::vector<float> output;
+    std::string error;
+  };
+
+  void show_waiting() {
+    for (const Answer& answer : waiting_) {
+      Report entry;
+      entry.set("file", answer.path);
+      if (answer.error.empty())
+        show(answer, entry);
+      else
+        entry.set("error", answer.error);
+      report_.append("images", entry);
+    }
+    waiting_.clear();
+  }
+
+  void show(const Answer& answer, Report& entry) {
+    const std::vector<double> probabilities =
+        probabilities_ ? std::vector<double>(answer.output.begin(), answer.output.end())
+                       : scores_.probabilities(answer.output);
+    console_.line(answer.path);
+    const std::vector<std::size_t> order = ranking(probabilities);
+    for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(top_)); ++i) {
+      const std::size_t label = order[i];
+      console_.line(fmt::format("  {:6.2f} %  {}", 100.0 * probabilities[label], names_[label]));
+      Report row;
+      row.set("class", static_cast<std::int64_t>(label));
+      row.set("name", names_[label]);
+      row.set("percent", percent(probabilities[label]));
+      entry.append("top", row);
+    }
+  }
+
+  const ClassScores& scores_;
+  const std::vector<std::string> names_;
+  const std::int64_t top_;
+  const Console& console_;
+  bool open_, probabilities_ = false;
+  std::vector<Answer> waiting_;
+  Report report_;
+};
+
 void run(const Options& options) {
   begin_run(options.run);
   const Console console(options.run.json);
@@ -103,36 +181,19 @@ void run(const Options& options) {
     console.line("the model ends in Sigmoid: each class has a percentage of its own");
   Executor executor(file.graph);
   Rng rng(0);  // nothing is random here
-  Report report;
+  Answers answers(scores, names, options.top, console);
   std::int64_t unreadable = 0;
-  for (const std::string& path : options.images) {
-    Report entry;
-    entry.set("file", path);
-    try {
+  for (const std::string& path : options.images) try {
       nn::Image image = datasets::read_image(path);
       prepare(image, rng);
       const Tensor input({1, image.channels, image.height, image.width}, image.pixels);
-      const std::vector<double> probabilities =
-          scores.probabilities(executor.forward(input).data());
-      console.line(path);
-      const std::vector<std::size_t> order = ranking(probabilities);
-      for (std::size_t i = 0; i < std::min(order.size(), static_cast<std::size_t>(options.top));
-           ++i) {
-        const std::size_t label = order[i];
-        console.line(fmt::format("  {:6.2f} %  {}", 100.0 * probabilities[label], names[label]));
-        Report row;
-        row.set("class", static_cast<std::int64_t>(label));
-        row.set("name", names[label]);
-        row.set("percent", percent(probabilities[label]));
-        entry.append("top", row);
-      }
+      answers.add(path, executor.forward(input).data());
     } catch (const Error& error) {
       ++unreadable;
       print_error(fmt::format("rung predict: {}", error.what()));
-      entry.set("error", error.what());
+      answers.add_error(path, error.what());
     }
-    report.append("images", entry);
-  }
+  const Report report = answers.finish();
   report.write(options.run.json);
   if (unreadable > 0)
     throw Error(

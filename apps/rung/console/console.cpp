@@ -64,15 +64,19 @@ void ProgressBar::update(const nn::Progress& progress) {
   const auto full = static_cast<std::size_t>(share * kBarWidth);
   const double left = metrics.seconds * (1 - share) / share;
   const std::string text = fmt::format(
-      "{} [{:-<{}}] {:3.0f} %  loss {:.4f}  top1 {:5.2f} %  "
+      "{} [{:-<{}}] {:3.0f} %  loss {}  top1 {:5.2f} %  "
       "{:.0f} images/s  {} left",
-      label_, std::string(full, '#'), kBarWidth, 100 * share, metrics.loss, 100 * metrics.top1,
-      static_cast<double>(metrics.images) / metrics.seconds, duration(left));
+      label_, std::string(full, '#'), kBarWidth, 100 * share, shown_loss(metrics.loss),
+      100 * metrics.top1, static_cast<double>(metrics.images) / metrics.seconds, duration(left));
   print_to_terminal("\r\033[K" + text.substr(0, terminal_width()));
 }
 
 std::function<void(const nn::Progress&)> ProgressBar::callback() {
   return [this](const nn::Progress& progress) { update(progress); };
+}
+
+std::string shown_loss(double loss) {
+  return std::isnan(loss) ? "NaN" : fmt::format("{:.4f}", loss);
 }
 
 }  // namespace rung::cli

@@ -46,4 +46,7 @@ class ProgressBar {
   Clock::time_point last_{};
 };
 
+/// Returns a loss with four decimals, or NaN.
+std::string shown_loss(double loss);
+
 }  // namespace rung::cli

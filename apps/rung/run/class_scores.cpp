@@ -1,19 +1,24 @@
 #include "run/class_scores.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <string_view>
 
-#include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/shape_ops.h"
 
 namespace rung::cli {
 namespace {
 
-/// True for nodes behind which the numbers of an image still are its classes, in their order.
-bool leaves_classes(const Node& node) {
-  return node.op().traits().result == Result::input_in_order || node.type() == "Clip" ||
-         node.as<QuantizeDequantize>() != nullptr;
+constexpr std::string_view kQuantizer = "QuantizeDequantize";
+constexpr std::array<std::string_view, 5> kLeaveClasses = {"Identity", "Dropout", "Cast", "Clip",
+                                                           kQuantizer};
+constexpr std::array<std::string_view, 4> kReshape = {"Flatten", "Reshape", "Squeeze", "Unsqueeze"};
+
+bool is_one_of(std::span<const std::string_view> types, std::string_view type) {
+  return std::ranges::find(types, type) != types.end();
 }
 
 /// Reads the attribute "axis" of an op.
@@ -31,14 +36,63 @@ class AxisOf final : public AttributeVisitor {
   std::int64_t axis = -1;
 };
 
+/// Which axes of a value count images and classes; all others have the extent 1.
+struct Layout {
+  std::int64_t images = 0, classes = 1;
+};
+
+/// Returns the layout of what a Transpose reads.
+Layout in_front_of(const Transpose& op, const Layout& behind, std::int64_t rank) {
+  const auto axis = [&](std::int64_t i) {
+    if (op.perm.empty()) return rank - 1 - i;
+    const std::int64_t from = op.perm[static_cast<std::size_t>(i)];
+    return from < 0 ? from + rank : from;
+  };
+  return {axis(behind.images), axis(behind.classes)};
+}
+
+/// Returns the layout of what is read with another shape: images and classes keep their order.
+std::optional<Layout> in_front_of_reshape(const Shape& from, const Shape& to,
+                                          const Layout& behind) {
+  const std::int64_t images = to[behind.images], classes = to[behind.classes];
+  const bool images_first = behind.images < behind.classes;
+  if (from.numel() != images * classes) return {};
+  // Where the graph has one image, any axis could be its: the outermost is.
+  for (std::int64_t last = from.rank() - 1; last > 0; --last)
+    for (std::int64_t first = 0; first < last; ++first) {
+      if (images_first && from[first] == images && from[last] == classes)
+        return Layout{.images = first, .classes = last};
+      if (!images_first && from[first] == classes && from[last] == images)
+        return Layout{.images = last, .classes = first};
+    }
+  return {};
+}
+
+bool multiplies_by_one(const Node& node) {
+  if (node.type() != "Mul" || node.inputs().size() != 2) return false;
+  const Parameter* factor = node.inputs()[1]->parameter();
+  return factor != nullptr && factor->value().numel() == 1 && factor->value().data()[0] == 1.0f;
+}
+
+/// Returns the layout of a node's input; nothing if it is more than moved, named, clipped or
+/// quantized.
+std::optional<Layout> in_front_of(const Node& node, const Layout& behind) {
+  const Shape& from = node.inputs()[0]->shape();
+  if (const auto* transpose = node.as<Transpose>())
+    return in_front_of(*transpose, behind, from.rank());
+  if (is_one_of(kReshape, node.type()))
+    return in_front_of_reshape(from, node.output().shape(), behind);
+  if (is_one_of(kLeaveClasses, node.type()) || multiplies_by_one(node)) return behind;
+  return {};
+}
+
 /// True if a node normalizes over all classes of an image, and not over parts of them.
-bool is_over_classes(const Node& node, std::int64_t classes) {
+bool is_over_classes(const Node& node, const Layout& layout) {
   const Shape& shape = node.output().shape();
-  if (shape.rank() < 2 || shape.numel() != shape[0] * classes) return false;
+  if (shape.numel() != shape[layout.images] * shape[layout.classes]) return false;
   if (node.type() == "Sigmoid") return true;
-  std::int64_t axis = AxisOf(node.op()).axis;
-  if (axis < 0) axis += shape.rank();
-  return axis > 0 && axis < shape.rank() && shape[axis] == classes;
+  const std::int64_t axis = AxisOf(node.op()).axis;
+  return (axis < 0 ? axis + shape.rank() : axis) == layout.classes;
 }
 
 std::vector<double> softmax(std::span<const float> logits) {
@@ -62,23 +116,36 @@ std::vector<double> slopes(std::string_view activation, std::span<const float> l
   return slopes;
 }
 
+/// Returns numbers of one image behind those of the other, [N, C], that stand class by class.
+Tensor by_images(const Tensor& numbers, const Shape& shape) {
+  const std::int64_t images = shape[0], classes = shape[1];
+  Tensor result(shape);
+  for (std::int64_t i = 0; i < images; ++i)
+    for (std::int64_t c = 0; c < classes; ++c)
+      result.data()[static_cast<std::size_t>(i * classes + c)] =
+          numbers.data()[static_cast<std::size_t>(c * images + i)];
+  return result;
+}
+
 }  // namespace
 
 ClassScores::ClassScores(const Graph& graph) {
   if (graph.outputs().size() != 1 || graph.outputs()[0]->shape().rank() != 2) return;
   const Value* value = graph.outputs()[0];
-  const std::int64_t classes = value->shape()[1];
+  std::optional<Layout> layout = Layout{};
   bool quantized = false;
   for (const Node* node = value->producer(); node != nullptr; node = value->producer()) {
     if (node->type() == "Softmax" || node->type() == "Sigmoid") {
-      if (!is_over_classes(*node, classes)) return;
+      if (!is_over_classes(*node, *layout)) return;
       activation_ = node->type();
       logits_ = node->inputs()[0]->name();
+      classes_axis_ = layout->classes;
       quantized_ = quantized;
       return;
     }
-    if (!leaves_classes(*node)) return;
-    quantized = quantized || node->as<QuantizeDequantize>() != nullptr;
+    layout = in_front_of(*node, *layout);
+    if (!layout) return;
+    quantized = quantized || node->type() == kQuantizer;
     value = node->inputs()[0];
   }
 }
@@ -93,7 +160,10 @@ void ClassScores::unwatch(Executor& executor) const {
 
 Tensor ClassScores::logits(const Executor& executor, const Tensor& output) const {
   if (activation_.empty()) return output;
-  return Tensor(output.shape(), executor.value(logits_).data());
+  const Tensor numbers = executor.value(logits_);
+  for (std::int64_t axis = classes_axis_ + 1; axis < numbers.shape().rank(); ++axis)
+    if (numbers.shape()[axis] > 1) return by_images(numbers, output.shape());
+  return Tensor(output.shape(), numbers.data());
 }
 
 nn::LossFunction ClassScores::loss(const Executor& executor,
@@ -113,6 +183,29 @@ nn::LossFunction ClassScores::loss(const Executor& executor,
     }
     return loss;
   };
+}
+
+bool are_probabilities(std::span<const float> output, std::int64_t classes) {
+  constexpr double kTolerance = 1e-3;
+  const auto step = static_cast<std::size_t>(classes);
+  for (std::size_t row = 0; row + step <= output.size(); row += step) {
+    const std::span<const float> image = output.subspan(row, step);
+    const double sum = std::accumulate(image.begin(), image.end(), 0.0);
+    const bool none_negative = std::ranges::all_of(image, [](float x) { return x >= 0; });
+    if (!none_negative || !(std::abs(sum - 1) <= kTolerance)) return false;
+  }
+  return true;
+}
+
+double log_loss(std::span<const float> probabilities, std::span<const std::int64_t> labels) {
+  constexpr double kLeast = 1e-30;  // of a class that a float says is impossible
+  const std::size_t classes = probabilities.size() / labels.size();
+  double sum = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const float p = probabilities[i * classes + static_cast<std::size_t>(labels[i])];
+    sum -= std::log(std::max<double>(p, kLeast));
+  }
+  return sum / static_cast<double>(labels.size());
 }
 
 std::vector<double> ClassScores::probabilities(std::span<const float> output) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,7 +15,7 @@ namespace rung::cli {
 /// and must not be softmaxed again.
 class ClassScores {
  public:
-  /// Looks at the end of the graph, through what only views, names, clips or quantizes numbers.
+  /// Looks at the end of the graph, through what only moves, names, clips or quantizes numbers.
   explicit ClassScores(const Graph& graph);
 
   /// Empty, "Softmax" or "Sigmoid": what turns logits into the output. LogSoftmax needs nothing:
@@ -39,7 +40,18 @@ class ClassScores {
 
  private:
   std::string activation_, logits_;
+  std::int64_t classes_axis_ = 1;  // of the logits; one axis of theirs counts images, or none
   bool quantized_ = false;
 };
+
+// Networks may compute probabilities in other ways than with Softmax. Their outputs show it.
+
+/// True if the numbers of no row [classes] are negative, and those of each sum to 1 (within 1e-3).
+bool are_probabilities(std::span<const float> output, std::int64_t classes);
+/// Returns the mean cross entropy of probabilities [N, C].
+double log_loss(std::span<const float> probabilities, std::span<const std::int64_t> labels);
+/// What is said once of a network whose outputs are probabilities without an activation.
+inline constexpr const char* kProbabilities =
+    "the outputs are probabilities (of each image, none is negative and they sum to 1)";
 
 }  // namespace rung::cli

@@ -33,9 +33,9 @@ std::string line_of(std::int64_t epoch, std::int64_t epochs, const nn::EpochFigu
   if (figures.top1_validation)
     validation = fmt::format("  validation {:5.2f} %", percent(*figures.top1_validation));
   return fmt::format(
-      "epoch {:>{}}/{}  loss {:.4f}  train {:5.2f} %{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
-      epoch + 1, std::to_string(epochs).size(), epochs, figures.loss, percent(figures.top1),
-      validation, figures.lr, figures.seconds, figures.images_per_s);
+      "epoch {:>{}}/{}  loss {}  train {:5.2f} %{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
+      epoch + 1, std::to_string(epochs).size(), epochs, shown_loss(figures.loss),
+      percent(figures.top1), validation, figures.lr, figures.seconds, figures.images_per_s);
 }
 
 /// One run over all epochs, on the console and in the report.
@@ -67,11 +67,13 @@ class Run {
 
   /// Tests the model once, at the end; a signal leaves a checkpoint from which only that is done.
   void test() {
-    const nn::Metrics test =
-        or_saved([this] { return test_model(training_.executor, training_.test, "test"); });
+    const nn::Metrics test = or_saved([this] {
+      return test_model(training_.executor, training_.test, "test",
+                        check_numerics(training_.recipe));
+    });
     const double top1 = percent(test.top1);
-    console_.line(
-        fmt::format("test: {} images, top1 {:.2f} %, loss {:.4f}", test.images, top1, test.loss));
+    console_.line(fmt::format("test: {} images, top1 {:.2f} %, loss {}", test.images, top1,
+                              shown_loss(test.loss)));
     test_best(top1);
     if (training_.watch) report_.set("warnings", trainer_.warnings());
     report_.set("top1", top1);
@@ -112,7 +114,8 @@ class Run {
   std::optional<nn::Metrics> validate() {
     bar_.reset();
     try {
-      return test_model(training_.executor, *training_.validation, "validation");
+      return test_model(training_.executor, *training_.validation, "validation",
+                        check_numerics(training_.recipe));
     } catch (const Interrupted&) {
       return {};
     }
@@ -186,19 +189,37 @@ void run_training(const Training& training, const Console& console, Report& repo
   console.line("wrote " + training.out);
 }
 
-nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label) {
+TestMetrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label,
+                       nn::CheckNumerics check) {
   ProgressBar bar(label);
   const ClassScores scores(executor.graph());
   scores.watch(executor);
-  nn::EvaluateOptions options{.loss = scores.loss(executor, {}),
-                              .on_progress = [&](const nn::Progress& progress) {
-                                bar.update(progress);
-                                throw_if_interrupted();
-                              }};
+  const nn::LossFunction loss = scores.loss(executor, {});
+  // Of the outputs as they are, as long as all of them could be probabilities.
+  bool probabilities = scores.activation().empty();
+  double log_loss_sum = 0;
+  nn::EvaluateOptions options{
+      .loss = [&](const Tensor& output, std::span<const std::int64_t> labels) -> nn::Loss {
+        nn::Loss result = loss(output, labels);  // throws if the labels do not fit
+        probabilities = probabilities && are_probabilities(output.data(), output.shape()[1]);
+        if (probabilities)
+          log_loss_sum += log_loss(output.data(), labels) * static_cast<double>(labels.size());
+        return result;
+      },
+      .check_numerics = check,
+      .on_progress =
+          [&](const nn::Progress& progress) {
+            bar.update(progress);
+            throw_if_interrupted();
+          }};
   // What saturates in floats is still an answer; what few bits make equal is none.
   if (!scores.quantized())
     options.scores = [&](const Tensor& output) { return scores.logits(executor, output); };
-  const nn::Metrics metrics = nn::evaluate(executor, loader, options);
+  TestMetrics metrics{nn::evaluate(executor, loader, options), probabilities};
+  if (probabilities) {
+    metrics.loss_sum = log_loss_sum;
+    metrics.loss = log_loss_sum / static_cast<double>(metrics.images);
+  }
   scores.unwatch(executor);
   return metrics;
 }

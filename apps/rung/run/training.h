@@ -50,7 +50,16 @@ struct Training {
 /// written.
 void run_training(const Training& training, const Console& console, Report& report);
 
-/// Runs a model over a loader, behind a progress bar. Throws Interrupted after a signal.
-nn::Metrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label);
+/// What a test of a model shows.
+struct TestMetrics : nn::Metrics {
+  bool probabilities =
+      false;  ///< that is what the outputs are, though nothing in the graph says so
+};
+
+/// Runs a model over a loader, behind a progress bar that is labelled with the loader's images.
+/// Throws Interrupted after a signal, and Error, unless `check` is off, where the loss is not
+/// finite.
+TestMetrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label,
+                       nn::CheckNumerics check = nn::CheckNumerics::off);
 
 }  // namespace rung::cli

@@ -63,11 +63,13 @@ RUNG_API Metrics train_one_epoch(Executor& executor, DataLoader& loader, const L
 struct EvaluateOptions {
   LossFunction loss = cross_entropy;
   ScoresOf scores = {};  ///< default: the output itself
+  CheckNumerics check_numerics = CheckNumerics::off;
   std::function<void(const Progress&)> on_progress = {};
 };
 
-/// Runs one epoch of the loader in Mode::eval; a loss that is not finite is reported as it is.
-/// Throws Error if the loader has no batches.
+/// Runs one epoch of the loader in Mode::eval. Throws Error if the loader has no batches, and,
+/// unless check_numerics is off, if a loss is not finite: the message names the node where that
+/// began.
 RUNG_API Metrics evaluate(Executor& executor, DataLoader& loader,
                           const EvaluateOptions& options = {});
 
