@@ -78,12 +78,41 @@ misused "percentile of another scheme" "--percentile is for --scheme percentile,
 misused "scales of blocks without blocks" "--decompressed-bw needs --block-size" \
   quantize good.rung --decompressed-bw 8 --out out/x.rung
 # Messages of the library name the option, not a function or a field.
-refuses "floats of 8 bits" "--data-type float needs bitwidths of 16 or 32, got 8" \
+misused "floats of 8 bits" "--data-type float needs --output-bw and --param-bw of 16 or 32, got 8" \
   quantize good.rung --data-type float --out out/x.rung
-refuses "floats with other edges" "--edge-bw is for integers only" quantize good.rung \
+misused "floats with other edges" "--edge-bw is for integers only" quantize good.rung \
   --data-type float --output-bw 16 --param-bw 16 --edge-bw 16 --out out/x.rung
-refuses "Nesterov without a momentum" "--nesterov needs a --momentum, got 0" \
+misused "Nesterov without a momentum" "--nesterov needs a --momentum, got 0" \
   train --model lenet --nesterov --momentum 0 --out out/x.rung "${tiny[@]}"
+for given in "--momentum 0.5" --nesterov; do
+  # shellcheck disable=SC2086  # the option and its value are words
+  misused "$given of Adam" "${given% *} is for --optimizer sgd" \
+    train --model lenet --optimizer adam $given --out out/x.rung "${tiny[@]}"
+done
+misused "drops of a cosine" "--milestones is for --schedule multistep" \
+  train --model lenet --schedule cosine --milestones 1 --out out/x.rung "${tiny[@]}"
+misused "steps of a cosine" "--step-size is for --schedule step" \
+  qat sim.rung --schedule cosine --step-size 2 --out out/x.rung
+misused "a factor of a cosine's drops" "--gamma is for --schedule step or multistep" \
+  train --model lenet --gamma 0.5 --out out/x.rung "${tiny[@]}"
+misused "milestones that fall" "--milestones must rise, got 5,3" \
+  train --model lenet --schedule multistep --milestones 5,3 --out out/x.rung "${tiny[@]}"
+misused "packed codes of floats" "--onnx-codes is for --onnx qdq or both" \
+  export sim.rung --onnx float --onnx-codes packed --out out
+misused "float biases of no file" "--float-biases is for --onnx qdq or both" \
+  export sim.rung --onnx none --float-biases --out out
+misused "int32 biases of floats" "--int32-biases is for integers only" quantize good.rung \
+  --data-type float --output-bw 16 --param-bw 16 --int32-biases --out out/x.rung
+misused "ranges that are learned and recomputed" \
+  "--weight-ranges recomputed: --scheme range_learning_tf learns the ranges" \
+  quantize good.rung --weight-ranges recomputed --scheme range_learning_tf --out out/x.rung
+misused "a configuration that is nearly one" "do you mean per_channel?" \
+  quantize good.rung --config per_chanel --out out/x.rung
+misused "no name to write to" "--out is empty" train --model lenet --out "" "${tiny[@]}"
+printf '%s' '{"defaults":{"ops":{},"params":{}},"params":{},"op_type":{},"supergroups":[],' \
+  '"model_input":{},"model_output":{}}' >nothing_quantized.json
+refuses "a configuration that quantizes nothing" "quantizes nothing of this model" \
+  quantize good.rung --config nothing_quantized.json --out out/x.rung
 refuses "scales finer than weights" "--decompressed-bw must be at least" quantize good.rung \
   --block-size 2 --decompressed-bw 2 --out out/x.rung
 refuses "plain weights, what to do with them" "rung convert makes one of it" eval weights/net.safetensors
@@ -188,3 +217,20 @@ check "they are there" is_json beside/w.best
 cp sim.rung beside/q.onnx
 run export beside/q.onnx --out beside --prefix q --force
 check "export over its model, forced" exits 0
+
+# The weights of the last step are huge, which only the test notices: there is no loss behind it.
+refuses "a test loss that is not finite" "evaluation: the loss is " \
+  train --model lenet --lr 1e30 --train-images 20 --epochs 1 --test-images 10 --threads 1 \
+  --out beside/huge
+check "a test loss that is not finite: names a node" grep -qE "(Conv|Gemm|Relu|MaxPool) [a-z0-9]+: " stderr
+check "a test loss that is not finite: says where to go on" stderr_has "the newest checkpoint is"
+check "a test loss that is not finite: no model" absent beside/huge
+refuses "a validation loss that is not finite" "evaluation: the loss is " \
+  train --model lenet --lr 1e30 --train-images 24 --val-split 0.2 --epochs 1 --test-images 10 \
+  --threads 1 --out beside/vast
+check "a validation loss that is not finite: no checkpoint" test -z \
+  "$(compgen -G 'beside/vast.checkpoints/*.rung')"
+run train --model lenet --lr 1e30 --train-images 20 --epochs 1 --test-images 10 --threads 1 \
+  --check-numerics off --out beside/unseen
+check "not looked at: exit code 0" exits 0
+check "not looked at: NaN is written so" lacks stdout "nan"

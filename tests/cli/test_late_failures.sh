@@ -29,7 +29,7 @@ early "links in a circle as output" "loop_a" train "${long[@]}" --out loop_a
 early "links in a circle above the output" "loop_a" train "${long[@]}" --out loop_a/x.rung
 early "a link into a circle" "loop_file" train "${long[@]}" --out loop_file
 early "a file in place of a folder" "plain_file" train "${long[@]}" --out plain_file/x.rung
-early "a name that is too long" "File name too long" train "${long[@]}" --out "$long_name.long.rung"
+early "a name that is too long" "File name too long: it has 260 bytes, at most 255 are allowed" train "${long[@]}" --out "$long_name.long.rung"
 early "a name too long for its checkpoints" ".checkpoints: File name too long" \
   train "${long[@]}" --out "$long_name"
 early "a file in place of the checkpoints" "blocked.rung.checkpoints" \

@@ -77,6 +77,7 @@ misused "no command" "--help"
 misused "no command: names them" "train, eval, quantize"
 misused "unknown command" "there is no command dance (see rung --help)" dance
 misused "a command that is nearly one" "there is no command trian: do you mean train?" trian
+misused "a command in other words" "there is no command evaluate: do you mean eval?" evaluate
 misused "a command that is nearly one, with options" "do you mean quantize?" quantise m.rung --out x
 misused "unknown option" "unknown option --fast" train --model resnet8 --out x.rung --fast
 misused "an option that is nearly one" "unknown option --modle: do you mean --model?" \

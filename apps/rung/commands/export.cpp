@@ -148,6 +148,10 @@ void add_export(Program& program) {
   command.option("--opset N", options->opset,
                  "of ONNX files, 13 to 21; default: the lowest that can hold them",
                  between(13, 21));
+  command.only_for("--onnx-codes", "--onnx qdq or both",
+                   [options] { return options->writes_qdq() || options->onnx_codes == "bytes"; });
+  command.only_for("--float-biases", "--onnx qdq or both, or --encodings-version 2.0.0",
+                   [options] { return options->writes_qdq() || options->version == "2.0.0"; });
   command.group("Output");
   command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
   command.also_writes([options] { return files_of(*options); });

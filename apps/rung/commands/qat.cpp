@@ -129,6 +129,7 @@ double top1_before(nn::Checkpoints& checkpoints, Executor& executor, nn::DataLoa
 }
 
 void run(Options options) {
+  check(options.recipe);
   settle(options.data, options.checkpoint);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);

@@ -4,7 +4,9 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "commands/subcommands.h"
 #include "console/hints.h"
@@ -229,6 +231,11 @@ Simulation simulate(const Graph& graph, const Options& options) {
   const std::vector<std::string> others = sim.warnings();
   warnings.insert(warnings.end(), others.begin(), others.end());
   for (const std::string& warning : warnings) warn(warning);
+  if (sim.quantizers().empty())
+    throw Error(
+        fmt::format("--config {}: quantizes nothing of this model: its defaults, op_type, "
+                    "params, model_input and model_output ask for no quantizer",
+                    options.config));
   set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
   return {std::move(sim), std::move(warnings)};
@@ -250,7 +257,28 @@ Settings settings_of(const Options& options, const Data& data, const io::ModelFi
   return settings;
 }
 
+/// Throws UsageError for what short floats do not have.
+void check_floats(const Options& options) {
+  if (options.data_type != "float") return;
+  for (const int bits : {options.output_bw, options.param_bw})
+    if (bits != 16 && bits != 32)
+      throw UsageError(
+          fmt::format("--data-type float needs --output-bw and --param-bw of 16 or "
+                      "32, got {}",
+                      bits));
+  if (options.edge_bw) throw UsageError("--edge-bw is for integers only, not --data-type float");
+  if (options.int32_biases)
+    throw UsageError("--int32-biases is for integers only, not --data-type float");
+}
+
 void check(const Options& options) {
+  check_config_name(options.config);
+  check_floats(options);
+  if (options.weight_ranges == "recomputed" && scheme_of(options).learn)
+    throw UsageError(fmt::format(
+        "--weight-ranges recomputed: --scheme {} learns the ranges of weights, which cannot be "
+        "recomputed as well",
+        options.scheme));
   if (options.percentile && scheme_of(options).estimator != "percentile")
     throw UsageError("--percentile is for --scheme percentile, got " + options.scheme);
   if (!is_utf8(options.config))  // it is stored in the model file

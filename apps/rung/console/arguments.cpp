@@ -90,15 +90,17 @@ std::size_t likeness(std::string_view a, std::string_view b) {
   return shorter < 4 ? 1 : std::max<std::size_t>(2, shorter / 3);
 }
 
-/// Returns ": do you mean X or Y?", or nothing if nothing is like it.
-std::string suggestion(std::string_view given, const std::vector<std::string>& candidates) {
+}  // namespace
+
+std::string do_you_mean(std::string_view given, const std::vector<std::string>& candidates) {
   constexpr std::size_t kMost = 3;
   const std::string_view bare = without_dashes(given);
   std::vector<std::pair<std::size_t, std::string>> ranked;  // the lower, the better
   for (const std::string& candidate : candidates) {
     const std::string_view name = without_dashes(candidate);
     const std::size_t distance = edit_distance(bare, name);
-    if (bare.size() > 1 && name.starts_with(bare))
+    const bool begins = bare.size() > 1 && name.starts_with(bare);
+    if (begins || (name.size() > 2 && bare.starts_with(name)))
       ranked.emplace_back(0, candidate);
     else if (distance <= likeness(bare, name))
       ranked.emplace_back(distance, candidate);
@@ -111,6 +113,8 @@ std::string suggestion(std::string_view given, const std::vector<std::string>& c
     if (best.size() < kMost && rank == ranked.front().first) best.push_back(name);
   return best.empty() ? "" : fmt::format(": do you mean {}?", fmt::join(best, " or "));
 }
+
+namespace {
 
 std::vector<std::string> option_names(const CLI::App& command) {
   std::vector<std::string> names;
@@ -127,7 +131,7 @@ std::vector<std::string> command_names(const CLI::App& program) {
 }
 
 std::string no_command(const CLI::App& program, const std::string& name) {
-  return fmt::format("there is no command {}{}", name, suggestion(name, command_names(program)));
+  return fmt::format("there is no command {}{}", name, do_you_mean(name, command_names(program)));
 }
 
 bool is_option(const std::string& word) { return word.size() > 1 && word.front() == '-'; }
@@ -145,7 +149,7 @@ std::string explain_unknown(const CLI::App& program, const CLI::App* command) {
     const std::vector<std::string> names = option_names(command != nullptr ? *command : program);
     const bool known = std::ranges::find(names, name) != names.end();
     unknown.push_back(known ? fmt::format("{} must stand behind the command", name)
-                            : fmt::format("unknown option {}{}", name, suggestion(name, names)));
+                            : fmt::format("unknown option {}{}", name, do_you_mean(name, names)));
   }
   if (!unknown.empty()) return fmt::format("{}", fmt::join(unknown, "; "));
   if (words.empty()) return {};
@@ -188,6 +192,9 @@ bool writes_what_it_may_read(const CommandText& command) {
 
 void check_files(const CLI::App& command, const CommandText& text,
                  const std::vector<std::string>& also_written, bool force) {
+  const CLI::Option* out = command.get_option_no_throw("--out");
+  if (out != nullptr && out->count() > 0 && out->results().back().empty())
+    throw UsageError("--out is empty: give the name of what is to be written");
   const std::vector<NamedFile> files = named_files(command, text);
   check_also_written(files, also_written, force);
   for (const NamedFile& out : files) {

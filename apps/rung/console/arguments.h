@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "console/manual.h"
@@ -18,6 +19,9 @@ bool writes_what_it_may_read(const CommandText& command);
 /// files that are written without being named, see Command::also_writes().
 void check_files(const CLI::App& command, const CommandText& text,
                  const std::vector<std::string>& also_written, bool force);
+
+/// Returns ": do you mean X or Y?" of the candidates, or nothing if none is like what was given.
+std::string do_you_mean(std::string_view given, const std::vector<std::string>& candidates);
 
 /// Returns the command of this name; throws UsageError that says which may have been meant.
 const CLI::App& find_command(const CLI::App& program, const std::string& name);

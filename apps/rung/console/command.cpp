@@ -204,7 +204,10 @@ void Command::action(std::function<void()> run) {
   text_->options.push_back(
       {.group = group_, .names = "-h,--help", .meta = {}, .help = "print this help and exit"});
   app(app_).callback([this_app = &app(app_), text = text_, line = command_line_, common,
-                      run = std::move(run), also_writes = also_writes_] {
+                      run = std::move(run), also_writes = also_writes_, conditions = conditions_] {
+    for (const Condition& each : conditions)
+      if (this_app->count(each.name) > 0 && !each.holds())
+        throw UsageError(fmt::format("{} is for {}", each.name, each.what));
     check_files(*this_app, *text, also_writes ? also_writes() : std::vector<std::string>(),
                 common->force);
     open_output(common->output, *line);

@@ -76,6 +76,11 @@ class Command {
   };
   /// Flags of which at most one may be given.
   void exclusive_flags(const std::vector<Flag>& flags);
+  /// Says that an option means nothing unless `holds`: then giving it is wrong usage, "NAME is for
+  /// WHAT".
+  void only_for(std::string name, std::string what, std::function<bool()> holds) {
+    conditions_.push_back({std::move(name), std::move(what), std::move(holds)});
+  }
   /// Says which files are written beside those that the command line names, once it is read: none
   /// of them may be one that it names.
   void also_writes(std::function<std::vector<std::string>()> files) {
@@ -94,6 +99,11 @@ class Command {
   const std::string* command_line_;
   std::string group_ = "Options";
   std::function<std::vector<std::string>()> also_writes_;
+  struct Condition {
+    std::string name, what;
+    std::function<bool()> holds;
+  };
+  std::vector<Condition> conditions_;
 };
 
 /// The whole program.

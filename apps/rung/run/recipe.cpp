@@ -1,6 +1,21 @@
 #include "run/recipe.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <functional>
+
 namespace rung::cli {
+
+void check(const Recipe& recipe) {
+  if (recipe.nesterov && recipe.momentum == 0)
+    throw UsageError("--nesterov needs a --momentum, got 0");
+  const auto& milestones = recipe.milestones;
+  if (std::ranges::adjacent_find(milestones, std::ranges::greater_equal{}) != milestones.end())
+    throw UsageError(
+        fmt::format("--milestones must rise, got {}", fmt::join(recipe.milestones, ",")));
+}
 
 Augmentation augmentation_of(const Recipe& recipe) {
   Augmentation augmentation = recipe.augmentation;

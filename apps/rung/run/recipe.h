@@ -48,6 +48,12 @@ struct Recipe {
              affects_result);
     v.option("--momentum X", momentum, "of sgd", between(0, 1), affects_result);
     v.flag("--nesterov", nesterov, "use Nesterov's momentum", affects_result);
+    for (const char* name : {"--momentum", "--nesterov"})
+      v.only_for(name, "--optimizer sgd", [this] { return optimizer == "sgd"; });
+    v.only_for("--step-size", "--schedule step", [this] { return schedule == "step"; });
+    v.only_for("--milestones", "--schedule multistep", [this] { return schedule == "multistep"; });
+    v.only_for("--gamma", "--schedule step or multistep",
+               [this] { return schedule == "step" || schedule == "multistep"; });
     v.option("--weight-decay X", weight_decay,
              "L2 penalty; of adamw: a step takes lr * X of each weight off", at_least(0),
              affects_result);
@@ -69,6 +75,9 @@ struct Recipe {
              affects_result);
   }
 };
+
+/// Throws UsageError for options that contradict each other.
+void check(const Recipe& recipe);
 
 /// Returns how the recipe varies training images.
 Augmentation augmentation_of(const Recipe& recipe);

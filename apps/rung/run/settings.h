@@ -27,6 +27,8 @@ void add_options(const Settings& settings, Report& report);
 class SettingsRecorder {
  public:
   void group(const std::string&) {}
+  template <typename Holds>
+  void only_for(std::string_view, std::string_view, const Holds&) {}
   void argument(std::string_view, const std::string&, const std::string&) {}
   void optional_argument(std::string_view, const std::string&, const std::string&) {}
   void required(std::string_view name, const std::string& value, const std::string&,

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -88,7 +89,14 @@ AtomicFile::AtomicFile(const fs::path& path) : path_(path) {
   struct stat earlier {};
   const bool exists = ::stat(path_.c_str(), &earlier) == 0;
   // Nothing there is as it should be. Of the folder opening says more.
-  if (!exists && (errno == ENAMETOOLONG || errno == ELOOP)) give_up("cannot write", errno);
+  if (!exists && errno == ENAMETOOLONG) {
+    const std::string name = path_.filename().string();
+    require(name.size() <= NAME_MAX,
+            "{}: cannot write: {}: it has {} bytes, at most {} are allowed", path_.string(),
+            std::generic_category().message(ENAMETOOLONG), name.size(), NAME_MAX);
+    give_up("cannot write", ENAMETOOLONG);
+  }
+  if (!exists && errno == ELOOP) give_up("cannot write", ELOOP);
   require(!exists || S_ISREG(earlier.st_mode), "{}: cannot write: is not a regular file",
           path_.string());
 
