@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "core/check.h"
@@ -35,19 +36,28 @@ std::string file_in(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
 }
 
+bool has_labels(const std::string& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(file_in(folder, "labels.npy"), ignored);
+}
+
 /// Keeps the array as it was stored: a quarter of the memory for bytes.
 class NpyDataset final : public nn::Dataset {
  public:
   NpyDataset(const std::string& folder, std::int64_t classes)
       : path_(file_in(folder, "images.npy")),
         images_(read_npy(path_)),
-        labels_(read_labels(file_in(folder, "labels.npy"))),
-        classes_(classes) {
+        classes_(has_labels(folder) ? classes : 0) {
     if (images_.dims.size() == 3) images_.dims.insert(images_.dims.begin() + 1, 1);
     require(images_.dims.size() == 4 && std::ranges::min(images_.dims) > 0,
             "{}: images must be [N, C, H, W] or [N, H, W], got [{}]", path_, join(images_.dims));
     require(images_.dtype == io::Dtype::U8 || images_.dtype == io::Dtype::F32,
             "{}: images must be uint8 or float32, got {}", path_, to_string(images_.dtype));
+    if (classes_ == 0) {
+      labels_.resize(static_cast<std::size_t>(images_.dims[0]));
+      return;
+    }
+    labels_ = read_labels(file_in(folder, "labels.npy"));
     require(images_.dims[0] == static_cast<std::int64_t>(labels_.size()),
             "{}: has {} images, but labels.npy has {} labels: they do not belong together", path_,
             images_.dims[0], labels_.size());
@@ -92,14 +102,14 @@ class NpyDataset final : public nn::Dataset {
   std::int64_t classes_;
 };
 
-/// Returns where the classes are counted: a test part may stand alone.
-std::string training_folder(const std::string& dir) {
-  const Parts parts = parts_of(dir);
-  return parts.train.empty() ? parts.test : parts.train;
-}
-
+/// Counts the classes of the training labels; a test part may stand alone, or alone have labels.
+/// Returns 0 if there are none.
 std::int64_t count_classes(const std::string& dir) {
-  const std::string path = file_in(training_folder(dir), "labels.npy");
+  const Parts parts = parts_of(dir);
+  const bool in_train = !parts.train.empty() && has_labels(parts.train);
+  const std::string& folder = in_train ? parts.train : parts.test;
+  if (folder.empty() || !has_labels(folder)) return 0;
+  const std::string path = file_in(folder, "labels.npy");
   const std::vector<std::int64_t> labels = read_labels(path);
   require(!labels.empty(), "{}: there are no labels", path);
   return std::ranges::max(labels) + 1;

@@ -133,6 +133,40 @@ Parts parts_from(const fs::path& root, const Found& found) {
   return parts;
 }
 
+/// Throws Error if folders that are taken for classes hold the same folders each and nothing else:
+/// then those are the classes, and these are parts that are not called so.
+void check_differ(const std::string& dir, const std::vector<std::string>& names) {
+  if (names.size() < 2) return;
+  std::vector<std::string> common;
+  for (const std::string& name : names) {
+    const FolderContent content = content_of(fs::path(dir) / name);
+    if (content.folders.size() < 2 || std::ranges::any_of(content.files, is_image)) return;
+    if (!common.empty() && common != content.folders) return;
+    common = content.folders;
+  }
+  fail(
+      "{}: {} hold the same folders each ({}), which are the classes then, and these parts. Parts "
+      "are called {}: rename them",
+      dir, fmt::join(names, ", "), fmt::join(common, ", "), kSpellings);
+}
+
+/// Throws Error if folders were taken for parts by their names that are classes, as the one beside
+/// them seems to be.
+void check_are_parts(const std::string& dir, const Found& found) {
+  if (found.others.empty() || found.parts.contains(Split::train)) return;
+  std::vector<std::string> parts;
+  for (const auto& [split, name] : found.parts) {
+    if (is_labelled(fs::path(dir) / name)) return;
+    parts.push_back(name);
+  }
+  const auto is_class = [&](const std::string& name) { return holds_images(fs::path(dir) / name); };
+  if (!std::ranges::all_of(parts, is_class) || !std::ranges::any_of(found.others, is_class)) return;
+  fail(
+      "{}: {} are taken for parts, by their names, but {} beside them is none: if all of them are "
+      "classes, rename those. Parts are called {}",
+      dir, fmt::join(parts, " and "), fmt::join(found.others, ", "), kSpellings);
+}
+
 /// Throws Error if folders that are taken for classes look like parts that nobody understands.
 void check_are_classes(const std::string& dir, const Found& found) {
   const fs::path root = dir;
@@ -160,6 +194,7 @@ void check_are_classes(const std::string& dir, const Found& found) {
           "{}: {} hold parts each (train, val, ...): expected the parts first, with a folder per "
           "class in each: {}/train/{}",
           dir, join(with_parts), dir, with_parts.empty() ? "" : with_parts[0]);
+  check_differ(dir, found.others);
 }
 
 /// Returns the parts that the folder above DIR has, if DIR is one of them by its name.
@@ -199,7 +234,10 @@ Parts parts_of(const std::string& dir) {
           error ? ": " + error.message() : "");
   const FolderContent content = content_of(dir);
   const Found found = look_into(dir, content.folders);
-  if (found.parts.size() > 1) return parts_from(dir, found);
+  if (found.parts.size() > 1) {
+    check_are_parts(dir, found);
+    return parts_from(dir, found);
+  }
   if (found.parts.size() == 1 && found.others.empty() &&
       !holds_images(fs::path(dir) / found.parts.begin()->second))
     return parts_from(dir, found);

@@ -60,8 +60,10 @@ RUNG_API std::shared_ptr<const nn::Dataset> cifar100(Split split, const std::str
 
 /// Reads arrays of NumPy: images.npy, uint8 or float32, [N, C, H, W] or [N, H, W], and labels.npy,
 /// integers [N], in the parts of DIR (parts_of), or in DIR itself. There are as many classes as the
-/// largest training label + 1. Bytes are divided by 255, floats stay as they are. Throws Error,
-/// naming the file, if one is missing, damaged or contradicts the other.
+/// largest training label + 1. Bytes are divided by 255, floats stay as they are. A part without
+/// labels.npy has no classes: its labels, all 0, mean nothing, and are good for calibration only.
+/// Throws Error, naming the file, if one is damaged or contradicts the other, or there are no
+/// images.
 RUNG_API std::shared_ptr<const nn::Dataset> npy(Split split, const std::string& dir);
 
 /// Reads a folder with a sub-folder of images per class, as torchvision.datasets.ImageFolder does:

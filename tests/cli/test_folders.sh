@@ -37,3 +37,17 @@ rm -r odd/Validation
 run quantize parts.rung --data odd/train --calibration-images 4 --out odd_q.rung
 check "no parts: exit code 0" exits 0
 check "no parts: warned of" stderr_has "warning: odd/train has no parts"
+
+# Folders that are called neither as parts nor as classes.
+mkdir -p halves/tr halves/te
+for half in tr te; do cp -r "$parts/train/." "halves/$half"; done
+refuses "parts of other names" "te, tr hold the same folders each (" \
+  train "${tiny_model[@]}" --data halves --out never.rung
+mkdir -p exams/test exams/exam exams/val
+for name in test exam val; do cp "$parts/train/a/0.png" "exams/$name"; done
+refuses "classes that are called as parts" "are taken for parts, by their names, but exam" \
+  train "${tiny_model[@]}" --data exams --out never.rung
+mkdir -p single/only
+cp -r "$parts/train/." single/only
+run train "${tiny_model[@]}" --data single --out single.rung
+check "one class: is warned of" stderr_has "warning: there is only one class, only"

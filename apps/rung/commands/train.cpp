@@ -121,13 +121,17 @@ Settings settings_of(const Options& options, const Data& data) {
 
 void run(Options options) {
   settle(options.data, options.checkpoint);
+  check(options.recipe);
   check_init_options(options.init);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
   const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
   if (dataset.classes == 0)
-    throw Error(fmt::format("{}: has no sub-folders; expected one per class, with its images",
-                            options.data.dir));
+    throw Error(
+        dataset.name == "npy"
+            ? fmt::format("{}: there is no labels.npy, which training needs", options.data.dir)
+            : fmt::format("{}: has no sub-folders; expected one per class, with its images",
+                          options.data.dir));
   Task task = make_task(options.model, dataset, image_size(options, dataset));
   apply(options.data.normalize, task);
   task.last_lr = make_schedule(options.recipe)(options.lr, options.recipe.epochs - 0.5);

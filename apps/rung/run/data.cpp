@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "console/messages.h"
@@ -63,6 +64,20 @@ void warn_of_overlap(const nn::Dataset& train, const nn::Dataset& others, const 
                   overlap.first_test, overlap.first_train));
 }
 
+/// Returns the folder of arrays, of which a dataset names each as "FOLDER/images.npy: image 0".
+std::string folder_of(const nn::Dataset& dataset, const std::string& dir) {
+  constexpr std::string_view kFile = "/images.npy";
+  const std::string name = dataset.size() > 0 ? dataset.name(0) : std::string();
+  const std::size_t at = name.find(kFile);
+  return at == std::string::npos ? dir : name.substr(0, at);
+}
+
+/// Returns 28x28, or 3x28x28 of colors.
+std::string extents_of(const Shape& image) {
+  const std::string size = fmt::format("{}x{}", image[1], image[2]);
+  return image[0] == 1 ? size : fmt::format("{}x{}", image[0], size);
+}
+
 /// True if training would compute statistics of a batch.
 bool trains_batch_norms(const Graph& graph) {
   return std::ranges::any_of(graph.nodes(), [](const Node* node) {
@@ -91,7 +106,10 @@ const std::shared_ptr<const nn::Dataset>& Data::open(Split split) const {
 }
 
 std::string Data::misfit(const nn::Dataset& dataset, const std::string& dir) const {
-  if (dataset.num_classes() == 0) return fmt::format("{} has no folders of classes", dir);
+  if (dataset.num_classes() == 0) {
+    if (task_.dataset != "npy") return fmt::format("{} has no folders of classes", dir);
+    return fmt::format("{} has no labels.npy", folder_of(dataset, dir));
+  }
   const std::vector<std::string> names = dataset.class_names();
   // Where classes are counted from labels the last ones may be missing.
   const bool counted = names.empty() && datasets::info(task_.dataset).classes == 0;
@@ -112,7 +130,10 @@ const std::shared_ptr<const nn::Dataset>& Data::read(Split split) const {
   return dataset;
 }
 
-std::string Data::labels_unfit() const { return misfit(*open(Split::train), data_.dir); }
+std::string Data::labels_unfit() const {
+  std::string unfit = misfit(*open(Split::train), data_.dir);
+  return unfit.empty() ? misfit(*open(Split::test), data_.dir) : unfit;
+}
 
 nn::OnError Data::on_error() const {
   return data_.skip_corrupt ? nn::OnError::skip : nn::OnError::raise;
@@ -219,9 +240,26 @@ nn::RunSettings Data::settings() const {
   return settings;
 }
 
+/// Throws Error if arrays of images in the parts of a dataset differ in their size.
+void Data::check_sizes() const {
+  const Shape train = open(Split::train)->image_shape();
+  const auto check = [&](const nn::Dataset& others, const char* kind) {
+    const Shape shape = others.image_shape();
+    if (shape != train)
+      throw Error(fmt::format("{} images are {}, training images {}", kind, extents_of(shape),
+                              extents_of(train)));
+  };
+  check(*open(Split::test), "test");
+  if (validation_images_ != nullptr) check(*validation_images_, "validation");
+}
+
 void Data::check_fits(const Graph& graph) const {
   Shape images = datasets::info(task_.dataset).image_shape;
-  if (images.rank() == 0) images = open(Split::train)->image_shape();
+  if (images.rank() == 0) {  // arrays
+    const datasets::Parts parts = datasets::parts(task_.dataset, data_.dir);
+    if (!parts.train.empty() && !parts.test.empty()) check_sizes();
+    images = open(parts.train.empty() ? Split::test : Split::train)->image_shape();
+  }
   if (task_.resize > 0)  // pictures, which are made grey for a network of one channel
     images = {task_.mean.size() == 1 ? 1 : images[0], task_.image_size, task_.image_size};
   if (graph.inputs().size() != 1 || graph.outputs().size() != 1)
@@ -240,7 +278,17 @@ void Data::check_fits(const Graph& graph) const {
                             output.to_string(), task_.num_classes));
 }
 
+void Data::warn_of_one_class() const {
+  if (task_.num_classes != 1) return;
+  const std::string name = task_.class_names.empty() ? "" : ", " + task_.class_names[0];
+  warn(
+      fmt::format("there is only one class{}, so that every answer is right; expected a folder "
+                  "for each class, with its images",
+                  name));
+}
+
 void Data::report_parts(const Console& console) const {
+  warn_of_one_class();
   if (!validation_from_.empty()) console.line("validation images: " + validation_from_);
   const datasets::Parts parts = datasets::parts(task_.dataset, data_.dir);
   if (parts.train.empty()) return;

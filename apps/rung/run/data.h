@@ -54,8 +54,11 @@ class Data {
   /// Throws Error unless the images fit the input and the task's classes the output of the graph.
   void check_fits(const Graph& graph) const;
 
-  /// Says which folders training and test images come from, if the dataset is a folder, and where
-  /// validation images come from; warns if test images are training images, too.
+  /// Warns if the model has one class only.
+  void warn_of_one_class() const;
+  /// Warns as warn_of_one_class(). Says which folders training and test images come from, if the
+  /// dataset is a folder, and where validation images come from; warns if test images are training
+  /// images, too.
   void report_parts(const Console& console) const;
 
   /// With --skip-corrupt: says how many images the loaders (nullptr: none) left out, and sets
@@ -64,6 +67,7 @@ class Data {
                       Report& report) const;
 
  private:
+  void check_sizes() const;
   /// Returns a part of the dataset, opened when it is first asked for.
   const std::shared_ptr<const nn::Dataset>& open(Split split) const;
   /// Says what is wrong with the classes of a dataset; empty if nothing is.
