@@ -13,10 +13,11 @@ namespace {
 
 constexpr const char* kOptions = "--mean, --std and --no-normalize";
 
-/// Returns a number per channel, of one for all or one for each.
-std::vector<float> per_channel(const char* name, const std::vector<double>& numbers, double usual,
-                               std::size_t channels) {
-  if (numbers.empty()) return std::vector<float>(channels, static_cast<float>(usual));
+/// Returns a number per channel, of one for all or one for each; `before` if none is given.
+std::vector<float> per_channel(const char* name, const std::vector<double>& numbers,
+                               const std::vector<float>& before) {
+  const std::size_t channels = before.size();
+  if (numbers.empty()) return before;
   if (numbers.size() == 1) return std::vector<float>(channels, static_cast<float>(numbers[0]));
   if (numbers.size() != channels)
     throw Error(fmt::format("{} has {} numbers, the images have {} channel{}: give one, or {}",
@@ -37,7 +38,8 @@ std::string origin(const Task& task) {
     case Normalization::imagenet:
       return "ImageNet's";
     case Normalization::images:
-      return "those of " + task.dataset + "'s training images";
+      return fmt::format("those of {}'s training images",
+                         task.statistics_of.empty() ? task.dataset : task.statistics_of);
     case Normalization::floats:
       return "arrays of floats are taken as they are";
     case Normalization::given:
@@ -53,7 +55,12 @@ std::string origin(const Task& task) {
 std::string who_says_so(const Task& task, const NormalizeOptions& options,
                         const std::string& file) {
   if (options.none) return "as --no-normalize says";
-  if (options.given()) return "as --mean and --std say";
+  if (options.given()) {
+    if (!options.mean.empty() && !options.std.empty()) return "as --mean and --std say";
+    const std::string from = file.empty() ? "the usual one of " + task.dataset : file + "'s";
+    return options.std.empty() ? "mean: as --mean says, std: " + from
+                               : "std: as --std says, mean: " + from;
+  }
   std::string text = origin(task);
   if (file.empty() || task.assumed) {
     if (task.assumed) text += fmt::format(", which is assumed: {} change it", kOptions);
@@ -68,16 +75,20 @@ void apply(const NormalizeOptions& options, Task& task) {
   if (!options.given()) return;
   if (options.none && !(options.mean.empty() && options.std.empty()))
     throw UsageError("--no-normalize excludes --mean and --std");
-  const std::size_t channels = task.mean.size();
-  std::vector<float> mean = per_channel("--mean", options.mean, 0.0, channels);
-  std::vector<float> std = per_channel("--std", options.std, 1.0, channels);
+  if (options.none) {
+    std::ranges::fill(task.mean, 0.0f);
+    std::ranges::fill(task.std, 1.0f);
+  }
+  std::vector<float> mean = per_channel("--mean", options.mean, task.mean);
+  std::vector<float> std = per_channel("--std", options.std, task.std);
   if (std::ranges::any_of(std, [](float x) { return !(x > 0); }))
     throw Error(fmt::format("--std must be larger than 0, is {}", fmt::join(std, ",")));
   const bool pixels = task.dataset != "npy";  // arrays may hold anything
   if (pixels && std::ranges::any_of(mean, [](float x) { return x > 1; })) {
     std::vector<float> means = mean, stds = std;
     for (float& x : means) x /= 255.0f;
-    for (float& x : stds) x /= 255.0f;
+    if (!options.std.empty())
+      for (float& x : stds) x /= 255.0f;
     throw Error(
         fmt::format("--mean {} is for pixels from 0 to 255; here they are from 0 to 1: "
                     "give --mean {:.4g} --std {:.4g}",

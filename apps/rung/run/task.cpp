@@ -63,6 +63,7 @@ Task parse(const nlohmann::json& json) {
   }
   if (json.contains("normalization"))
     task.normalization = parse_normalization(json.at("normalization").get<std::string>());
+  if (json.contains("statistics_of")) json.at("statistics_of").get_to(task.statistics_of);
   if (json.contains("assumed")) task.assumed = json.at("assumed").get<bool>();
   if (json.contains("conv_choices"))
     for (const auto& [key, name] : json.at("conv_choices").items())
@@ -85,6 +86,7 @@ void normalize_as(Task& task, const datasets::DatasetInfo& dataset) {
   task.normalization = dataset.floats ? Normalization::floats
                        : imagenet     ? Normalization::imagenet
                                       : Normalization::images;
+  task.statistics_of.clear();
   task.assumed = false;
 }
 
@@ -110,7 +112,9 @@ void set_dataset(Task& task, const datasets::DatasetInfo& dataset) {
   for (const std::string& name : dataset.class_names)  // they are stored in model files
     check(is_utf8(name), fmt::format("the class {} of {} is not UTF-8: rename its folder",
                                      to_utf8(name), dataset.name));
+  if (task.statistics_of.empty()) task.statistics_of = task.dataset;
   task.dataset = dataset.name;
+  if (task.statistics_of == task.dataset) task.statistics_of.clear();
   const bool same_classes = task.num_classes == dataset.classes;
   task.class_names = same_classes ? dataset.class_names : std::vector<std::string>();
   task.resize = has_any_size(dataset) ? nn::imagenet_resize(task.image_size) : 0;
@@ -128,6 +132,7 @@ std::string to_json(const Task& task) {
                          {"class_names", task.class_names}};
   for (const auto& [value, name] : kNormalizations)
     if (value == task.normalization) json["normalization"] = name;
+  if (!task.statistics_of.empty()) json["statistics_of"] = task.statistics_of;
   if (task.assumed) json["assumed"] = true;
   if (task.last_lr) json["last_lr"] = *task.last_lr;
   for (const auto& [key, algorithm] : task.conv_choices.all())

@@ -30,9 +30,10 @@ struct Task {
   std::int64_t num_classes = 0;
   std::vector<float> mean, std;  ///< per channel: images are normalized with them
   Normalization normalization = Normalization::unknown;
-  bool assumed = false;         ///< nobody said so: the network comes from elsewhere
-  std::int64_t image_size = 0;  ///< height and width of what the model gets
-  std::int64_t resize = 0;      ///< images of any size: shorter edge before the center crop
+  std::string statistics_of = {};  ///< whose mean and std those are; empty: the dataset's
+  bool assumed = false;            ///< nobody said so: the network comes from elsewhere
+  std::int64_t image_size = 0;     ///< height and width of what the model gets
+  std::int64_t resize = 0;         ///< images of any size: shorter edge before the center crop
   std::vector<std::string> class_names = {};  ///< by label; empty: the classes are numbers
   ConvChoices conv_choices{false};            ///< that --autotune made, in any of the runs so far
   std::optional<double> last_lr;  ///< learning rate in the middle of the last float epoch
