@@ -147,7 +147,7 @@ void check_differ(const std::string& dir, const std::vector<std::string>& names)
   fail(
       "{}: {} hold the same folders each ({}), which are the classes then, and these parts. Parts "
       "are called {}: rename them",
-      dir, fmt::join(names, ", "), fmt::join(common, ", "), kSpellings);
+      dir, join(names), join(common), kSpellings);
 }
 
 /// Throws Error if folders were taken for parts by their names that are classes, as the one beside
@@ -164,7 +164,7 @@ void check_are_parts(const std::string& dir, const Found& found) {
   fail(
       "{}: {} are taken for parts, by their names, but {} beside them is none: if all of them are "
       "classes, rename those. Parts are called {}",
-      dir, fmt::join(parts, " and "), fmt::join(found.others, ", "), kSpellings);
+      dir, join(parts, " and "), join(found.others), kSpellings);
 }
 
 /// Throws Error if folders that are taken for classes look like parts that nobody understands.

@@ -35,7 +35,7 @@ class ZipStorages final : public Storages {
       zip_error_init_with_code(&error, code);
       const std::string reason = zip_error_strerror(&error);
       zip_error_fini(&error);
-      fail("{}: is no whole zip file: {}", path_, reason);
+      fail("{}: is truncated or damaged: {}", path_, reason);
     }
     const std::int64_t entries = zip_get_num_entries(zip_.get(), 0);
     require(entries <= kMaxEntries, "{}: has {} entries, more than {}", path_, entries,

@@ -109,7 +109,9 @@ void Importer::check_ops() const {
                                 names.size() > shown ? ", ..." : ""));
   }
   const std::size_t shown = std::min(texts.size(), kTypes);
-  fail("has {} operators that are not imported: {}; imported are {}", unknown.size(),
+  const bool one = unknown.size() == 1;
+  fail("has {} that {} not imported: {}; imported are {}",
+       one ? "an operator" : fmt::format("{} operators", unknown.size()), one ? "is" : "are",
        join(std::span(texts).first(shown)), join(onnx_import_ops()));
 }
 
