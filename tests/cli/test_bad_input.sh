@@ -78,7 +78,7 @@ misused "percentile of another scheme" "--percentile is for --scheme percentile,
 misused "scales of blocks without blocks" "--decompressed-bw needs --block-size" \
   quantize good.rung --decompressed-bw 8 --out out/x.rung
 # Messages of the library name the option, not a function or a field.
-misused "floats of 8 bits" "--data-type float needs --output-bw and --param-bw of 16 or 32, got 8" \
+misused "floats of 8 bits" "needs --output-bw and --param-bw of 16 or 32, got 8" \
   quantize good.rung --data-type float --out out/x.rung
 misused "floats with other edges" "--edge-bw is for integers only" quantize good.rung \
   --data-type float --output-bw 16 --param-bw 16 --edge-bw 16 --out out/x.rung

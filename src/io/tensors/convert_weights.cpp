@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "io/files/file_kind.h"
 #include "io/files/names.h"
+#include "io/tensors/weight_names.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
 #include "rung/io/weights.h"
