@@ -138,7 +138,7 @@ TEST_CASE("training stops with an error, and keeps the parameters, when the loss
     return loss;
   };
   CHECK_THROWS_WITH_AS(nn::train_one_epoch(executor, loader, failing, sgd),
-                       "train_one_epoch: the loss is nan at batch 2 of 3: every node's output is "
+                       "train_one_epoch: the loss is NaN at batch 2 of 3: every node's output is "
                        "finite, the loss function's is not; try a lower learning rate, a warm-up "
                        "or clipped gradients",
                        Error);

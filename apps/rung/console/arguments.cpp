@@ -192,8 +192,8 @@ bool writes_what_it_may_read(const CommandText& command) {
 
 void check_files(const CLI::App& command, const CommandText& text,
                  const std::vector<std::string>& also_written, bool force) {
-  const CLI::Option* out = command.get_option_no_throw("--out");
-  if (out != nullptr && out->count() > 0 && out->results().back().empty())
+  const CLI::Option* target = command.get_option_no_throw("--out");
+  if (target != nullptr && target->count() > 0 && target->results().back().empty())
     throw UsageError("--out is empty: give the name of what is to be written");
   const std::vector<NamedFile> files = named_files(command, text);
   check_also_written(files, also_written, force);
