@@ -14,6 +14,7 @@
 #include "console/messages.h"
 #include "console/report.h"
 #include "console/utf8.h"
+#include "run/config_name.h"
 #include "run/data.h"
 #include "run/model_source.h"
 #include "run/options.h"
