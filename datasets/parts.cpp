@@ -133,10 +133,20 @@ Parts parts_from(const fs::path& root, const Found& found) {
   return parts;
 }
 
-/// Throws Error if folders that are taken for classes hold the same folders each and nothing else:
-/// then those are the classes, and these are parts that are not called so.
+/// True for what may be meant as the name of a part: "tr", "te", "fold0", "split_1".
+bool resembles_part(const std::string& name) {
+  const std::vector<std::string> words = words_of(name);
+  if (words.size() != 1 || words[0].size() < 2) return false;
+  for (const std::string_view part : {"train", "test", "validation", "evaluation"})
+    if (part.starts_with(words[0])) return true;
+  return words[0] == "fold" || words[0] == "split" || words[0] == "part";
+}
+
+/// Throws Error if folders that are taken for classes are called like parts and hold the same
+/// folders each, and nothing else: then those are the classes. Classes of one's own may be divided
+/// alike, by year for instance.
 void check_differ(const std::string& dir, const std::vector<std::string>& names) {
-  if (names.size() < 2) return;
+  if (names.size() < 2 || !std::ranges::all_of(names, resembles_part)) return;
   std::vector<std::string> common;
   for (const std::string& name : names) {
     const FolderContent content = content_of(fs::path(dir) / name);
