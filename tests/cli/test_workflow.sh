@@ -73,7 +73,7 @@ run inspect recomputed_qat.rung --json recomputed_qat.json
 check "qat with recomputed weight ranges: they have moved" \
   test "$(grep -c . recomputed.json)" -eq "$(grep -c . recomputed_qat.json)" -a \
   "$(cat recomputed.json)" != "$(cat recomputed_qat.json)"
-refuses "recomputed and learned at once" "cannot be recomputed as well" quantize model.rung \
+misused "recomputed and learned at once" "cannot be recomputed as well" quantize model.rung \
   --weight-ranges recomputed --scheme range_learning_tf --out no.rung
 works "quantize in grouped blocks" quantize model.rung --param-bw 4 --block-size 8 \
   --decompressed-bw 8 --calibration-images 256 --test-images 500 --out lpbq.rung

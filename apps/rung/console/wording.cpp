@@ -48,7 +48,7 @@ constexpr std::array kWordings = {
     Wording{"run compute_encodings() or set a range", "rung quantize calibrates it"},
     Wording{"compute_encodings: no data", "calibration: no data"},
     Wording{"train_one_epoch: ", "training: "},
-    Wording{"evaluate: ", "evaluation: "},
+    Wording{"evaluate: the ", "evaluation: the "},
     Wording{"find_overlap: ", ""},
     Wording{"export_to: ", ""},
 };
