@@ -52,8 +52,8 @@ void run_training(const Training& training, const Console& console, Report& repo
 
 /// What a test of a model shows.
 struct TestMetrics : nn::Metrics {
-  bool probabilities =
-      false;  ///< that is what the outputs are, though nothing in the graph says so
+  /// That is what the outputs are, though nothing in the graph says so.
+  bool probabilities = false;
 };
 
 /// Runs a model over a loader, behind a progress bar that is labelled with the loader's images.
