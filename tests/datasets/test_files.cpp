@@ -14,7 +14,6 @@
 #include "support/temporary_folder.h"
 
 using namespace rung;
-using iotest::message_of;
 
 namespace {
 

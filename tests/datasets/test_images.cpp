@@ -16,7 +16,6 @@
 #include "support/temporary_folder.h"
 
 using namespace rung;
-using iotest::message_of;
 namespace fs = std::filesystem;
 
 namespace {

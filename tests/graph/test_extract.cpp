@@ -12,6 +12,7 @@
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
 #include "rung/quantsim/quantsim.h"
+#include "support/message_of.h"
 #include "support/random_graph.h"
 #include "support/train_step.h"
 
@@ -24,15 +25,6 @@ using Names = std::vector<std::string>;
 // Formats and fusion depend on what stands beside a node; without them a node's bits do not.
 const ExecutorOptions kPlain{
     .layout = LayoutPolicy::plain, .conv_algorithm = ConvAlgorithm::direct, .fuse = false};
-
-std::string message(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// Two halves of a graph: all values that nodes from `position` on read of those before.
 struct Cut {
@@ -272,30 +264,31 @@ TEST_SUITE("graph: extract") {
   TEST_CASE("what is no part is refused by name, and nothing changes") {
     const Graph graph = two_inputs();
     const std::uint64_t version = graph.version();
-    CHECK(message([&] { (void)graph.extract({"x"}, {}); }) == "Graph::extract: there is no output");
-    CHECK(message([&] { (void)graph.extract({"x"}, {"rleu"}); }).find("closest: relu") !=
+    CHECK(message_of([&] { (void)graph.extract({"x"}, {}); }) ==
+          "Graph::extract: there is no output");
+    CHECK(message_of([&] { (void)graph.extract({"x"}, {"rleu"}); }).find("closest: relu") !=
           std::string::npos);
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             (void)graph.extract({"x", "x"}, {"relu"});
           }) == "Graph::extract: input x is given twice");
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             (void)graph.extract({"x"}, {"relu", "relu"});
           }) == "Graph::extract: output relu is given twice");
     CHECK(
-        message([&] { (void)graph.extract({"x"}, {"fc"}); }) ==
+        message_of([&] { (void)graph.extract({"x"}, {"fc"}); }) ==
         "Graph::extract: fc also depends on the graph's input y; add it to the inputs, or a value "
         "between them");
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             (void)graph.extract({"flat"}, {"fc", "flat", "relu"});
           }) ==
           "Graph::extract: relu also depends on the graph's input x; add it to the inputs, or a "
           "value between them");
-    CHECK(message([&] { (void)graph.extract({"fc.bias"}, {"conv.weight"}); }) ==
+    CHECK(message_of([&] { (void)graph.extract({"fc.bias"}, {"conv.weight"}); }) ==
           "Graph::extract: output conv.weight does not depend on fc.bias");
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             (void)graph.extract({"x", "fc.bias"}, {"relu"});
           }) == "Graph::extract: no output depends on the input fc.bias");
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             (void)graph.extract({"x", "relu"}, {"relu"});
           }) == "Graph::extract: no output depends on the input x");
     CHECK(graph.version() == version);
@@ -310,7 +303,7 @@ TEST_SUITE("graph: extract") {
     graph.set_outputs(std::vector<Value*>{twins.outputs()[0], twins.outputs()[1]});
     CHECK(graph.extract({"x"}, {"b"}).values().size() == 3);
     CHECK(
-        message([&] {
+        message_of([&] {
           (void)graph.extract({"x", "a"}, {"b", "a"});
         }) ==
         "Graph::extract: a cannot be an input: twins, which makes it, also makes what the outputs "

@@ -8,6 +8,7 @@
 #include "rung/graph/graph.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
+#include "support/message_of.h"
 
 using namespace rung;
 
@@ -25,15 +26,6 @@ struct Small {
     graph.set_outputs({sum});
   }
 };
-
-std::string message(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace
 
@@ -55,13 +47,13 @@ TEST_SUITE("graph") {
     Small small;
     const std::size_t nodes = small.graph.nodes().size(), values = small.graph.values().size();
     const std::uint64_t version = small.graph.version();
-    const std::string text = message([&] {
+    const std::string text = message_of([&] {
       small.graph.add(std::make_unique<Add>(), {small.conv, small.x}, "bad");
     });
     CHECK(text ==
           "[Add bad] inputs must have equal shapes, or extents of 1 that can be repeated, got [1, "
           "4, 8, 8] and [1, 3, 8, 8]");
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             small.graph.add(std::make_unique<Relu>(), {small.conv}, "relu");
           }).find("taken") != std::string::npos);
     CHECK(small.graph.nodes().size() == nodes);
@@ -72,7 +64,7 @@ TEST_SUITE("graph") {
 
   TEST_CASE("an unknown name is answered with the closest ones") {
     Small small;
-    const std::string text = message([&] { (void)small.graph.parameter("conv.wieght"); });
+    const std::string text = message_of([&] { (void)small.graph.parameter("conv.wieght"); });
     CHECK(text.find("closest: conv.weight") != std::string::npos);
   }
 
@@ -128,7 +120,7 @@ TEST_SUITE("graph") {
     graph.check();
     CHECK(graph.nodes().size() == 1);
     CHECK(graph.parameters().empty());
-    CHECK(message([&] { graph.remove_node(graph.node("relu")); }).find("still read") !=
+    CHECK(message_of([&] { graph.remove_node(graph.node("relu")); }).find("still read") !=
           std::string::npos);
   }
 
@@ -143,13 +135,13 @@ TEST_SUITE("graph") {
     CHECK(small.conv.value().uses().size() == 1);
     CHECK(small.relu.value().uses().size() == 2);
     Node& relu = *small.relu.value().producer();
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             small.graph.replace_input({&relu, 0}, small.sum.value());
           }) == "Graph::replace_input: sum is produced behind relu");
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             small.graph.replace_input({&sum, 0}, small.x.value());
           }).find("different shapes") != std::string::npos);
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             small.graph.replace_input({&sum, 2}, small.relu.value());
           }).find("no such edge") != std::string::npos);
     small.graph.check();
@@ -163,9 +155,11 @@ TEST_SUITE("graph") {
     small.graph.check();
     CHECK(small.graph.version() > version);
     CHECK(small.graph.node("relu").type() == "Sigmoid");
-    CHECK(message([&] { small.graph.replace_op(relu, make_op("Flatten")); }).find("other shapes") !=
-          std::string::npos);
-    CHECK(message([&] { small.graph.replace_op(relu, make_op("Add")); }).find("[Add relu]") == 0);
+    CHECK(message_of([&] {
+            small.graph.replace_op(relu, make_op("Flatten"));
+          }).find("other shapes") != std::string::npos);
+    CHECK(message_of([&] { small.graph.replace_op(relu, make_op("Add")); }).find("[Add relu]") ==
+          0);
     CHECK(small.graph.node("relu").type() == "Sigmoid");
   }
 

@@ -23,7 +23,6 @@
 #include "support/train_step.h"
 
 using namespace rung;
-using iotest::message_of;
 
 namespace {
 

@@ -17,7 +17,6 @@
 
 using namespace rung;
 using namespace rung::io;
-using iotest::message_of;
 using iotest::TemporaryFolder;
 using iotest::with_header;
 using iotest::write_bytes;

@@ -12,7 +12,6 @@
 #include "support/io_helpers.h"
 
 using namespace rung::io;
-using iotest::message_of;
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
 

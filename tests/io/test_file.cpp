@@ -16,7 +16,6 @@
 #include "support/io_helpers.h"
 
 using namespace rung::io;
-using iotest::message_of;
 using iotest::TemporaryFolder;
 namespace fs = std::filesystem;
 

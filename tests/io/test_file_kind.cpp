@@ -18,7 +18,6 @@
 
 using namespace rung;
 using namespace rung::io;
-using iotest::message_of;
 using iotest::TemporaryFolder;
 
 namespace {

@@ -22,7 +22,6 @@
 
 using namespace rung;
 using namespace rung::io;
-using iotest::message_of;
 using iotest::TemporaryFolder;
 using Json = nlohmann::json;
 

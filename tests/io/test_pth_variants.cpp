@@ -16,7 +16,6 @@
 
 using namespace rung;
 using namespace rung::io;
-using iotest::message_of;
 using iotest::small_network;
 using iotest::TemporaryFolder;
 
@@ -97,7 +96,8 @@ TEST_CASE("what tools leave beside the weights is left out, and said") {
   CHECK(load(variant("averaged.pth")).to_string() ==
         "read without \"module.\" before the names; left out: \"n_averaged\"");
   CHECK(load(variant("with_average.pth")).to_string() == "left out: \"model_ema\"");
-  CHECK(PthFile(variant("with_average.pth")).other_dicts() == std::vector<std::string>{"model_ema"});
+  CHECK(PthFile(variant("with_average.pth")).other_dicts() ==
+        std::vector<std::string>{"model_ema"});
   const TemporaryFolder folder;
   CHECK(convert_weights(variant("with_average.pth"), folder / "x.safetensors").to_string() ==
         "left out: \"model_ema\"");

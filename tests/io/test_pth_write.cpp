@@ -13,7 +13,6 @@
 
 using namespace rung;
 using namespace rung::io;
-using iotest::message_of;
 using iotest::TemporaryFolder;
 
 namespace {

@@ -9,7 +9,6 @@
 
 using namespace rung;
 using namespace rung::io;
-using iotest::message_of;
 using iotest::small_network;
 using iotest::TemporaryFolder;
 

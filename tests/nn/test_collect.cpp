@@ -9,6 +9,7 @@
 #include "rung/nn/collect.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/shape_ops.h"
+#include "support/message_of.h"
 #include "support/training_helpers.h"
 
 using namespace rung;
@@ -36,15 +37,6 @@ nn::DataLoader loader(std::int64_t images = kImages, bool shuffle = false) {
   return nn::DataLoader(
       {.dataset = columns(images, {1, 4, 4}), .batch_size = 8, .shuffle = shuffle, .workers = 0},
       Rng(3));
-}
-
-std::string message(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace
@@ -127,7 +119,7 @@ TEST_SUITE("nn: values of a network") {
     Executor executor(graph);
     nn::DataLoader data = loader(11);  // batches of 8 and of 3
     const auto collect = [&](const char* name) {
-      return message([&] { (void)nn::collect_values(executor, data, {name}); });
+      return message_of([&] { (void)nn::collect_values(executor, data, {name}); });
     };
     CHECK(collect("rleu").find("closest: relu") != std::string::npos);
     CHECK(collect("turned") ==
@@ -135,7 +127,7 @@ TEST_SUITE("nn: values of a network") {
           "images");
     CHECK(executor.watched().empty());
     const Names names = {"x"};
-    CHECK(message([&] {
+    CHECK(message_of([&] {
             (void)nn::collect_values(executor, data, names, {.num_batches = 0});
           }).find("num_batches must be positive") != std::string::npos);
   }

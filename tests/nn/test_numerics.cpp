@@ -16,7 +16,6 @@
 #include "support/training_helpers.h"
 
 using namespace rung;
-using iotest::message_of;
 using test::values;
 
 namespace {

@@ -20,7 +20,6 @@
 #include "support/training_helpers.h"
 
 using namespace rung;
-using iotest::message_of;
 using iotest::read_bytes;
 using iotest::TemporaryFolder;
 

@@ -14,7 +14,6 @@
 #include "support/training_helpers.h"
 
 using namespace rung;
-using iotest::message_of;
 using iotest::TemporaryFolder;
 
 namespace {

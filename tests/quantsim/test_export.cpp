@@ -14,6 +14,7 @@
 #include "rung/io/safetensors.h"
 #include "rung/quant/fake_quantize.h"
 #include "rung/quantsim/quantsim.h"
+#include "support/quantsim_files.h"
 #include "support/quantsim_net.h"
 #include "support/temporary_folder.h"
 
@@ -33,15 +34,6 @@ Json exported(const QuantizationSimModel& sim, ExportOptions options) {
   const TemporaryFolder folder;
   options.export_model = false;
   return json_of(sim.export_to(folder.path(), "net", options).at(0));
-}
-
-/// Returns the entry of a tensor in a file of version 1.0.0 or 2.0.0, null if there is none.
-Json entry_of(const Json& file, const std::string& name) {
-  for (const char* list : {"encodings", "activation_encodings", "param_encodings"})
-    if (file.contains(list))
-      for (const Json& entry : file.at(list))
-        if (entry.at("name") == name) return entry;
-  return nullptr;
 }
 
 }  // namespace

@@ -10,20 +10,12 @@
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "support/message_of.h"
 #include "support/quantsim_net.h"
 
 using namespace rung;
 
 namespace {
-
-std::string message_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::vector<Tensor> batches(std::uint64_t first) {
   std::vector<Tensor> all;

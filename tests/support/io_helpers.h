@@ -11,6 +11,7 @@
 #include <string>
 
 #include "rung/core/error.h"
+#include "support/message_of.h"
 #include "support/temporary_folder.h"
 
 namespace iotest {
@@ -36,17 +37,6 @@ class FileSizeLimit {
   rlimit before_{};
   void (*handler_)(int);
 };
-
-/// Returns the text of the Error that `call` throws, or "no Error".
-template <typename Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const rung::Error& error) {
-    return error.what();
-  }
-  return "no Error";
-}
 
 inline std::string read_bytes(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

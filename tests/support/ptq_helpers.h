@@ -13,6 +13,7 @@
 #include "rung/core/rng.h"
 #include "rung/core/tensor.h"
 #include "rung/graph/graph.h"
+#include "support/message_of.h"
 
 // What the tests of ptq have in common.
 
@@ -68,19 +69,10 @@ inline std::size_t count(const rung::Graph& graph, std::string_view type) {
       graph.nodes(), [&](const rung::Node* node) { return node->type() == type; }));
 }
 
-inline std::string error_of(const auto& call) {
-  try {
-    call();
-  } catch (const rung::Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 /// Checks that `call` throws an Error that contains `text` and leaves the graph as it was.
 inline void check_refused(const rung::Graph& graph, const std::string& text, const auto& call) {
   const std::string before = fingerprint(graph);
-  const std::string message = error_of(call);
+  const std::string message = message_of(call);
   CHECK_MESSAGE(message.find(text) != std::string::npos, message);
   CHECK(fingerprint(graph) == before);
   graph.check();

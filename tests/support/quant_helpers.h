@@ -7,6 +7,7 @@
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
 #include "rung/core/tensor.h"
+#include "support/message_of.h"
 
 // What the tests of quantizers have in common.
 
@@ -15,14 +16,4 @@ inline rung::Tensor normal(rung::Shape shape, std::uint64_t seed, double size = 
   rung::Tensor x(std::move(shape));
   for (float& each : x.data()) each = static_cast<float>(size * rng.normal());
   return x;
-}
-
-/// Returns the message of the Error that `action` throws, empty without one.
-inline std::string message_of(const auto& action) {
-  try {
-    action();
-  } catch (const rung::Error& error) {
-    return error.what();
-  }
-  return "";
 }
