@@ -85,7 +85,8 @@ std::string_view to_string(BatchNormMode mode) {
 
 QuantizationSimModel::QuantizationSimModel(const Graph& model, QuantSimOptions options) {
   std::string text = read_config(options.config_file);
-  QuantSimConfig config = parse_config(text, options.config_file);
+  QuantSimConfig config =
+      parse_config(text, options.config_file, config_rules(options.config_rules));
   Graph graph = quantized_copy(model, config, options);
   impl_ = std::make_unique<Impl>(std::move(options), std::move(text), std::move(config),
                                  std::move(graph));
@@ -105,6 +106,7 @@ std::string QuantizationSimModel::state() const {
                    {"is_stochastic", is_stochastic(impl_->options)},
                    {"is_recomputed", is_recomputed(impl_->options)},
                    {"config_file", impl_->options.config_file},
+                   {"config_rules", impl_->options.config_rules},
                    {"config", impl_->config_text},
                    {"excluded_layers", impl_->excluded_layers},
                    {"step_count", impl_->executor.step_count()}};
@@ -121,7 +123,8 @@ QuantizationSimModel QuantizationSimModel::from_quantized(Graph graph, QuantSimO
           "QuantizationSimModel::from_quantized: the graph has no quantizers");
   check_options(options);
   std::string text = read_config(options.config_file);
-  QuantSimConfig config = parse_config(text, options.config_file);
+  QuantSimConfig config =
+      parse_config(text, options.config_file, config_rules(options.config_rules));
   QuantizationSimModel sim(std::make_unique<Impl>(std::move(options), std::move(text),
                                                   std::move(config), std::move(graph)));
   sim.graph().set_int32_biases(sim.options().int32_biases);
@@ -145,13 +148,17 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   if (json["is_stochastic"].boolean()) options.rounding_mode = RoundingMode::stochastic;
   if (json["is_recomputed"].boolean()) options.weight_ranges = WeightRanges::recomputed;
   options.config_file = json["config_file"].string();
+  // Files that say nothing were made when there was one set.
+  options.config_rules =
+      json.has("config_rules") ? json["config_rules"].string() : std::string("2024.10");
   if (json.has("edge_bw")) options.edge_bw = static_cast<int>(json["edge_bw"].integer(2, 32));
   if (json.has("enforce_supported_kernels"))
     options.enforce_supported_kernels = json["enforce_supported_kernels"].boolean();
   if (json.has("batch_norms")) options.batch_norms = batch_norm_mode(json["batch_norms"]);
   if (json.has("int32_biases")) options.int32_biases = json["int32_biases"].boolean();
   std::string text = json["config"].string();
-  QuantSimConfig config = parse_config(text, options.config_file);
+  QuantSimConfig config =
+      parse_config(text, options.config_file, config_rules(options.config_rules));
   std::vector<std::string> excluded;
   if (json.has("excluded_layers")) {
     const io::JsonPlace layers = json["excluded_layers"].array();

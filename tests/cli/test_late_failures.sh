@@ -164,7 +164,7 @@ check "a long name: what was left goes" test -z "$(find temps -name '*.tmp')"
 # ---- the record of a run
 calibration=(quantize late.rung --scheme tf_enhanced --calibration-images 20000 --test-images 100
   --checkpoint-every 1)
-cp "$here/../../apps/configs/default_config.json" edited.json
+cp "$here/../../apps/configs/default.json" edited.json
 "$rung" "${calibration[@]}" --config edited.json --out edited.rung >stdout 2>stderr &
 pid=$!
 until [[ -e edited.rung.calibration || ! -e /proc/$pid ]]; do sleep 0.01; done
@@ -175,7 +175,7 @@ check "a calibration that was stopped" exits 3
 sed -i 's/"is_output_quantized": "True"/"is_output_quantized": "False"/' edited.json
 refuses "a configuration that was edited" "content of --config was" \
   "${calibration[@]}" --config edited.json --out edited.rung --resume
-cp "$here/../../apps/configs/default_config.json" edited.json
+cp "$here/../../apps/configs/default.json" edited.json
 works "the same configuration again" \
   "${calibration[@]}" --config edited.json --out edited.rung --resume
 # Figures that cannot be written: the run can still go on and write them.

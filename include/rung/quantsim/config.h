@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rung/core/export.h"
+#include "rung/quantsim/config_rules.h"
 
 namespace rung {
 
@@ -53,7 +54,7 @@ struct OpConfig {
   std::vector<SupportedKernel> supported_kernels;
 };
 
-/// A parsed quantization simulation configuration: AIMET's six sections.
+/// A parsed quantization simulation configuration: AIMET's six sections, and our rules.
 struct QuantSimConfig {
   OpConfig default_ops;  ///< "defaults"."ops": only the outputs and the symmetry
   ParamConfig default_params;
@@ -71,17 +72,20 @@ struct QuantSimConfig {
   std::vector<std::string> supergroup_passes;
   bool is_model_input_quantized = false;
   bool is_model_output_quantized = false;
+  ConfigRules rules;
 };
 
-/// Returns the JSON text of the configuration `name`. Built in are `default` and `per_channel`
-/// (AIMET's default_config.json and default_config_per_channel.json) and `htp` (as AIMET describes
-/// it for Qualcomm's HTP V73; not compared with AIMET's file or results); anything else is the path
-/// of a file. Throws Error if it cannot be read.
+/// Returns the JSON text of the configuration `name`. Built in are `default` and `per_tensor`
+/// (ours; `per_channel` is another name of the first), `aimet_2_42` and `aimet_2_42_per_tensor`,
+/// `aimet_2024_per_channel` and `aimet_2024` (what AIMET's default_config_per_channel.json and
+/// default_config.json of these versions say), and `htp` (Qualcomm's HTP V73 and later); anything
+/// else is the path of a file. Throws Error if it cannot be read.
 RUNG_API std::string read_config(std::string_view name);
 
 /// Parses AIMET's JSON configuration. Booleans may be JSON's or the strings "True" and "False".
-/// Throws Error naming `source`, the JSON path, what is allowed and what was found; unknown keys
-/// and missing sections are errors.
-RUNG_API QuantSimConfig parse_config(std::string_view json, std::string_view source);
+/// `rules` hold where the file's key "rung" says nothing else. Throws Error naming `source`, the
+/// JSON path, what is allowed and what was found; unknown keys and missing sections are errors.
+RUNG_API QuantSimConfig parse_config(std::string_view json, std::string_view source,
+                                     const ConfigRules& rules = {});
 
 }  // namespace rung

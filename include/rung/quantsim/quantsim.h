@@ -55,7 +55,10 @@ struct QuantSimOptions {
   QuantizationDataType default_data_type = QuantizationDataType::integer;
   RoundingMode rounding_mode = RoundingMode::nearest;
   WeightRanges weight_ranges = WeightRanges::fixed;
-  std::string config_file = "default";  ///< default, per_channel, htp or the path of a JSON file
+  std::string config_file = "default";  ///< as read_config() takes it
+  /// The set of rules for a configuration file that names none, see config_rules(): "rung", or the
+  /// version of AIMET that a file of AIMET's was made for.
+  std::string config_rules = "rung";
   /// Bitwidth of the model's inputs, its outputs, and the weights of the first and the last layer
   /// that has any; none: as all others (AIMET).
   std::optional<int> edge_bw = {};

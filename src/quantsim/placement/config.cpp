@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <span>
 #include <utility>
 
 #include "core/check.h"
@@ -10,6 +11,7 @@
 #include "io/files/file.h"
 #include "io/files/json.h"
 #include "io/files/names.h"
+#include "quantsim/placement/config_rules.h"
 #include "quantsim/placement/default_configs.h"
 
 namespace rung {
@@ -19,11 +21,15 @@ namespace {
 using io::Json;
 using io::JsonPlace;
 
-void expect_keys(const JsonPlace& place, std::initializer_list<std::string_view> allowed) {
+void expect_keys(const JsonPlace& place, std::span<const std::string_view> allowed) {
   for (const auto& item : place.object().json().items())
     if (std::find(allowed.begin(), allowed.end(), item.key()) == allowed.end())
       place.refuse(fmt::format("has the unknown key {}; allowed are {}", io::shown_name(item.key()),
                                join(allowed)));
+}
+
+void expect_keys(const JsonPlace& place, std::initializer_list<std::string_view> allowed) {
+  expect_keys(place, std::span(allowed.begin(), allowed.size()));
 }
 
 std::optional<JsonPlace> find(const JsonPlace& place, std::string_view key) {
@@ -95,9 +101,18 @@ ParamConfig parse_param(const JsonPlace& place) {
 }
 
 std::map<std::string, ParamConfig> parse_params(const JsonPlace& place) {
-  expect_keys(place, {"weight", "bias"});
+  expect_keys(place, {"weight", "bias", "running_mean", "running_var"});
   std::map<std::string, ParamConfig> params;
-  for (const auto& item : place.json().items()) params[item.key()] = parse_param(place[item.key()]);
+  for (const auto& item : place.json().items()) {
+    const JsonPlace param = place[item.key()];
+    const ParamConfig config = parse_param(param);
+    if (item.key().starts_with("running_")) {
+      if (config.is_quantized.value_or(false))
+        param.refuse("cannot be quantized: statistics have no quantizer");
+      continue;
+    }
+    params[item.key()] = config;
+  }
   return params;
 }
 
@@ -162,9 +177,34 @@ std::vector<std::string> parse_supergroup(const JsonPlace& place) {
   return types;
 }
 
+ConfigRules parse_rules(const JsonPlace& place, ConfigRules rules) {
+  place.object();
+  if (const auto base = find(place, "rules")) {
+    try {
+      rules = config_rules(base->string());
+    } catch (const Error& error) {
+      base->refuse(error.what());
+    }
+  }
+  std::vector<std::string_view> allowed = {"rules", "tf_enhanced"};
+  for (const quantsim::BooleanRule& rule : quantsim::boolean_rules()) {
+    allowed.push_back(rule.key);
+    if (place.has(rule.key)) rules.*rule.rule = boolean(place[rule.key]);
+  }
+  expect_keys(place, allowed);
+  if (const auto estimator = find(place, "tf_enhanced")) {
+    rules.tf_enhanced = estimator->string();
+    if (rules.tf_enhanced != "sqnr" && rules.tf_enhanced != "tf_enhanced")
+      estimator->refuse(
+          fmt::format("must be sqnr or tf_enhanced, got {}", io::shown_name(rules.tf_enhanced)));
+  }
+  return rules;
+}
+
 }  // namespace
 
 std::string read_config(std::string_view name) {
+  if (name == "per_channel") name = "default";
   std::vector<std::string_view> names;
   for (const quantsim::BuiltInConfig& each : quantsim::built_in_configs()) {
     if (name == each.name) return std::string(each.json);
@@ -178,12 +218,15 @@ std::string read_config(std::string_view name) {
   }
 }
 
-QuantSimConfig parse_config(std::string_view text, std::string_view source) {
+QuantSimConfig parse_config(std::string_view text, std::string_view source,
+                            const ConfigRules& rules) {
   const Json document = io::parse_json(text, source);
   const JsonPlace root(document, std::string(source));
   expect_keys(root, {"defaults", "params", "op_type", "supergroups", "supergroup_pass_list",
-                     "model_input", "model_output"});
+                     "model_input", "model_output", "rung"});
   QuantSimConfig config;
+  const auto own = find(root, "rung");
+  config.rules = own ? parse_rules(*own, rules) : rules;
   parse_defaults(root["defaults"], config);
   config.params = parse_params(root["params"]);
 

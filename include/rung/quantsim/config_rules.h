@@ -1,0 +1,56 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "rung/core/export.h"
+
+namespace rung {
+
+/// What versions of AIMET do differently although their configuration files say the same. Each is a
+/// key of the object "rung" in a configuration file, our extension of AIMET's format; the key
+/// "rules" there names the set that the others change. The defaults are our own set, "rung".
+struct ConfigRules {
+  /// Outputs of ops that only move numbers (MaxPool, Reshape, Transpose, ...) have quantizers of
+  /// their own, as others have. false: none, unless op_type names the op.
+  bool quantize_data_movement = false;
+  /// All inputs of a Concat share the quantizer of its output, through ops that move numbers.
+  bool share_concat_inputs = true;
+  /// A Relu behind an op that keeps its quantizer shares it.
+  bool share_relu_quantizer = false;
+  /// Depthwise and 3-D convolutions take part in supergroups.
+  bool fuse_depthwise = true;
+  /// An op belongs to one match of the supergroups only, and the passes of supergroup_pass_list are
+  /// run.
+  bool disjoint_supergroups = false;
+  /// Products with and quotients by positive constants have quantizers of their own; false: their
+  /// encodings follow from those of the input.
+  bool quantize_constant_products = false;
+  /// Of encoding_constraints one end alone is fixed, too; false: it is ignored.
+  bool fix_single_ends = true;
+  /// Constraints [-a, a] give a symmetric grid whose zero is exact.
+  bool symmetric_constraints = false;
+  /// The weight of a LayerNormalization is asymmetric below 16 bits, whatever op_type says.
+  bool asymmetric_layer_norm = false;
+  /// Activations without parameters that are called more than once have no quantizer.
+  bool skip_reused_layers = false;
+  /// A symmetric range of 2 bits uses all four codes: scale = max(max / 2, -min / 2).
+  bool use_all_two_bit_codes = true;
+  /// A parameter that lies on a symmetric grid already gets that grid's scale.
+  bool keep_grids = true;
+  /// Scales have a floor, and offsets stay within the codes.
+  bool limit_encodings = true;
+  /// The estimator that AIMET's name tf_enhanced means: "sqnr" or "tf_enhanced".
+  std::string tf_enhanced = "tf_enhanced";
+
+  friend bool operator==(const ConfigRules&, const ConfigRules&) = default;
+};
+
+/// Returns the names of the sets: "rung", "2.42" and "2024.10", the last two being AIMET's
+/// versions.
+RUNG_API std::span<const std::string_view> config_rule_sets();
+/// Returns the set of this name; throws Error listing them for another.
+RUNG_API ConfigRules config_rules(std::string_view name);
+
+}  // namespace rung

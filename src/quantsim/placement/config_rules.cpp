@@ -1,0 +1,83 @@
+#include "quantsim/placement/config_rules.h"
+
+#include <array>
+
+#include "core/check.h"
+#include "core/join.h"
+
+namespace rung {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kNames = {"rung", "2.42", "2024.10"};
+
+ConfigRules aimet_2_42() {
+  return {.quantize_data_movement = false,
+          .share_concat_inputs = true,
+          .share_relu_quantizer = true,
+          .fuse_depthwise = false,
+          .disjoint_supergroups = true,
+          .quantize_constant_products = false,
+          .fix_single_ends = true,
+          .symmetric_constraints = true,
+          .asymmetric_layer_norm = true,
+          .skip_reused_layers = true,
+          .use_all_two_bit_codes = true,
+          .keep_grids = true,
+          .limit_encodings = true,
+          .tf_enhanced = "tf_enhanced"};
+}
+
+ConfigRules aimet_2024_10() {
+  return {.quantize_data_movement = true,
+          .share_concat_inputs = false,
+          .share_relu_quantizer = false,
+          .fuse_depthwise = true,
+          .disjoint_supergroups = false,
+          .quantize_constant_products = true,
+          .fix_single_ends = true,
+          .symmetric_constraints = false,
+          .asymmetric_layer_norm = false,
+          .skip_reused_layers = false,
+          .use_all_two_bit_codes = false,
+          .keep_grids = false,
+          .limit_encodings = false,
+          .tf_enhanced = "sqnr"};
+}
+
+}  // namespace
+
+std::span<const std::string_view> config_rule_sets() { return kNames; }
+
+ConfigRules config_rules(std::string_view name) {
+  if (name == "2.42") return aimet_2_42();
+  if (name == "2024.10") return aimet_2024_10();
+  require(name == "rung", "there is no set of configuration rules '{}'; there are {}", name,
+          join(kNames));
+  return {};
+}
+
+namespace quantsim {
+
+std::span<const BooleanRule> boolean_rules() {
+  static constexpr std::array<BooleanRule, 13> kRules = {{
+      {"quantize_data_movement", &ConfigRules::quantize_data_movement},
+      {"share_concat_inputs", &ConfigRules::share_concat_inputs},
+      {"share_relu_quantizer", &ConfigRules::share_relu_quantizer},
+      {"fuse_depthwise", &ConfigRules::fuse_depthwise},
+      {"disjoint_supergroups", &ConfigRules::disjoint_supergroups},
+      {"quantize_constant_products", &ConfigRules::quantize_constant_products},
+      {"fix_single_ends", &ConfigRules::fix_single_ends},
+      {"symmetric_constraints", &ConfigRules::symmetric_constraints},
+      {"asymmetric_layer_norm", &ConfigRules::asymmetric_layer_norm},
+      {"skip_reused_layers", &ConfigRules::skip_reused_layers},
+      {"use_all_two_bit_codes", &ConfigRules::use_all_two_bit_codes},
+      {"keep_grids", &ConfigRules::keep_grids},
+      {"limit_encodings", &ConfigRules::limit_encodings},
+  }};
+  return kRules;
+}
+
+}  // namespace quantsim
+
+}  // namespace rung
