@@ -18,20 +18,40 @@
 #include "doctest/doctest.h"
 #include "support/paths.h"
 
-// Golden data: numbers that this project did not write (tests/golden, or the folder named by the
-// environment variable RUNG_GOLDEN_DIR, of the same layout). Whatever is missing is a failure.
+// Golden data: numbers that this project did not write. Those of October 2024 are in tests/golden,
+// those of AIMET 2.42 in its folder aimet_2_42, of nearly the same layout. The environment variable
+// RUNG_GOLDEN_DIR names another folder of either layout, whose info.json says which (none: October
+// 2024); it replaces the data of that version. Whatever is missing is a failure.
 
 namespace golden {
 
-/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json"). Other golden
-/// data have the folders export, network and quantizers; the rest is always the project's own.
+inline constexpr std::string_view kAimet242 = "aimet_2_42/";
+
+/// The folder that RUNG_GOLDEN_DIR names; empty: none.
+inline std::string other_dir() {
+  const char* dir = std::getenv("RUNG_GOLDEN_DIR");
+  return dir == nullptr ? std::string() : std::string(dir);
+}
+
+/// Returns whether that folder holds data of AIMET 2.42.
+inline bool other_is_2_42() {
+  std::ifstream in(other_dir() + "/info.json");
+  return in && nlohmann::json::parse(in).contains("aimet_torch");
+}
+
+/// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json") or
+/// path("aimet_2_42/quantizers/on_grid.json"). Other October data have the folders export, network
+/// and quantizers; the rest is always the project's own.
 inline std::string path(std::string_view file) {
+  const std::string own = paths::golden_dir() + "/" + std::string(file);
+  const std::string other = other_dir();
+  if (other.empty()) return own;
+  if (file.starts_with(kAimet242))
+    return other_is_2_42() ? other + "/" + std::string(file.substr(kAimet242.size())) : own;
   bool shared = false;
   for (const std::string_view folder : {"export/", "network/", "quantizers/"})
     shared = shared || file.starts_with(folder);
-  const char* dir = !shared ? nullptr : std::getenv("RUNG_GOLDEN_DIR");
-  return std::string(dir != nullptr && *dir != '\0' ? dir : paths::golden_dir()) + "/" +
-         std::string(file);
+  return shared && !other_is_2_42() ? other + "/" + std::string(file) : own;
 }
 
 /// Reads a whole file; throws if it is missing.
