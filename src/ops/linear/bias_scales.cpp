@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "graph/layer.h"
+#include "ops/quantize/value_quantizer.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/quantizer_handle.h"
 
@@ -12,22 +13,14 @@ namespace rung {
 
 namespace {
 
-/// Returns the encoding that the numbers of a value have: that of the nearest enabled quantizer
-/// before it, from which only ops lead here that keep the grid. None if there is no such quantizer.
-std::optional<Encoding> encoding_of(const Value* value, const Observers* observers) {
-  while (value->producer() != nullptr) {
-    Node* producer = value->producer();
-    if (const auto* op = producer->as<QuantizeDequantize>()) {
-      const bool works = op->enabled() && !op->quantizer().pass_through();
-      const bool passes = observers != nullptr && observers->contains(*op);
-      if (works && (passes || !op->initialized())) return std::nullopt;
-      if (works) return QuantizerHandle(*producer).encoding();
-    } else if (!producer->op().traits().grid_preserving()) {
-      return std::nullopt;
-    }
-    value = producer->inputs()[0];
-  }
-  return std::nullopt;
+/// Returns the encoding that the numbers of a value have; none if they have no grid.
+std::optional<Encoding> encoding_of(const Value& value, const Observers* observers) {
+  Node* quantizer = grid_quantizer(value);
+  if (quantizer == nullptr) return std::nullopt;
+  const auto& op = *quantizer->as<QuantizeDequantize>();
+  const bool passes = observers != nullptr && observers->contains(op);
+  if (passes || !op.initialized()) return std::nullopt;
+  return QuantizerHandle(*quantizer).encoding();
 }
 
 /// Returns one scale per output channel, or one in all; of blocks the largest, of grouped blocks
@@ -56,8 +49,8 @@ std::vector<float> bias_scales(const Node& node, const Observers* observers) {
   const Value* bias = bias_value(node);  // if it has a quantizer, its output
   if (bias == nullptr) return {};
   if (bias->parameter() == nullptr && bias->producer()->as<FoldedBias>() == nullptr) return {};
-  const auto x = encoding_of(node.inputs()[0], observers);
-  const auto weight = encoding_of(&weight_value(node), observers);
+  const auto x = encoding_of(*node.inputs()[0], observers);
+  const auto weight = encoding_of(weight_value(node), observers);
   if (!x || !weight || x->is_float() || weight->is_float() || x->channels() != 1) return {};
   std::vector<float> scales = weight_scales(*weight, node, bias->shape().numel());
   for (float& scale : scales) scale *= x->scale[0];
