@@ -2,6 +2,8 @@
 
 // Everything, for applications.
 
+#include "rung/analysis/analysis.h"
+#include "rung/analysis/analyze.h"
 #include "rung/build_info.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
