@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   add_eval(program);
   add_quantize(program);
   add_qat(program);
+  add_analyze(program);
   add_export(program);
   add_convert(program);
   add_inspect(program);

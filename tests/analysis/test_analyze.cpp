@@ -135,6 +135,7 @@ TEST_SUITE("analysis") {
       (each.place() == QuantizerPlace::parameter ? weights : activations).insert(each.name());
     }
     const std::vector<float> in_float = outputs_with(sim, batches(), {});
+    for (const char* layer : {"conv1", "conv2", "fc"}) CHECK(got.layer(layer).seconds > 0);
     CHECK(got.levels.metric == "sqnr");
     CHECK(got.levels.nothing == kInfinity);
     check_close(got.levels.weights, sqnr_db(in_float, outputs_with(sim, batches(), weights)));

@@ -9,6 +9,7 @@ void add_train(Program& program);
 void add_eval(Program& program);
 void add_quantize(Program& program);
 void add_qat(Program& program);
+void add_analyze(Program& program);
 void add_export(Program& program);
 void add_convert(Program& program);
 void add_hash(Program& program);

@@ -30,6 +30,22 @@ void write_to_device(const std::string& path, const std::string& text) {
 
 }  // namespace
 
+void write_figures(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  if (path == "-") {
+    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+      throw Error(
+          fmt::format("cannot write the figures to standard output: {}", std::strerror(errno)));
+    return;
+  }
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    write_to_device(path, text);
+  else
+    io::write_text_file(path, text);
+}
+
 struct Report::Impl {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
 };
@@ -68,22 +84,11 @@ void Report::append(std::string_view key, const Report& element) {
 }
 
 void Report::write(const std::string& path) const {
-  if (path.empty()) return;
   // File names need not be UTF-8, JSON must be; as ASCII it tells a terminal nothing either.
-  const std::string text =
-      impl_->json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  if (path == "-") {
-    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-      throw Error(
-          fmt::format("cannot write the figures to standard output: {}", std::strerror(errno)));
-    return;
-  }
-  std::error_code ignored;
-  const fs::file_status status = fs::status(path, ignored);
-  if (fs::exists(status) && !fs::is_regular_file(status))
-    write_to_device(path, text);
-  else
-    io::write_text_file(path, text);
+  if (!path.empty())
+    write_figures(
+        path,
+        impl_->json.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 void Report::write_so_far(const std::string& path) const {

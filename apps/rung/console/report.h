@@ -8,6 +8,10 @@
 
 namespace rung::cli {
 
+/// Writes figures to `path`, complete or not at all, or to standard output for "-"; nothing if it
+/// is empty. Throws Error if that fails.
+void write_figures(const std::string& path, const std::string& text);
+
 /// The figures of a run, written as one JSON object (--json). Keys keep the order of setting.
 class Report {
  public:
@@ -28,8 +32,7 @@ class Report {
   /// Adds an object to the array of this name; set(key, {}) of strings makes an empty one.
   void append(std::string_view key, const Report& element);
 
-  /// Writes to `path`, complete or not at all, or to standard output for "-"; nothing if it is
-  /// empty. Throws Error if that fails.
+  /// Writes them as write_figures() does.
   void write(const std::string& path) const;
   /// The same for figures that are not complete yet: only to files, and never fails, since the
   /// complete ones may have more luck.

@@ -1,0 +1,111 @@
+#include "run/analysis_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "rung/core/error.h"
+#include "rung/core/text.h"
+
+namespace rung::cli {
+namespace {
+
+using analysis::Analysis;
+using analysis::Sensitivity;
+
+bool larger_is_better(const std::string& metric) { return metric != "mse" && metric != "kl"; }
+
+std::string unit_of(const std::string& metric) {
+  if (metric == "score") return "top1 in %";
+  return metric == "sqnr" ? "SQNR in dB" : metric;
+}
+
+/// Small numbers need their exponent, decibels do not.
+std::string shown(double value, const std::string& metric) {
+  if (metric == "sqnr" || metric == "score") return fmt::format("{:.2f}", value);
+  return fmt::format("{:.4g}", value);
+}
+
+std::vector<const Sensitivity*> worst_first(const Analysis& analysis) {
+  std::vector<const Sensitivity*> all;
+  for (const Sensitivity& each : analysis.layers_sensitivity) all.push_back(&each);
+  const double sign = larger_is_better(analysis.metric) ? 1.0 : -1.0;
+  std::ranges::stable_sort(all, [&](const Sensitivity* a, const Sensitivity* b) {
+    return sign * a->alone < sign * b->alone;
+  });
+  return all;
+}
+
+/// Returns the largest share of a tensor of the layer that is clipped, in percent.
+double clipped_percent(const Analysis& analysis, const Sensitivity& layer) {
+  double most = 0.0;
+  for (const std::string& name : layer.quantizers)
+    if (const auto& codes = analysis.quantizer(name).codes)
+      most = std::max(most, codes->clipped_below + codes->clipped_above);
+  return 100.0 * most;
+}
+
+std::string row_of(const Analysis& analysis, const Sensitivity& each) {
+  const auto layer = std::ranges::find(analysis.layers, each.name, &analysis::Layer::name);
+  std::string output, four, sums, type = "input";
+  if (layer != analysis.layers.end()) {
+    output = fmt::format("{:.2f}", layer->accumulated.sqnr_db);
+    type = layer->type;
+    for (const analysis::AtBitwidth& at : layer->at_bitwidths)
+      if (at.bitwidth == 4) four = fmt::format("{:.2f}", at.network_sqnr_db);
+    if (layer->accumulator)
+      sums = fmt::format("{}/{}", layer->accumulator->observed_bits,
+                         layer->accumulator->worst_case_bits);
+  }
+  return fmt::format("{:>9}  {:>9}  {:>9}  {:>9}  {:>6}  {:>8.3f}  {} ({})\n",
+                     shown(each.alone, analysis.metric), shown(each.all_but, analysis.metric),
+                     output, four, sums, clipped_percent(analysis, each), printable(each.name),
+                     printable(type));
+}
+
+}  // namespace
+
+std::string table_of(const Analysis& analysis, std::int64_t rows) {
+  const analysis::Levels& levels = analysis.levels;
+  std::string text = fmt::format(
+      "{}: float {}, weights quantized {}, activations {}, both {}\n"
+      "SQNR of the outputs: {:.2f} dB\n"
+      "alone, all but: {} of the outputs; output, at 4 bit: SQNR in dB\n\n"
+      "{:>9}  {:>9}  {:>9}  {:>9}  {:>6}  {:>8}  layer, worst first\n",
+      unit_of(levels.metric), shown(levels.nothing, levels.metric),
+      shown(levels.weights, levels.metric), shown(levels.activations, levels.metric),
+      shown(levels.everything, levels.metric), analysis.outputs.sqnr_db, unit_of(analysis.metric),
+      "alone", "all but", "output", "at 4 bit", "sums", "clipped%");
+  const std::vector<const Sensitivity*> all = worst_first(analysis);
+  const std::size_t most = rows == 0 ? all.size() : static_cast<std::size_t>(rows);
+  for (std::size_t i = 0; i < std::min(most, all.size()); ++i) text += row_of(analysis, *all[i]);
+  if (most < all.size())
+    text += fmt::format("... and {} more: --rows 0 shows all\n", all.size() - most);
+  return text;
+}
+
+void check_comparable(const Analysis& before, const std::string& metric, std::int64_t images) {
+  if (before.levels.metric != metric)
+    throw Error(
+        fmt::format("its figure is the {}, that of this run the {}: analyze both with "
+                    "labels or both without",
+                    unit_of(printable(before.levels.metric)), unit_of(metric)));
+  if (before.cost.images != images)
+    throw Error(fmt::format("is of {} images, this run of {}: give both the same --test-images",
+                            before.cost.images, images));
+}
+
+double drop_since(const Analysis& before, const Analysis& now) {
+  // Two networks that lose nothing are equally good, and infinity less itself is no number.
+  if (before.levels.everything == now.levels.everything) return 0.0;
+  return before.levels.everything - now.levels.everything;
+}
+
+std::string worst_layer(const Analysis& analysis) {
+  const std::vector<const Sensitivity*> all = worst_first(analysis);
+  return all.empty() ? std::string() : all.front()->name;
+}
+
+}  // namespace rung::cli
