@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string model, out, prefix = "model", version = "1.0.0", onnx = "float", json;
-  std::string onnx_codes = "bytes";
+  std::string onnx_codes = "bytes", module_names_of;
   std::optional<int> opset;
   bool float_biases = false;
   bool writes_float() const { return onnx == "float" || onnx == "both"; }
@@ -67,6 +67,7 @@ Exported export_sim(const QuantizationSimModel& sim, const Options& options) {
       .export_qdq_onnx = options.writes_qdq(),
       .onnx_opset = options.opset,
       .onnx_codes = options.onnx_codes == "packed" ? io::OnnxCodes::packed : io::OnnxCodes::bytes};
+  wanted.module_names_of = options.module_names_of;
   if (options.float_biases) wanted.export_int32_bias = false;
   Exported exported{sim.export_to(options.out, options.prefix, wanted)};
   exported.notes = export_notes(sim, wanted);
@@ -152,6 +153,9 @@ void add_export(Program& program) {
                    [options] { return options->writes_qdq() || options->onnx_codes == "bytes"; });
   command.only_for("--float-biases", "--onnx qdq or both, or --encodings-version 2.0.0",
                    [options] { return options->writes_qdq() || options->version == "2.0.0"; });
+  command.option("--module-names-of FILE", options->module_names_of,
+                 "give modules in PREFIX_torch.encodings the names that this file of AIMET's has "
+                 "where they alone differ: module_add_1 for add");
   command.group("Output");
   command.option("--json FILE", options->json, "write the list as JSON, - = standard output");
   command.also_writes([options] { return files_of(*options); });

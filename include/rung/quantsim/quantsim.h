@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -101,6 +102,9 @@ struct ExportOptions {
   /// Adds int32 entries for biases of ops whose input and weight are quantized, see export_to.
   /// None: in <prefix>_qdq.onnx, and in encodings from version 2.0.0 on.
   std::optional<bool> export_int32_bias = {};
+  /// A file by module name whose names <prefix>_torch.encodings shall have where they alone differ
+  /// from ours: of a sim that AIMET's prepare_model made the model for. Empty: our names.
+  std::string module_names_of = {};
 };
 
 /// How load_encodings deals with what does not fit. AIMET's arguments of the same names.
@@ -126,6 +130,9 @@ struct LoadedEncodings {
   /// Entries that belong to no enabled quantizer, or have no numbers: int32 biases, which follow
   /// from their op's scales, and what propagate_encodings added.
   std::vector<std::string> skipped;
+  /// Our name, by the file's, of modules that were matched by their position: what AIMET's
+  /// prepare_model calls module_relu_1 or module_add.
+  std::map<std::string, std::string> renamed;
 };
 
 struct LoadAndFreezeOptions {
@@ -246,10 +253,11 @@ class RUNG_API QuantizationSimModel {
   /// Sets quantizers to the encodings of a file: its path, or its text (which begins with "{").
   /// Reads all versions, by module name (<prefix>_torch.encodings, <prefix>.json, a plain table of
   /// parameters) and by tensor name (<prefix>.encodings). Bitwidth and symmetry come from the file,
-  /// too; min and max become such that scale and offset are the file's exactly. Frozen quantizers
-  /// are left alone. Throws Error naming the file and every entry at fault: unknown or disabled
-  /// ones (unless not strict), another number of channels, contradicting numbers. AIMET:
-  /// load_encodings.
+  /// too; min and max become such that scale and offset are the file's exactly. Modules that
+  /// AIMET's prepare_model named are matched by their place among their siblings of the same kind.
+  /// Frozen quantizers are left alone. Throws Error naming the file and every entry at fault:
+  /// unknown or disabled ones (unless not strict), another number of channels, contradicting
+  /// numbers. AIMET: load_encodings.
   LoadedEncodings load_encodings(const std::string& path_or_text,
                                  const LoadEncodingsOptions& options = {});
   /// Loads and freezes: requires_grad = false, allow_overwrite = false. AIMET, deprecated there:

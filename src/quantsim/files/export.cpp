@@ -10,7 +10,9 @@
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
 #include "quantsim/files/bias_encodings.h"
+#include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"
+#include "quantsim/files/module_names.h"
 #include "quantsim/impl.h"
 #include "rung/io/text_file.h"
 #include "rung/io/weights.h"
@@ -92,6 +94,20 @@ void check_complete(Graph& graph, const Collector& collector) {
             "export_to: the quantized tensor {} has no entry", each.source().name());
 }
 
+/// Gives modules the names that they have in a file, where only names differ.
+void name_as_in(const std::string& path, const Graph& graph,
+                std::vector<io::ModuleEncoding>& entries) {
+  const quantsim::FileContent content = quantsim::read_content(path);
+  require(content.by_module, "{}: is keyed by tensor; names of modules are in {}", content.source,
+          "the files of save_encodings_to_json and *_torch.encodings");
+  std::map<std::string, std::string> theirs;
+  for (const auto& [name, own] : quantsim::renamed_modules(quantsim::modules_of(content), graph))
+    theirs.emplace(own, name);
+  for (io::ModuleEncoding& entry : entries)
+    if (const auto found = theirs.find(entry.module); found != theirs.end())
+      entry.module = found->second;
+}
+
 Collector collect(Graph& graph) {
   Collector collector(graph);
   for (const QuantizerHandle& each : find_quantizers(graph))
@@ -165,6 +181,8 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
     for (io::TensorEncoding& bias : quantsim::bias_encodings(graph))
       collector.parameters.push_back(std::move(bias));
   check_complete(graph, collector);
+  if (!options.module_names_of.empty())
+    name_as_in(options.module_names_of, graph, collector.modules);
 
   const io::QuantizerArgs args = quantizer_args(impl_->options, impl_->config);
   io::EncodingsFile tensors{.version = version,

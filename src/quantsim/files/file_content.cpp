@@ -12,7 +12,7 @@ namespace {
 void add(FileContent& content, const std::vector<io::TensorEncoding>& encodings,
          const bool are_parameters) {
   for (const io::TensorEncoding& encoding : encodings)
-    content.entries.push_back({encoding.name, encoding, are_parameters});
+    content.entries.push_back({encoding.name, encoding, are_parameters, {}});
 }
 
 FileContent content_of(const io::EncodingsFile& file) {
@@ -28,7 +28,7 @@ FileContent content_of(const io::ModuleEncodingsFile& file) {
   content.by_module = true;
   for (const io::ModuleEncoding& each : file.activations) {
     const ModuleKey key{each.module, each.side, each.index};
-    content.entries.push_back({key.to_string(), each.encoding});
+    content.entries.push_back({key.to_string(), each.encoding, false, each.module});
   }
   add(content, file.parameters, /*are_parameters=*/true);
   return content;

@@ -13,6 +13,7 @@ struct FileEntry {
   std::string key;
   io::TensorEncoding encoding;
   bool is_parameter = false;  ///< filed as one; version 2.0.0 does not tell
+  std::string module = {};    ///< of an activation filed under one
 
   /// True for an entry of bitwidth and dtype alone, as propagate_encodings adds them.
   bool has_no_numbers() const;

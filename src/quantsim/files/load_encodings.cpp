@@ -14,6 +14,7 @@
 #include "quantsim/files/entry_settings.h"
 #include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"
+#include "quantsim/files/module_names.h"
 #include "quantsim/impl.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/rollback.h"
@@ -223,9 +224,12 @@ LoadedEncodings QuantizationSimModel::load(const std::string& path_or_text,
     });
   require(!content.entries.empty(), "{}: has no encodings{}", content.source,
           parameters_only ? " of parameters" : "");
+  std::map<std::string, std::string> renamed = quantsim::rename_modules(content, impl_->graph);
   Loader loader(impl_->graph, impl_->options.quant_scheme.learn, options, content.source);
   loader.plan(content);
-  return loader.apply();
+  LoadedEncodings report = loader.apply();
+  report.renamed = std::move(renamed);
+  return report;
 }
 
 LoadedEncodings QuantizationSimModel::load_encodings(const std::string& path_or_text,
