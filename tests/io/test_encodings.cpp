@@ -156,6 +156,19 @@ TEST_SUITE("io encodings") {
           R"(net.encodings: the key "version" appears twice)");
   }
 
+  TEST_CASE("offsets may be written as aimet-onnx writes them, with a point") {
+    const auto file = [](const std::string& offset) {
+      return R"({"version":"1.0.0","activation_encodings":[{"name":"x","dtype":"INT",
+          "enc_type":"PER_TENSOR","bw":8,"is_sym":false,"scale":[0.1],"offset":[)" +
+             offset + R"(]}],"param_encodings":[]})";
+    };
+    CHECK(parse_encodings(file("-130.0"), "text") == parse_encodings(file("-130"), "text"));
+    CHECK(message_of([&] { parse_encodings(file("-130.5"), "text"); }) ==
+          "text: activation_encodings[0].offset[0] must be an integer, got number");
+    CHECK(message_of([&] { parse_encodings(file("-1e300"), "text"); }) ==
+          "text: activation_encodings[0].offset[0] must be an integer, got number");
+  }
+
   TEST_CASE("a strict symmetric encoding of version 1.0.0 has one code less") {
     EncodingsFile file;
     file.parameters = {int8("conv.weight")};

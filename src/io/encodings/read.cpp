@@ -33,7 +33,12 @@ void fill_ranges(TensorEncoding& encoding) {
 
 namespace {
 
-std::int64_t offset_at(const JsonPlace& place) { return place.integer(INT32_MIN, INT32_MAX); }
+/// Reads an offset, which aimet-onnx writes as -128.0.
+std::int64_t offset_at(const JsonPlace& place) {
+  const double number = place.number();
+  const bool is_whole = std::abs(number) <= INT32_MAX && number == std::trunc(number);
+  return is_whole ? static_cast<std::int64_t>(number) : place.integer(INT32_MIN, INT32_MAX);
+}
 
 /// AIMET writes is_symmetric as the text "True" or "False"; a real boolean is understood as well.
 bool python_bool(const JsonPlace& place) {
