@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "commands/subcommands.h"
 #include "console/report.h"
@@ -11,6 +13,7 @@
 #include "run/task.h"
 #include "run/training.h"
 #include "rung/io/model_file.h"
+#include "rung/io/safetensors.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung::cli {
@@ -21,6 +24,7 @@ struct Options {
   DataOptions data;
   ConvOptions conv;
   ModelSource source;
+  std::string outputs;
 };
 
 constexpr const char* kDetails =
@@ -30,10 +34,12 @@ Examples:
   rung eval resnet20.rung
   rung eval --weights resnet20.pth --model resnet20
   rung eval net.rung --data photos --mean 0.5 --std 0.5
+The file of --outputs has one tensor, outputs [images, classes], in the order of the images.
 The figures of --json: {"top1", "loss", "images_per_s"})";
 
 void run(const Options& options) {
-  begin_run(options.run);
+  begin_run(options.run, options.outputs.empty() ? std::vector<std::string>()
+                                                 : std::vector<std::string>{options.outputs});
   const Console console(options.run.json);
   io::ModelFile file = load_model(options.source, options.data, console);
   const Task task = task_of(file, options.source.path());
@@ -46,7 +52,17 @@ void run(const Options& options) {
   nn::DataLoader loader = data.named();
   Executor executor(file.graph, {.seed = options.run.seed});
   apply(options.conv, task.conv_choices, executor);
-  const TestMetrics metrics = test_model(executor, loader, "test");
+  std::vector<float> outputs;
+  const TestMetrics metrics =
+      test_model(executor, loader, "test", {.on_output = [&](const Tensor& output) {
+                   if (!options.outputs.empty())
+                     outputs.insert(outputs.end(), output.data().begin(), output.data().end());
+                 }});
+  if (!options.outputs.empty()) {
+    const Shape shape{metrics.images, data.task().num_classes};
+    io::save_safetensors(options.outputs, {.tensors = {{"outputs", Tensor(shape, outputs)}}});
+    console.line("wrote " + options.outputs);
+  }
   if (const std::string end = ClassScores(file.graph).activation(); !end.empty())
     console.line(
         fmt::format("the model ends in {}: the loss is that of the numbers before it", end));
@@ -76,6 +92,8 @@ void add_eval(Program& program) {
   command.option("--dataset NAME", options->data.dataset,
                  "default: the one it was trained on; with --weights fashion-mnist");
   options->data.visit(command);
+  command.option("--outputs FILE", options->outputs,
+                 "write what the model answers to each image, *.safetensors");
   options->conv.visit(command);
   options->run.visit(command);
   command.action([options] { run(*options); });

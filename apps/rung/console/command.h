@@ -50,7 +50,7 @@ inline constexpr Recorded affects_result_if_given{.when = Recorded::When::if_giv
 
 /// One subcommand. Options are written "--name META"; what they are bound to must live until the
 /// action has run, and its present value is the default that --help shows. META says FILE if the
-/// value can be the name of a file that is read or, of --out and --json, written.
+/// value can be the name of a file that is read or, of --out, --json and --outputs, written.
 class Command {
  public:
   void argument(std::string_view meta, std::string& value, const std::string& help);

@@ -69,7 +69,7 @@ class Run {
   void test() {
     const nn::Metrics test = or_saved([this] {
       return test_model(training_.executor, training_.test, "test",
-                        check_numerics(training_.recipe));
+                        {.check = check_numerics(training_.recipe)});
     });
     const double top1 = percent(test.top1);
     console_.line(fmt::format("test: {} images, top1 {:.2f} %, loss {}", test.images, top1,
@@ -115,7 +115,7 @@ class Run {
     bar_.reset();
     try {
       return test_model(training_.executor, *training_.validation, "validation",
-                        check_numerics(training_.recipe));
+                        {.check = check_numerics(training_.recipe)});
     } catch (const Interrupted&) {
       return {};
     }
@@ -190,7 +190,7 @@ void run_training(const Training& training, const Console& console, Report& repo
 }
 
 TestMetrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label,
-                       nn::CheckNumerics check) {
+                       const TestOptions& test_options) {
   ProgressBar bar(label);
   const ClassScores scores(executor.graph());
   scores.watch(executor);
@@ -201,12 +201,13 @@ TestMetrics test_model(Executor& executor, nn::DataLoader& loader, const std::st
   nn::EvaluateOptions options{
       .loss = [&](const Tensor& output, std::span<const std::int64_t> labels) -> nn::Loss {
         nn::Loss result = loss(output, labels);  // throws if the labels do not fit
+        if (test_options.on_output) test_options.on_output(output);
         probabilities = probabilities && are_probabilities(output.data(), output.shape()[1]);
         if (probabilities)
           log_loss_sum += log_loss(output.data(), labels) * static_cast<double>(labels.size());
         return result;
       },
-      .check_numerics = check,
+      .check_numerics = test_options.check,
       .on_progress =
           [&](const nn::Progress& progress) {
             bar.update(progress);

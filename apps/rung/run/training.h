@@ -56,10 +56,16 @@ struct TestMetrics : nn::Metrics {
   bool probabilities = false;
 };
 
+struct TestOptions {
+  nn::CheckNumerics check = nn::CheckNumerics::off;
+  /// Gets what the model answers to each batch, in the order of the images.
+  std::function<void(const Tensor&)> on_output = {};
+};
+
 /// Runs a model over a loader, behind a progress bar that is labelled with the loader's images.
 /// Throws Interrupted after a signal, and Error, unless `check` is off, where the loss is not
 /// finite.
 TestMetrics test_model(Executor& executor, nn::DataLoader& loader, const std::string& label,
-                       nn::CheckNumerics check = nn::CheckNumerics::off);
+                       const TestOptions& test_options = {});
 
 }  // namespace rung::cli
