@@ -186,11 +186,14 @@ class Reader {
   static void from(const JsonPlace& place, T& member) {
     if constexpr (std::is_same_v<T, bool>) {
       member = place.boolean();
-    } else if constexpr (std::is_integral_v<T>) {  // all of them count something, or are bytes
+    } else if constexpr (std::is_integral_v<T>) {
       member = static_cast<T>(
           place.integer(std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
     } else if constexpr (std::is_floating_point_v<T>) {
-      member = static_cast<T>(number(place));
+      const double x = number(place);
+      const bool fits = !std::isfinite(x) || std::abs(x) <= std::numeric_limits<T>::max();
+      if (!fits) place.refuse("must fit into 32 bits");
+      member = static_cast<T>(x);
     } else if constexpr (std::is_same_v<T, std::string>) {
       member = place.string();
     } else if constexpr (IsVector<T>::value) {

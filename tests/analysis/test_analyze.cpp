@@ -19,6 +19,7 @@
 #include "support/analysis_helpers.h"
 #include "support/folding_net.h"
 #include "support/message_of.h"
+#include "support/random_graph.h"
 #include "support/training_helpers.h"
 
 using namespace rung;
@@ -38,8 +39,8 @@ std::vector<float> outputs_with(QuantizationSimModel& sim, const std::vector<Ten
   for (QuantizerHandle& each : changed) each.disable();
   std::vector<float> all;
   for (const Tensor& x : data) {
-    const Tensor y = sim.executor().forward(x);
-    all.insert(all.end(), y.data().begin(), y.data().end());
+    for (const Tensor& y : sim.executor().forward({&x, 1}))
+      all.insert(all.end(), y.data().begin(), y.data().end());
   }
   for (QuantizerHandle& each : changed) each.enable();
   return all;
@@ -124,6 +125,18 @@ TEST_SUITE("analysis") {
     QuantizationSimModel folding = foldingtest::in_simulation();
     foldingtest::calibrate(folding);
     check_sensitivities(folding, {random_tensor({2, 3, 8, 8}, 5)});
+  }
+
+  TEST_CASE("so they do in networks with forks and several outputs") {
+    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+      CAPTURE(seed);
+      QuantizationSimModel sim(random_graph(seed), {.default_output_bw = 5, .default_param_bw = 4});
+      sim.compute_encodings([&](Executor& executor) {
+        const Tensor x = random_tensor({2, 4, 6, 6}, seed);
+        (void)executor.forward({&x, 1});
+      });
+      check_sensitivities(sim, {random_tensor({2, 4, 6, 6}, 99)});
+    }
   }
 
   TEST_CASE("levels without a callback are the outputs' SQNR") {

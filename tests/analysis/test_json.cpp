@@ -66,6 +66,7 @@ TEST_SUITE("analysis: JSON") {
     says(with(text, "\"bitwidth\":4,", "\"bitwidth\":\"4\","), "bitwidth must be an integer");
     says(with(text, "\"nothing\":\"inf\"", "\"nothing\":\"big\""), "nothing must be a number");
     says(with(text, "\"clipped_above\":", "\"clipped_above\":7"), "is not in 0 .. 1");
+    says(with(text, "\"channel_max\":[", "\"channel_max\":[1e300,"), "must fit into 32 bits");
     says(with(text, "\"images\":4", "\"images\":-4"), "-4 images");
     says(with(text, "\"macs\":", "\"macs\":-1"), "negative");
     says(with(text, "\"quantizers\":[\"conv1", "\"quantizers\":[\"none"), "which is not listed");

@@ -36,9 +36,9 @@ struct Options {
 
 constexpr const char* kDetails =
     R"(Says where a quantized model loses what, on test images (the first 1000; --test-images 0
-takes all). Its top1 is measured with nothing, weights, activations and all quantized, in percent; if
-the labels mean nothing to the model, the SQNR of its outputs instead. Then a row for each layer
-that has quantizers:
+takes all). Its top1 is measured with nothing, weights, activations and all quantized, in percent;
+if the labels mean nothing to the model, the SQNR of its outputs instead. Then a row for each
+layer that has quantizers:
   alone      --metric of the model's outputs if this layer alone is quantized
   all but    the same if all other layers are
   output     SQNR in dB of the layer's output in the quantized model
