@@ -91,6 +91,15 @@ std::vector<Tensor> Ending::run(const Values& values, const QuantizerSet& enable
   return executor_.forward(inputs);
 }
 
+std::size_t Ending::bytes() const {
+  // What plans keep of a parameter: quantized, its codes, and in the order that kernels want.
+  constexpr std::int64_t kCopies = 3;
+  std::int64_t numbers = 0;
+  for (const Parameter* parameter : graph_.parameters()) numbers += parameter->value().numel();
+  return static_cast<std::size_t>(stats(executor_.plan()).arena_bytes +
+                                  kCopies * numbers * static_cast<std::int64_t>(sizeof(float)));
+}
+
 bool Ending::has(const std::string& value) const {
   return std::ranges::find(executor_.watched(), value) != executor_.watched().end();
 }

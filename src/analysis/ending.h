@@ -39,7 +39,8 @@ class Ending {
   /// True if the value was computed by run(), and may be asked for.
   bool has(const std::string& value) const;
   Tensor value(const std::string& name) const { return executor_.value(name); }
-  std::int64_t arena_bytes() const { return stats(executor_.plan()).arena_bytes; }
+  /// Returns about how much memory it takes, after run().
+  std::size_t bytes() const;
 
  private:
   Graph graph_;

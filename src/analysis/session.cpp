@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <set>
 
+#include "core/available_memory.h"
 #include "core/check.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung::analysis {
 
 Session::Session(const QuantizationSimModel& sim, const Options& options)
-    : sim_(sim), options_(options), graph_(sim.graph().clone()) {
+    : sim_(sim), options_(options), memory_(options.memory), graph_(sim.graph().clone()) {
+  // It is infinity where nothing is known.
+  if (memory_ == 0) memory_ = static_cast<std::size_t>(std::min(available_memory() / 4, 0x1p40));
   check_metric(options.metric);
   find_quantizers();
   find_layers();
@@ -166,8 +169,8 @@ void Session::add_switched(Switched& each, const Values& in_float, const Values&
       is_measured = true;
     }
     put(ending->run(quantized, rung::analysis::all_but(all_, each.nodes)), all_but);
-    const auto bytes = static_cast<std::size_t>(ending->arena_bytes());
-    if (!is_new || kept_bytes_ + bytes <= options_.memory) {
+    const auto bytes = ending->bytes();
+    if (!is_new || kept_bytes_ + bytes <= memory_) {
       if (is_new) kept_bytes_ += bytes;
       each.ending = std::move(ending);
     }

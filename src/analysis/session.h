@@ -58,7 +58,8 @@ class Session {
 
   const QuantizationSimModel& sim_;
   const Options& options_;
-  Graph graph_;  // whose quantizers are switched
+  std::size_t memory_;  // for endings
+  Graph graph_;         // whose quantizers are switched
   QuantizerSet all_, parameters_, activations_;
   std::list<WatchedQuantizer> quantizers_;
   std::list<WatchedLayer> layers_;

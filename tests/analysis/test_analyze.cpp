@@ -239,7 +239,7 @@ TEST_SUITE("analysis") {
     const std::string before = fingerprint(sim);
     const analysis::Options kept{.per_quantizer = true, .measure_time = false};
     analysis::Options fresh = kept;
-    fresh.memory = 0;
+    fresh.memory = 1;
     const analysis::Analysis got = without_time(analysis::analyze(sim, batches(), {}, kept));
     CHECK(got == without_time(analysis::analyze(sim, batches(), {}, fresh)));
     set_thread_count(1);

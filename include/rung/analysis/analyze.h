@@ -54,8 +54,8 @@ struct Options {
   std::map<std::string, std::vector<std::string>> groups = {};
   bool measure_time = true;  ///< runs the first batch three times more
   /// Bytes for compiled ends of the network that are kept from batch to batch; those beyond are
-  /// compiled anew for every batch.
-  std::size_t memory = std::size_t{1} << 30;
+  /// compiled anew for every batch. 0: a quarter of what is available.
+  std::size_t memory = 0;
 };
 
 /// Returns what quantization does to the network, as the sim's quantizers are now; nothing is
