@@ -60,8 +60,10 @@ EndingPlan::EndingPlan(const Graph& graph, const QuantizerSet& quantizers) {
       if (producer == nullptr) {
         begins.insert(input->name());
       } else if (!changed.contains(producer)) {
-        // Quantizers run again, and what makes parameters is extracted with them.
-        const bool goes_on = producer->as<QuantizeDequantize>() != nullptr;
+        // What codes come from and go through runs again, and what makes parameters is extracted
+        // with its readers.
+        const bool goes_on = producer->as<QuantizeDequantize>() != nullptr ||
+                             producer->op().traits().grid_preserving();
         if (goes_on) open.push_back(producer);
         if (!goes_on && data.contains(producer)) begins.insert(input->name());
       }

@@ -16,9 +16,9 @@ namespace rung::analysis {
 /// The values of a network for one batch, by name.
 using Values = std::map<std::string, Tensor, std::less<>>;
 
-/// Which part of a network depends on some quantizers, and where it begins: at the inputs of
-/// quantizers, wherever they lie on the way, so that it computes with codes where the whole network
-/// does.
+/// Which part of a network depends on some quantizers, and where it begins: before quantizers, and
+/// ops that only move numbers, wherever they lie on the way, so that it computes with codes where
+/// the whole network does.
 struct EndingPlan {
   std::vector<std::string> inputs;   ///< values that do not depend on the quantizers
   std::vector<std::string> outputs;  ///< the network's outputs that do

@@ -53,7 +53,7 @@ void visit(Visitor& v, Accumulator& a) {
 
 template <typename Visitor>
 void visit(Visitor& v, Layer& l) {
-  v("name", l.name), v("type", l.type), v("output_shape", l.output_shape);
+  v("name", l.name), v("type", l.type), v("inputs", l.inputs), v("output_shape", l.output_shape);
   v("quantizers", l.quantizers), v("accumulated", l.accumulated), v("alone", l.alone);
   v("alone_weights", l.alone_weights), v("alone_output", l.alone_output), v("macs", l.macs);
   v("parameters", l.parameters), v("seconds", l.seconds), v("accumulator", l.accumulator);

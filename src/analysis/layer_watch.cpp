@@ -91,9 +91,29 @@ void WatchedLayer::add_alone(const ConstTensor& in_float, const ConstTensor& alo
   alone_ += compare(in_float, through_quantizer(alone));
 }
 
+namespace {
+
+/// Returns what a node reads of the data, through quantizers: names of nodes or of inputs of the
+/// network, each once.
+std::vector<std::string> inputs_of(const Node& node) {
+  std::vector<std::string> names;
+  for (const Value* value : node.inputs()) {
+    while (value->producer() != nullptr && value->producer()->as<QuantizeDequantize>() != nullptr)
+      value = value->producer()->inputs()[0];
+    if (value->parameter() != nullptr) continue;
+    const std::string& name =
+        value->producer() == nullptr ? value->name() : value->producer()->name();
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace
+
 Layer WatchedLayer::result() const {
   Layer result{.name = name(),
                .type = std::string(node_->type()),
+               .inputs = inputs_of(*node_),
                .output_shape = {output_shape_.dims().begin(), output_shape_.dims().end()},
                .accumulated = accumulated_.error(),
                .macs = macs_};

@@ -127,6 +127,23 @@ TEST_SUITE("analysis") {
     check_sensitivities(folding, {random_tensor({2, 3, 8, 8}, 5)});
   }
 
+  TEST_CASE("so they do behind ops that only move numbers") {
+    for (const char* config : {"default", "aimet_2_42"}) {
+      CAPTURE(config);
+      Graph graph;
+      Var x = graph.input("x", {1, 2, 8, 8});
+      x = nn::relu(nn::conv2d(x, {.out_channels = 8, .kernel = 3, .padding = 1}, "conv1"), "relu1");
+      x = nn::max_pool2d(x, {.kernel = 2}, "pool");
+      x = nn::relu(nn::conv2d(x, {.out_channels = 8, .kernel = 3, .padding = 1}, "conv2"), "relu2");
+      graph.set_outputs({nn::linear(nn::flatten(x, "flat"), {.out_features = 5}, "fc")});
+      QuantizationSimModel sim(graph, {.default_output_bw = 8, .config_file = config});
+      sim.compute_encodings([](Executor& executor) {
+        executor.forward(random_tensor({4, 2, 8, 8}, 1));
+      });
+      check_sensitivities(sim, {random_tensor({4, 2, 8, 8}, 2)});
+    }
+  }
+
   TEST_CASE("so they do in networks with forks and several outputs") {
     for (std::uint64_t seed = 1; seed <= 12; ++seed) {
       CAPTURE(seed);
@@ -148,6 +165,8 @@ TEST_SUITE("analysis") {
       (each.place() == QuantizerPlace::parameter ? weights : activations).insert(each.name());
     }
     const std::vector<float> in_float = outputs_with(sim, batches(), {});
+    CHECK(got.layer("conv1").inputs == std::vector<std::string>{"x"});
+    CHECK(got.layer("add").inputs == std::vector<std::string>{"conv2", "conv3"});
     for (const char* layer : {"conv1", "conv2", "fc"}) CHECK(got.layer(layer).seconds > 0);
     CHECK(got.levels.metric == "sqnr");
     CHECK(got.levels.nothing == kInfinity);

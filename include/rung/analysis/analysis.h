@@ -62,6 +62,7 @@ struct Accumulator {
 /// One operation of the network.
 struct Layer {
   std::string name = {}, type = {};
+  std::vector<std::string> inputs = {};  ///< the layers, or inputs of the network, that it reads
   std::vector<std::int64_t> output_shape = {};  ///< of the first batch
   std::vector<std::string> quantizers = {};     ///< enabled, on its inputs, parameters and outputs
   Error accumulated = {};                       ///< of its output in the quantized network
