@@ -139,7 +139,7 @@ TEST_SUITE("io encodings") {
     CHECK(message("{").starts_with("net.encodings: not valid JSON"));
     CHECK(message("[]") == "net.encodings: the top level must be an object, got array");
     CHECK(message(R"({"version":"9.0.0"})") ==
-          R"(net.encodings: version must be "0.6.1", "1.0.0" or "2.0.0", got "9.0.0")");
+          R"(net.encodings: version must be "0.6.1", "1.0.0", "2.0.0" or "2.1.0", got "9.0.0")");
     CHECK(
         message(R"({"version":"0.6.1","activation_encodings":{},"param_encodings":{"conv1.weight":
         [{"bitwidth":8,"dtype":"int","is_symmetric":"True","max":1,"min":-1,"offset":-128,
@@ -182,7 +182,8 @@ TEST_SUITE("io encodings") {
     EncodingsFile file;
     file.activations = {int8("x"), int8("x")};
     for (const auto version :
-         {EncodingsVersion::v0_6_1, EncodingsVersion::v1_0_0, EncodingsVersion::v2_0_0}) {
+         {EncodingsVersion::v0_6_1, EncodingsVersion::v1_0_0, EncodingsVersion::v2_0_0,
+          EncodingsVersion::v2_1_0}) {
       file.version = version;
       CHECK(message_of([&] { encodings_text(file); }) == "encodings: \"x\" appears twice");
     }
@@ -300,7 +301,7 @@ TEST_SUITE("io encodings 2.0.0") {
     lost.type = EncodingType::per_channel;
     lost.scale = lost.min = lost.max = {1, 1};
     lost.offset = {-128, -128};
-    CHECK(message(lost) == "encodings: \"conv.weight\" has no axis, which version 2.0.0 needs");
+    CHECK(message(lost) == "encodings: \"conv.weight\" has no axis, which version 2 needs");
     lost.type = EncodingType::per_block;
     CHECK(message(lost).starts_with("encodings: \"conv.weight\" has 2 blocks"));
     lost.type = EncodingType::lpbq;

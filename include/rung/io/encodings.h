@@ -11,19 +11,22 @@
 
 // AIMET's encodings files as plain data: no graph, no quantizer, only what stands in the file.
 // Codes are AIMET's: value = (code + offset) * scale with code in [0, 2^bitwidth - 1], so that a
-// symmetric int8 encoding has offset -128 and an asymmetric one round(min / scale) <= 0. Version
-// 2.0.0 has ONNX's view of the same: value = (code - zero_point) * scale, with signed or unsigned
-// codes; it is translated when it is read and written.
+// symmetric int8 encoding has offset -128 and an asymmetric one round(min / scale) <= 0. Versions
+// 2.0.0 and 2.1.0 have ONNX's view of the same: value = (code - zero_point) * scale, with signed or
+// unsigned codes; it is translated when it is read and written.
 
 namespace rung::io {
 
-/// The file layouts that are read and written. 0.6.1 cannot express block quantization; 2.0.0 only
-/// has 2, 4, 8, 16 and (for biases) 32 bits, and does not say whether a grid is meant symmetric.
-enum class EncodingsVersion { v0_6_1, v1_0_0, v2_0_0 };
+/// The file layouts that are read and written. 0.6.1 cannot express block quantization; 2.0.0 and
+/// 2.1.0 only have 2, 4, 8, 16 and (for biases) 32 bits, and do not say whether a grid is meant
+/// symmetric. These two differ in how low power block quantization stands in them.
+enum class EncodingsVersion { v0_6_1, v1_0_0, v2_0_0, v2_1_0 };
 /// Returns the text that stands in the file, e.g. "1.0.0".
 RUNG_API std::string_view to_string(EncodingsVersion version);
 /// Returns the version of this text; throws Error listing the known ones.
 RUNG_API EncodingsVersion encodings_version(std::string_view text);
+/// True for 2.0.0 and 2.1.0, which have one list of all tensors.
+RUNG_API bool is_version_2(EncodingsVersion version);
 
 /// AIMET's dtype: `integer` is a uniform grid, `floating` a floating-point format of that bitwidth.
 enum class EncodingDtype { integer, floating };
@@ -48,7 +51,7 @@ struct TensorEncoding {
   std::int64_t compressed_bitwidth = 0;  ///< lpbq only; bitwidth is the decompressed one
   std::vector<std::int64_t> per_block_int_scale = {};  ///< lpbq only
 
-  // What only version 2.0.0 tells; the others leave it as it is here.
+  // What only versions 2.0.0 and 2.1.0 tell; the others leave it as it is here.
   std::optional<std::int64_t> axis = {};  ///< of the channels; with blocks: along which they lie
   std::vector<std::int64_t> block_shape = {};  ///< blocks along each axis of the tensor
   bool is_signed = false;       ///< codes are written as int8, not as uint8; see zero points above
@@ -68,11 +71,19 @@ struct QuantizerArgs {
   friend bool operator==(const QuantizerArgs&, const QuantizerArgs&) = default;
 };
 
+/// The program that wrote a file, as AIMET's of today say it.
+struct Producer {
+  std::string package = {}, version = {};
+
+  friend bool operator==(const Producer&, const Producer&) = default;
+};
+
 /// A file keyed by tensor name (AIMET's <prefix>.encodings). Version 1.0.0 keeps the order of the
-/// lists, 0.6.1 sorts by name. Version 2.0.0 has one list that does not tell activations from
-/// parameters: it is written in this order, and read into `activations`.
+/// lists, 0.6.1 sorts by name. Versions 2.0.0 and 2.1.0 have one list that does not tell
+/// activations from parameters: it is written in this order, and read into `activations`.
 struct EncodingsFile {
   EncodingsVersion version = EncodingsVersion::v1_0_0;
+  std::optional<Producer> producer = {};
   std::vector<TensorEncoding> activations = {}, parameters = {};
   std::vector<std::string> excluded_layers = {};
   std::optional<QuantizerArgs> quantizer_args = {};
@@ -96,6 +107,7 @@ struct ModuleEncoding {
 /// shorter file of save_encodings_to_json, which has neither excluded_layers nor quantizer_args.
 struct ModuleEncodingsFile {
   std::optional<EncodingsVersion> version = EncodingsVersion::v1_0_0;
+  std::optional<Producer> producer = {};
   std::vector<ModuleEncoding> activations = {};
   std::vector<TensorEncoding> parameters = {};
   std::vector<std::string> excluded_layers = {};

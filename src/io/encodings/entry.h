@@ -19,8 +19,8 @@ double positive_at(const JsonPlace& place);
 /// Throws Error naming the tensor unless the encoding's lists fit each other.
 void check_consistent(const TensorEncoding& encoding);
 
-/// One entry of the list of version 2.0.0.
-TensorEncoding parse_entry_2_0_0(const JsonPlace& entry);
-Json entry_2_0_0(const TensorEncoding& encoding);
+/// One entry of the list of versions 2.0.0 and 2.1.0.
+TensorEncoding parse_entry_2(const JsonPlace& entry);
+Json entry_2(const TensorEncoding& encoding, EncodingsVersion version);
 
 }  // namespace rung::io

@@ -165,16 +165,19 @@ std::vector<TensorEncoding> parse_list(const JsonPlace& list, const ParseEntry& 
 
 EncodingsVersion version_at(const JsonPlace& place) {
   const std::string& text = place.string();
-  if (text == "0.6.1") return EncodingsVersion::v0_6_1;
-  if (text == "1.0.0") return EncodingsVersion::v1_0_0;
-  if (text != "2.0.0")
-    place.refuse("must be \"0.6.1\", \"1.0.0\" or \"2.0.0\", got " + shown_name(text));
-  return EncodingsVersion::v2_0_0;
+  for (const EncodingsVersion version : {EncodingsVersion::v0_6_1, EncodingsVersion::v1_0_0,
+                                         EncodingsVersion::v2_0_0, EncodingsVersion::v2_1_0})
+    if (text == to_string(version)) return version;
+  place.refuse(R"(must be "0.6.1", "1.0.0", "2.0.0" or "2.1.0", got )" + shown_name(text));
 }
 
 /// Reads what both kinds of files have beside the encodings.
 template <typename File>
 void parse_frame(File& file, const JsonPlace& root) {
+  if (root.has("producer")) {
+    const JsonPlace producer = root["producer"];
+    file.producer = Producer{producer["package"].string(), producer["version"].string()};
+  }
   if (root.has("excluded_layers")) {
     const JsonPlace layers = root["excluded_layers"].array();
     for (std::size_t i = 0; i < layers.size(); ++i)
@@ -207,8 +210,8 @@ void parse_side(std::vector<ModuleEncoding>& out, const std::string& module,
 EncodingsFile tensor_file(const JsonPlace& root) {
   EncodingsFile file;
   file.version = version_at(root["version"]);
-  if (file.version == EncodingsVersion::v2_0_0) {
-    file.activations = parse_list(root["encodings"], parse_entry_2_0_0);
+  if (is_version_2(file.version)) {
+    file.activations = parse_list(root["encodings"], parse_entry_2);
   } else {
     const JsonPlace activations = root["activation_encodings"], params = root["param_encodings"];
     const bool old = file.version == EncodingsVersion::v0_6_1;

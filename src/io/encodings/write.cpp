@@ -123,13 +123,21 @@ Json new_list(const std::vector<TensorEncoding>& encodings) {
   return list;
 }
 
-/// Version 2.0.0 has no frame in AIMET; what is known is written all the same.
+Json producer_json(const Producer& producer) {
+  return {{"package", producer.package}, {"version", producer.version}};
+}
+
+/// Version 2 has no excluded layers and arguments in AIMET; what is known is written all the same.
 Json flat_file(const EncodingsFile& file, const Json& args) {
   Json list = Json::array();
-  append(list, file.activations, entry_2_0_0);
-  append(list, file.parameters, entry_2_0_0);
+  const auto entry = [&](const TensorEncoding& encoding) {
+    return entry_2(encoding, file.version);
+  };
+  append(list, file.activations, entry);
+  append(list, file.parameters, entry);
   Json root = {{"version", to_string(file.version)}, {"encodings", std::move(list)}};
   if (!file.excluded_layers.empty()) root["excluded_layers"] = file.excluded_layers;
+  if (file.producer) root["producer"] = producer_json(*file.producer);
   if (!args.is_null()) root["quantizer_args"] = args;
   return root;
 }
@@ -143,10 +151,11 @@ Json args_json(const QuantizerArgs& args) {
           {"quant_scheme", args.quant_scheme}};
 }
 
-constexpr std::array<std::pair<EncodingsVersion, std::string_view>, 3> kVersions = {{
+constexpr std::array<std::pair<EncodingsVersion, std::string_view>, 4> kVersions = {{
     {EncodingsVersion::v0_6_1, "0.6.1"},
     {EncodingsVersion::v1_0_0, "1.0.0"},
     {EncodingsVersion::v2_0_0, "2.0.0"},
+    {EncodingsVersion::v2_1_0, "2.1.0"},
 }};
 
 }  // namespace
@@ -157,19 +166,22 @@ std::string_view to_string(EncodingsVersion version) {
   return "unknown";
 }
 
+bool is_version_2(EncodingsVersion version) { return version >= EncodingsVersion::v2_0_0; }
+
 EncodingsVersion encodings_version(std::string_view text) {
   for (const auto& [version, known] : kVersions)
     if (known == text) return version;
-  fail("unknown encodings version {}: known are 0.6.1, 1.0.0 and 2.0.0", shown_name(text));
+  fail("unknown encodings version {}: known are 0.6.1, 1.0.0, 2.0.0 and 2.1.0", shown_name(text));
 }
 
 std::string encodings_text(const EncodingsFile& file) {
   const Json args = file.quantizer_args ? args_json(*file.quantizer_args) : Json();
-  if (file.version == EncodingsVersion::v2_0_0) return dump_json(flat_file(file, args), kSource, 4);
+  if (is_version_2(file.version)) return dump_json(flat_file(file, args), kSource, 4);
   const bool old = file.version == EncodingsVersion::v0_6_1;
   Json root = {{"version", to_string(file.version)}, {"excluded_layers", file.excluded_layers}};
   root["activation_encodings"] = old ? old_table(file.activations) : new_list(file.activations);
   root["param_encodings"] = old ? old_table(file.parameters) : new_list(file.parameters);
+  if (file.producer) root["producer"] = producer_json(*file.producer);
   if (!args.is_null()) root["quantizer_args"] = args;
   return dump_json(root, kSource, 4);
 }
@@ -189,6 +201,7 @@ std::string encodings_text(const ModuleEncodingsFile& file) {
   }
   Json root = {{"activation_encodings", std::move(activations)},
                {"param_encodings", old_table(file.parameters)}};
+  if (file.producer) root["producer"] = producer_json(*file.producer);
   if (file.version) {
     root["version"] = to_string(*file.version);
     root["excluded_layers"] = file.excluded_layers;

@@ -39,7 +39,8 @@ Symmetry stated_symmetry(const io::TensorEncoding& entry, const Quantizer& quant
   return own == Symmetry::asymmetric ? Symmetry::symmetric : own;
 }
 
-/// Version 2.0.0 only tells the codes: an asymmetric grid has those of a symmetric one, too.
+/// Versions 2.0.0 and 2.1.0 only tell the codes: an asymmetric grid has those of a symmetric one,
+/// too.
 Symmetry likely_symmetry(const io::TensorEncoding& entry, const Quantizer& quantizer) {
   const Symmetry own = quantizer.symmetry();
   const bool is_unsigned = std::ranges::all_of(entry.offset, [](std::int64_t o) { return o == 0; });
@@ -68,7 +69,7 @@ Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry sy
         {static_cast<float>(entry.min[channel]), static_cast<float>(entry.max[channel])}, grid,
         symmetry);
   std::int64_t offset = entry.offset[channel];
-  // Unsigned codes in the file; a strict grid's 8 bits begin at -128 only in version 2.0.0.
+  // Unsigned codes in the file; a strict grid's 8 bits begin at -128 only from version 2.0.0 on.
   if (symmetry == Symmetry::strict_symmetric && offset == -half(bitwidth)) offset = grid.qmin;
   require(offset <= 0 && offset + grid.steps() >= 0,
           "has the offset {}, with which zero has no code of {} bits", offset, bitwidth);

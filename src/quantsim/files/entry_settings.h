@@ -17,10 +17,10 @@ struct EntrySettings {
   friend bool operator==(const EntrySettings&, const EntrySettings&) = default;
 };
 
-/// Returns the settings for `quantizer`. If `states_symmetry` is false (version 2.0.0) the
-/// quantizer's own symmetry is kept where it can mean the entry. Throws Error without the tensor's
-/// name if the entry has no numbers, contradicts itself, or does not fit the quantizer's data type
-/// or granularity.
+/// Returns the settings for `quantizer`. If `states_symmetry` is false (versions 2.0.0 and 2.1.0)
+/// the quantizer's own symmetry is kept where it can mean the entry. Throws Error without the
+/// tensor's name if the entry has no numbers, contradicts itself, or does not fit the quantizer's
+/// data type or granularity.
 EntrySettings entry_settings(const io::TensorEncoding& entry, const QuantizerHandle& quantizer,
                              bool states_symmetry);
 

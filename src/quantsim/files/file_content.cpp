@@ -17,7 +17,7 @@ void add(FileContent& content, const std::vector<io::TensorEncoding>& encodings,
 
 FileContent content_of(const io::EncodingsFile& file) {
   FileContent content;
-  content.states_symmetry = file.version != io::EncodingsVersion::v2_0_0;
+  content.states_symmetry = !io::is_version_2(file.version);
   add(content, file.activations, /*are_parameters=*/false);
   add(content, file.parameters, /*are_parameters=*/true);
   return content;

@@ -12,7 +12,7 @@ namespace rung::quantsim {
 struct FileEntry {
   std::string key;
   io::TensorEncoding encoding;
-  bool is_parameter = false;  ///< filed as one; version 2.0.0 does not tell
+  bool is_parameter = false;  ///< filed as one; versions 2.0.0 and 2.1.0 do not tell
   std::string module = {};    ///< of an activation filed under one
 
   /// True for an entry of bitwidth and dtype alone, as propagate_encodings adds them.
@@ -24,7 +24,7 @@ struct FileContent {
   std::string source;  ///< the path, or "encodings" for a text: how messages begin
   std::vector<FileEntry> entries;
   bool by_module = false;
-  bool states_symmetry = true;  ///< false for version 2.0.0
+  bool states_symmetry = true;  ///< false for versions 2.0.0 and 2.1.0
 };
 
 /// Reads a text that begins with "{", or the file of this path, in any version and keying. Throws

@@ -12,14 +12,14 @@
 namespace rung::quantsim {
 
 /// Returns what stands in the files for the encoding of a tensor: unsigned codes and the effective
-/// range. In version 2.0.0 parameters around zero have signed codes, activations never (AIMET:
+/// range. From version 2.0.0 on parameters around zero have signed codes, activations not (AIMET:
 /// force_activation_as = "unsigned").
 io::TensorEncoding file_entry(const Value& tensor, const Encoding& encoding);
 /// The same as one list of all scales, for files keyed by module, which know nothing of blocks: the
 /// quantizer that reads it does.
 io::TensorEncoding flat_file_entry(const Value& tensor, const Encoding& encoding);
 
-/// Returns ONNX's name of a format ("float8e4m3fn"), as version 2.0.0 writes it.
+/// Returns ONNX's name of a format ("float8e4m3fn"), as versions 2.0.0 and 2.1.0 write it.
 std::string float_type(const FloatFormat& format);
 
 /// Returns the names that the entry of a quantizer may have in a file keyed by tensor, best first:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "io/onnx/constant_names.h"
 #include "io/onnx/export/export_writer.h"
 #include "rung/graph/graph.h"
 #include "rung/graph/op.h"
@@ -67,7 +68,7 @@ struct Export {
   void write() { write(node.type()); }
   /// Returns the name of a new tensor that belongs to the node.
   std::string name_of(std::string_view what) {
-    return writer.fresh_name(fmt::format("{}.{}", node.name(), what));
+    return writer.fresh_name(onnx_constant_name(node, what));
   }
   /// Turns an attribute into the next input.
   void attribute_to_input(const std::string& name) {

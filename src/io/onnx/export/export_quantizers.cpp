@@ -174,12 +174,19 @@ std::string write_int32_bias(OnnxWriter& writer, const Node& node) {
   }
   const std::string name = writer.fresh_name(bias.name() + ".dq");
   const std::string scale = writer.fresh_name(name + ".scale");
+  const std::string zero_point = writer.fresh_name(name + ".zero_point");
   const Shape shape = scales.size() == 1 ? Shape{} : bias.shape();
-  writer.tensor(bias.name(), onnx::TensorProto::INT32, bias.shape(),
-                bytes_of(std::span<const std::int32_t>(codes)));
+  const auto put = [&](const std::string& tensor, const Shape& dims,
+                       const std::vector<std::int32_t>& numbers) {
+    writer.tensor(tensor, onnx::TensorProto::INT32, dims,
+                  bytes_of(std::span<const std::int32_t>(numbers)));
+  };
+  put(bias.name(), bias.shape(), codes);
   writer.floats(scale, shape, scales);
-  // No zero point: for int32 it is 0.
-  onnx::NodeProto& dequantize = writer.node("DequantizeLinear", name, {bias.name(), scale}, {name});
+  // ONNX needs none, but aimet_onnx only reads biases that have one.
+  put(zero_point, shape, std::vector<std::int32_t>(scales.size(), 0));
+  onnx::NodeProto& dequantize =
+      writer.node("DequantizeLinear", name, {bias.name(), scale, zero_point}, {name});
   if (scales.size() > 1) set_attribute(dequantize, "axis", std::int64_t{0});
   return name;
 }

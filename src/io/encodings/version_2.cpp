@@ -1,5 +1,8 @@
-// Version 2.0.0: the attributes of ONNX's QuantizeLinear, one entry per tensor. Lists are nested as
-// the scales of the tensor are: a number per tensor, [C] per channel, [O][I / block] ... per block.
+// Versions 2.0.0 and 2.1.0: the attributes of ONNX's QuantizeLinear, one entry per tensor. Lists
+// are nested as the scales of the tensor are: a number per tensor, [C] per channel, [O][I / block]
+// ... per block. They differ in low power block quantization (LPBQ), whose scales are
+// products: 2.0.0 has the factors side by side, in 2.1.0 y_scale is itself quantized, an object
+// {"x", "x_scale", "axis"}. Either is read in files of both.
 
 #include <algorithm>
 #include <array>
@@ -91,12 +94,12 @@ std::string dtype_name(const TensorEncoding& encoding, std::int64_t bits) {
   const std::string name = shown_name(encoding.name);
   if (encoding.dtype == EncodingDtype::floating) {
     require(!encoding.float_type.empty() || bits == 16,
-            "encodings: {} is a float of {} bits without a type, which version 2.0.0 needs", name,
+            "encodings: {} is a float of {} bits without a type, which version 2 needs", name,
             bits);
     return encoding.float_type.empty() ? "float16" : encoding.float_type;
   }
   require(std::ranges::count(kIntegerBits, bits) == 1 && (bits < 32 || encoding.is_signed),
-          "encodings: {} has {}{} bits, version 2.0.0 can only express 2, 4, 8, 16 and signed 32; "
+          "encodings: {} has {}{} bits, version 2 can only express 2, 4, 8, 16 and signed 32; "
           "use 1.0.0",
           name, encoding.is_signed ? "" : "unsigned ", bits);
   return fmt::format("{}int{}", encoding.is_signed ? "" : "u", bits);
@@ -146,24 +149,60 @@ void parse_axis(TensorEncoding& encoding, const JsonPlace& entry, std::vector<st
   }
 }
 
-void parse_lpbq(TensorEncoding& encoding, const JsonPlace& entry) {
+/// Begins an LPBQ entry with the whole scales of its blocks.
+void parse_block_scales(TensorEncoding& encoding, const JsonPlace& entry, const JsonPlace& place) {
   if (encoding.dtype != EncodingDtype::integer || encoding.bitwidth > 16 || !encoding.is_signed)
-    entry["output_dtype"].refuse("must be int2, int4, int8 or int16 with per_block_int_scale");
+    entry["output_dtype"].refuse("must be int2, int4, int8 or int16 with LPBQ");
   // The file does not tell the decompressed bitwidth: AIMET takes twice the compressed one.
   encoding.compressed_bitwidth = encoding.bitwidth;
   encoding.bitwidth *= 2;
+  encoding.is_symmetric = true;
   const std::int64_t largest = std::int64_t{1} << encoding.compressed_bitwidth;
-  parse_axis(encoding, entry, walk(entry["per_block_int_scale"], [&](const JsonPlace& place) {
-               encoding.per_block_int_scale.push_back(place.integer(1, largest));
+  parse_axis(encoding, entry, walk(place, [&](const JsonPlace& each) {
+               encoding.per_block_int_scale.push_back(each.integer(1, largest));
              }));
   encoding.type = EncodingType::lpbq;
-  if (encoding.block_shape.empty()) entry.refuse("has per_block_int_scale, but no block_size");
-  const JsonPlace scales = entry["per_channel_float_scale"];
+  if (encoding.block_shape.empty()) entry.refuse("has scales of blocks, but no block_size");
+}
+
+/// Adds the float scales, whose offsets are all the same.
+void parse_float_scales(TensorEncoding& encoding, const JsonPlace& scales) {
   walk(scales, [&](const JsonPlace& place) { encoding.scale.push_back(positive_at(place)); });
   if (encoding.per_block_int_scale.size() % encoding.scale.size() != 0)
-    scales.refuse("does not fit per_block_int_scale");
+    scales.refuse("does not fit the scales of blocks");
   encoding.offset.assign(encoding.scale.size(), -half(encoding.bitwidth));
-  encoding.is_symmetric = true;
+}
+
+void parse_lpbq_2_0_0(TensorEncoding& encoding, const JsonPlace& entry) {
+  parse_block_scales(encoding, entry, entry["per_block_int_scale"]);
+  parse_float_scales(encoding, entry["per_channel_float_scale"]);
+}
+
+/// Returns an axis of blocks counted from the front.
+std::int64_t front_axis(const JsonPlace& place, std::size_t rank) {
+  const auto axes = static_cast<std::int64_t>(rank);
+  const std::int64_t axis = place.integer(-axes, axes - 1);
+  return axis < 0 ? axis + axes : axis;
+}
+
+/// The general format may have y_scale quantized in any way; here it is once per channel.
+void parse_lpbq_2_1_0(TensorEncoding& encoding, const JsonPlace& entry) {
+  const JsonPlace y_scale = entry["y_scale"];
+  for (const auto& [key, unused] : y_scale.json().items())
+    if (key != "x" && key != "x_scale" && key != "axis")
+      y_scale.refuse("has " + shown_name(key) + "; read are x, x_scale and axis");
+  if (entry.has("y_zero_point")) entry.refuse("has LPBQ scales, which have no zero points");
+  parse_block_scales(encoding, entry, y_scale["x"]);
+  const JsonPlace scales = y_scale["x_scale"].array();
+  const std::vector<std::int64_t>& blocks = encoding.block_shape;
+  const auto channels = static_cast<std::size_t>(front_axis(y_scale["axis"], blocks.size()));
+  const auto along = static_cast<std::size_t>(front_axis(entry["axis"], blocks.size()));
+  if (channels == along) y_scale["axis"].refuse("is the axis of the blocks, not of the channels");
+  if (static_cast<std::int64_t>(scales.size()) != blocks[channels])
+    scales.refuse(fmt::format("has {} numbers for {} channels", scales.size(), blocks[channels]));
+  if (count(blocks) != static_cast<std::size_t>(blocks[channels] * blocks[along]))
+    y_scale["x"].refuse("has blocks along more axes than those of channels and blocks");
+  parse_float_scales(encoding, scales);
 }
 
 /// Returns how the scales are nested when they are written.
@@ -175,23 +214,25 @@ std::vector<std::int64_t> scale_shape(const TensorEncoding& encoding) {
   const bool is_lpbq = encoding.type == EncodingType::lpbq;
   const std::size_t blocks = is_lpbq ? encoding.per_block_int_scale.size() : encoding.scale.size();
   require(!encoding.block_shape.empty() && count(encoding.block_shape) == blocks,
-          "encodings: {} has {} blocks; version 2.0.0 needs to know how they lie (block_shape)",
-          name, blocks);
+          "encodings: {} has {} blocks; version 2 needs to know how they lie (block_shape)", name,
+          blocks);
   return encoding.block_shape;
 }
 
-void add_lpbq(Json& entry, const TensorEncoding& encoding, std::vector<std::int64_t> shape) {
-  require(encoding.bitwidth == 2 * encoding.compressed_bitwidth,
-          "encodings: {} decompresses {} bits to {}; version 2.0.0 can only express twice as many",
-          shown_name(encoding.name), encoding.compressed_bitwidth, encoding.bitwidth);
-  entry["per_block_int_scale"] = nested(encoding.per_block_int_scale, shape);
+/// Returns the axis of the blocks counted from the front; `shape` is how they lie.
+std::int64_t block_axis(const TensorEncoding& encoding, const std::vector<std::int64_t>& shape) {
   const auto rank = static_cast<std::int64_t>(shape.size());
   std::int64_t axis = encoding.axis.value_or(-1);
   if (axis < 0) axis += rank;
   require(axis >= 0 && axis < rank, "encodings: {} has no axis of its blocks",
           shown_name(encoding.name));
+  return axis;
+}
+
+void add_lpbq_2_0_0(Json& entry, const TensorEncoding& encoding, std::vector<std::int64_t> shape) {
+  entry["per_block_int_scale"] = nested(encoding.per_block_int_scale, shape);
   // One float scale for all blocks of a channel, or one per group of them.
-  std::int64_t& groups = shape[static_cast<std::size_t>(axis)];
+  std::int64_t& groups = shape[static_cast<std::size_t>(block_axis(encoding, shape))];
   groups = 1;
   const std::size_t channels = count(shape);
   require(encoding.scale.size() % channels == 0, "encodings: {} has {} float scales, {} channels",
@@ -200,17 +241,56 @@ void add_lpbq(Json& entry, const TensorEncoding& encoding, std::vector<std::int6
   entry["per_channel_float_scale"] = nested(encoding.scale, shape);
 }
 
+void add_lpbq_2_1_0(Json& entry, const TensorEncoding& encoding,
+                    const std::vector<std::int64_t>& shape) {
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  const std::int64_t along = block_axis(encoding, shape);
+  // Of one channel nobody can say where it lies: beside the blocks.
+  std::int64_t channels = along > 0 ? along - 1 : std::min<std::int64_t>(1, rank - 1);
+  for (std::int64_t axis = 0; axis < rank; ++axis)
+    if (axis != along && shape[static_cast<std::size_t>(axis)] > 1) channels = axis;
+  require(
+      channels != along &&
+          static_cast<std::int64_t>(encoding.scale.size()) ==
+              shape[static_cast<std::size_t>(channels)] &&
+          encoding.scale.size() *
+                  static_cast<std::size_t>(shape[static_cast<std::size_t>(along)]) ==
+              count(shape),
+      "encodings: {} has {} float scales for its blocks; version 2.1.0 can only express one per "
+      "channel: use 2.0.0",
+      shown_name(encoding.name), encoding.scale.size());
+  entry["y_scale"] = {{"x", nested(encoding.per_block_int_scale, shape)},
+                      {"x_scale", encoding.scale},
+                      {"axis", channels - rank}};
+}
+
+void add_lpbq(Json& entry, const TensorEncoding& encoding, EncodingsVersion version,
+              const std::vector<std::int64_t>& shape) {
+  require(encoding.bitwidth == 2 * encoding.compressed_bitwidth,
+          "encodings: {} decompresses {} bits to {}; version {} can only express twice as many",
+          shown_name(encoding.name), encoding.compressed_bitwidth, encoding.bitwidth,
+          to_string(version));
+  if (version == EncodingsVersion::v2_0_0)
+    add_lpbq_2_0_0(entry, encoding, shape);
+  else
+    add_lpbq_2_1_0(entry, encoding, shape);
+}
+
 }  // namespace
 
-TensorEncoding parse_entry_2_0_0(const JsonPlace& entry) {
+TensorEncoding parse_entry_2(const JsonPlace& entry) {
   TensorEncoding encoding;
   encoding.name = entry["name"].string();
   parse_dtype(encoding, entry["output_dtype"]);
   if (entry.has("per_block_int_scale")) {
-    parse_lpbq(encoding, entry);
+    parse_lpbq_2_0_0(encoding, entry);
     return encoding;
   }
   if (!entry.has("y_scale")) return encoding;
+  if (entry["y_scale"].json().is_object()) {
+    parse_lpbq_2_1_0(encoding, entry);
+    return encoding;
+  }
   const std::vector<std::int64_t> shape = walk(entry["y_scale"], [&](const JsonPlace& place) {
     encoding.scale.push_back(positive_at(place));
   });
@@ -224,14 +304,13 @@ TensorEncoding parse_entry_2_0_0(const JsonPlace& entry) {
   return encoding;
 }
 
-Json entry_2_0_0(const TensorEncoding& encoding) {
+Json entry_2(const TensorEncoding& encoding, EncodingsVersion version) {
   check_consistent(encoding);
   const bool is_lpbq = encoding.type == EncodingType::lpbq;
   const std::int64_t bits = is_lpbq ? encoding.compressed_bitwidth : encoding.bitwidth;
   Json entry = {{"name", encoding.name}, {"output_dtype", dtype_name(encoding, bits)}};
   if (encoding.scale.empty()) {
-    require(encoding.min.empty(),
-            "encodings: {} has a range, but no scale, which version 2.0.0 needs",
+    require(encoding.min.empty(), "encodings: {} has a range, but no scale, which version 2 needs",
             shown_name(encoding.name));
     return entry;
   }
@@ -241,13 +320,13 @@ Json entry_2_0_0(const TensorEncoding& encoding) {
           ? std::vector<std::int64_t>{}
           : scale_shape(encoding);
   if (!shape.empty()) {
-    require(encoding.axis.has_value(), "encodings: {} has no axis, which version 2.0.0 needs",
+    require(encoding.axis.has_value(), "encodings: {} has no axis, which version 2 needs",
             shown_name(encoding.name));
     entry["axis"] = *encoding.axis;
   }
   if (!encoding.block_shape.empty()) entry["block_size"] = encoding.block_size;
   if (is_lpbq) {
-    add_lpbq(entry, encoding, shape);
+    add_lpbq(entry, encoding, version, shape);
     return entry;
   }
   entry["y_scale"] = nested(encoding.scale, shape);
