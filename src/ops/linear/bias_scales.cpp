@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "graph/layer.h"
+#include "ops/quantize/constant_product.h"
 #include "ops/quantize/value_quantizer.h"
 #include "rung/ops/folded_batch_norm.h"
 #include "rung/ops/quantizer_handle.h"
@@ -13,14 +14,34 @@ namespace rung {
 
 namespace {
 
-/// Returns the encoding that the numbers of a value have; none if they have no grid.
+/// Returns the op that makes a value's numbers, before those that only move them; or nullptr.
+const Node* computing_op(const Value& value) {
+  const Node* op = value.producer();
+  while (op != nullptr &&
+         (op->as<QuantizeDequantize>() != nullptr || op->op().traits().grid_preserving()))
+    op = op->inputs()[0]->producer();
+  return op;
+}
+
+/// Returns the encoding that the numbers of a value have, scaled where they are products with
+/// constants; none if they have no grid.
 std::optional<Encoding> encoding_of(const Value& value, const Observers* observers) {
-  Node* quantizer = grid_quantizer(value);
-  if (quantizer == nullptr) return std::nullopt;
+  double factor = 1;
+  const Value* at = &value;
+  Node* quantizer = nullptr;
+  while ((quantizer = grid_quantizer(*at)) == nullptr) {
+    const Node* op = computing_op(*at);
+    const auto product = op == nullptr ? std::nullopt : constant_product(*op);
+    if (!product) return std::nullopt;
+    factor *= product->factor;
+    at = op->inputs()[product->input];
+  }
   const auto& op = *quantizer->as<QuantizeDequantize>();
   const bool passes = observers != nullptr && observers->contains(op);
   if (passes || !op.initialized()) return std::nullopt;
-  return QuantizerHandle(*quantizer).encoding();
+  Encoding encoding = QuantizerHandle(*quantizer).encoding();
+  for (float& scale : encoding.scale) scale = static_cast<float>(scale * factor);
+  return encoding;
 }
 
 /// Returns one scale per output channel, or one in all; of blocks the largest, of grouped blocks
