@@ -41,6 +41,9 @@ struct ConfigRules {
   bool keep_grids = true;
   /// Scales have a floor, and offsets stay within the codes.
   bool limit_encodings = true;
+  /// Encodings files call the scheme post_training_tf min_max, and range learning as the scheme that
+  /// it begins with.
+  bool current_scheme_names = true;
   /// The estimator that AIMET's name tf_enhanced means: "sqnr" or "tf_enhanced".
   std::string tf_enhanced = "tf_enhanced";
 

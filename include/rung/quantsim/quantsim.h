@@ -83,9 +83,24 @@ struct OriginalModelOptions {
   bool qdq_weights = false;  ///< parameters are quantize-dequantized, as their quantizers do it
 };
 
+/// Which codes stand in encodings from version 2.0.0 on; earlier ones only have unsigned codes.
+enum class ActivationCodes { unsigned_codes, signed_codes };
+
+/// Which entries <prefix>.encodings has of tensors without a quantizer, whose numbers are those of
+/// one that has one: behind and before ops that only move data, before a Clip, of the constants of
+/// Clip and Pad, behind products with positive constants.
+enum class DerivedEntries {
+  none,
+  all,  ///< as AIMET's sim.onnx.export
+  /// Those that aimet_onnx's load_encodings_to_sim(strict=True) takes beside <prefix>.onnx; it does
+  /// not take int32 biases either, which are left out unless they are asked for.
+  loadable,
+};
+
 /// What export_to writes. AIMET's arguments of the same names.
 struct ExportOptions {
-  std::string encodings_version = "1.0.0";  ///< of <prefix>.encodings: 0.6.1, 1.0.0 or 2.0.0
+  /// Of <prefix>.encodings: 0.6.1, 1.0.0, 2.0.0 or 2.1.0.
+  std::string encodings_version = "1.0.0";
   /// Prefix of the two encodings files; empty: that of the others.
   std::string filename_prefix_encodings = {};
   bool export_model = true;  ///< false: only the encodings are written
@@ -99,6 +114,9 @@ struct ExportOptions {
   /// Also gives activations inside a fused group (a Conv's before its Relu) an entry, with the
   /// bitwidth and the data type of the quantizer at the group's end.
   bool propagate_encodings = false;
+  DerivedEntries derived = DerivedEntries::none;
+  ActivationCodes force_activation_as =
+      ActivationCodes::unsigned_codes;  ///< of activations, symmetric or not
   /// Adds int32 entries for biases of ops whose input and weight are quantized, see export_to.
   /// None: in <prefix>_qdq.onnx, and in encodings from version 2.0.0 on.
   std::optional<bool> export_int32_bias = {};
@@ -109,7 +127,8 @@ struct ExportOptions {
 
 /// How load_encodings deals with what does not fit. AIMET's arguments of the same names.
 struct LoadEncodingsOptions {
-  /// Entries that belong to no enabled quantizer are an Error; false: they are skipped.
+  /// Entries that belong to no enabled quantizer and do not follow from others are an Error; false:
+  /// they are skipped.
   bool strict = true;
   /// Enabled quantizers without an entry stay as they are; false: they are disabled.
   bool partial = true;
@@ -128,7 +147,8 @@ struct LoadedEncodings {
   std::vector<std::string> frozen;   ///< quantizers with an entry that were left alone
   std::vector<std::string> missing;  ///< enabled quantizers without an entry
   /// Entries that belong to no enabled quantizer, or have no numbers: int32 biases, which follow
-  /// from their op's scales, and what propagate_encodings added.
+  /// from their op's scales, those that follow from other entries (see DerivedEntries), and what
+  /// propagate_encodings added.
   std::vector<std::string> skipped;
   /// Our name, by the file's, of modules that were matched by their position: what AIMET's
   /// prepare_model calls module_relu_1 or module_add.
@@ -231,7 +251,9 @@ class RUNG_API QuantizationSimModel {
   /// in what is written.
   ///
   /// A bias's int32 entry has scale_b[c] = scale_x * scale_w[c], where scale_x belongs to the
-  /// nearest quantizer before the op, behind layers that only move data. Where training has made a
+  /// nearest quantizer before the op, behind layers that only move data. (AIMET 2.42 takes another
+  /// scale behind MaxPool and Pad, max |b| / 2^31, with which no integer runtime can add.) Where
+  /// training has made a
   /// bias too large for int32 at that scale, the weight's scale is larger in the files, see
   /// calibration_notes(); a sim that was just calibrated has such scales already.
   ///

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -10,6 +11,7 @@
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
 #include "quantsim/files/bias_encodings.h"
+#include "quantsim/files/derived_entries.h"
 #include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"
 #include "quantsim/files/module_names.h"
@@ -17,6 +19,7 @@
 #include "rung/io/text_file.h"
 #include "rung/io/weights.h"
 #include "rung/quantsim/quantsim.h"
+#include "rung/version.h"
 
 namespace rung {
 
@@ -29,7 +32,8 @@ bool is_exported(const QuantizerHandle& quantizer) {
 /// Collects the entries of quantizers in both keyings.
 class Collector {
  public:
-  explicit Collector(Graph& graph) : graph_(graph) {}
+  explicit Collector(Graph& graph, ActivationCodes of_activations = ActivationCodes::unsigned_codes)
+      : graph_(graph), signed_activations_(of_activations == ActivationCodes::signed_codes) {}
 
   void add(const QuantizerHandle& quantizer) {
     const std::vector<std::string> keys = quantsim::tensor_keys(quantizer);
@@ -37,6 +41,8 @@ class Collector {
     const Encoding encoding = quantizer.encoding();
     io::TensorEncoding entry = quantsim::file_entry(quantizer.source(), encoding);
     const io::TensorEncoding flat = quantsim::flat_file_entry(quantizer.source(), encoding);
+    if (!is_parameter && signed_activations_ && entry.dtype == io::EncodingDtype::integer)
+      entry.is_signed = true;
     if (is_parameter) module_parameters.push_back(flat);
     if (!is_parameter)
       for (const quantsim::ModuleKey& key : quantsim::module_keys(quantizer))
@@ -47,6 +53,20 @@ class Collector {
     if (!is_new && known->second == entry) return;
     if (!is_new) entry.name = keys.back();
     (is_parameter ? parameters : activations).push_back(std::move(entry));
+  }
+
+  /// Adds the entries that follow from those that are there.
+  void derive(DerivedEntries which, io::EncodingsVersion version) {
+    if (which == DerivedEntries::none) return;
+    std::vector<io::TensorEncoding> known = activations;
+    known.insert(known.end(), parameters.begin(), parameters.end());
+    std::vector<quantsim::DerivedEntry> derived = quantsim::derived_entries(graph_, known);
+    if (which == DerivedEntries::loadable)
+      derived = quantsim::strictly_loadable(std::move(derived), graph_, known, version);
+    for (quantsim::DerivedEntry& each : derived) {
+      by_name_.emplace(each.entry.name, each.entry);
+      activations.push_back(std::move(each.entry));
+    }
   }
 
   /// Gives activations without a quantizer the bitwidth and dtype of the quantizer behind the only
@@ -74,6 +94,7 @@ class Collector {
 
  private:
   Graph& graph_;
+  bool signed_activations_;
   std::map<std::string, io::TensorEncoding> by_name_;
 };
 
@@ -108,20 +129,33 @@ void name_as_in(const std::string& path, const Graph& graph,
       entry.module = found->second;
 }
 
-Collector collect(Graph& graph) {
-  Collector collector(graph);
+Collector collect(Graph& graph, ActivationCodes of_activations = ActivationCodes::unsigned_codes) {
+  Collector collector(graph, of_activations);
   for (const QuantizerHandle& each : find_quantizers(graph))
     if (is_exported(each)) collector.add(each);
   return collector;
 }
 
+/// Returns what files call a scheme. AIMET of today has the name of what range learning begins
+/// with.
+std::string scheme_name(QuantScheme scheme, const ConfigRules& rules) {
+  if (!rules.current_scheme_names || scheme.quantizer != "affine") return to_string(scheme);
+  if (scheme.estimator == "min_max") return "min_max";
+  scheme.learn = false;
+  return to_string(scheme);
+}
+
 io::QuantizerArgs quantizer_args(const QuantSimOptions& options, const QuantSimConfig& config) {
+  const auto has_channels = [](const auto& op) {
+    return op.second.per_channel_quantization.value_or(false);
+  };
   return {.activation_bitwidth = options.default_output_bw,
           .param_bitwidth = options.default_param_bw,
           .dtype = options.default_data_type == QuantizationDataType::floating ? "float" : "int",
           .is_symmetric = config.default_params.is_symmetric.value_or(false),
-          .per_channel_quantization = config.per_channel_quantization,
-          .quant_scheme = to_string(options.quant_scheme)};
+          .per_channel_quantization =
+              config.per_channel_quantization || std::ranges::any_of(config.op_type, has_channels),
+          .quant_scheme = scheme_name(options.quant_scheme, config.rules)};
 }
 
 void check_prefix(std::string_view method, const std::string& prefix) {
@@ -172,25 +206,29 @@ std::vector<std::string> QuantizationSimModel::export_to(const std::string& dire
   check_prefix("export_to", encodings_prefix);
   const io::EncodingsVersion version = io::encodings_version(options.encodings_version);
   Graph graph = quantsim::folded_copy(impl_->graph);
-  const bool is_2_0_0 = version == io::EncodingsVersion::v2_0_0;
-  if (options.export_int32_bias.value_or(is_2_0_0 || options.export_qdq_onnx))
+  const bool is_version_2 = io::is_version_2(version);
+  const bool has_biases = options.export_int32_bias.value_or(
+      is_version_2 && options.derived != DerivedEntries::loadable);
+  if (has_biases || (options.export_qdq_onnx && options.export_int32_bias.value_or(true)))
     quantsim::make_room_for_biases(graph, quantsim::Frozen::changed);
-  Collector collector = collect(graph);
+  Collector collector = collect(graph, options.force_activation_as);
+  check_complete(graph, collector);
+  collector.derive(options.derived, version);
   if (options.propagate_encodings) collector.propagate();
-  if (options.export_int32_bias.value_or(is_2_0_0))
+  if (has_biases)
     for (io::TensorEncoding& bias : quantsim::bias_encodings(graph))
       collector.parameters.push_back(std::move(bias));
-  check_complete(graph, collector);
   if (!options.module_names_of.empty())
     name_as_in(options.module_names_of, graph, collector.modules);
 
   const io::QuantizerArgs args = quantizer_args(impl_->options, impl_->config);
   io::EncodingsFile tensors{.version = version,
+                            .producer = io::Producer{"rung", RUNG_VERSION},
                             .activations = std::move(collector.activations),
                             .parameters = std::move(collector.parameters),
                             .excluded_layers = impl_->excluded_layers,
                             .quantizer_args = args};
-  if (is_2_0_0) tensors.quantizer_args.reset();  // AIMET's has none
+  if (is_version_2) tensors.quantizer_args.reset();  // AIMET's has none
   const io::ModuleEncodingsFile modules{.version = version,
                                         .activations = std::move(collector.modules),
                                         .parameters = std::move(collector.module_parameters),

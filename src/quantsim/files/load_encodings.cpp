@@ -1,6 +1,8 @@
 // Encodings files into quantizers: everything is looked up and checked before the first change.
 
 #include <algorithm>
+#include <cmath>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +13,7 @@
 #include "core/join.h"
 #include "io/files/names.h"
 #include "ops/quantize/sharing.h"
+#include "quantsim/files/derived_entries.h"
 #include "quantsim/files/entry_settings.h"
 #include "quantsim/files/file_content.h"
 #include "quantsim/files/file_entries.h"
@@ -43,6 +46,14 @@ bool is_parameter_name(const std::string& name, const Graph& graph) {
   return value != nullptr && value->parameter() != nullptr;
 }
 
+/// True if two entries of version-independent numbers say the same of their tensors.
+bool agree(const io::TensorEncoding& a, const io::TensorEncoding& b) {
+  constexpr double kRounding = 1e-6;  // of products in float32
+  const auto near = [](double x, double y) { return std::abs(x - y) <= kRounding * std::abs(y); };
+  return a.dtype == b.dtype && a.bitwidth == b.bitwidth && a.is_signed == b.is_signed &&
+         a.offset == b.offset && std::ranges::equal(a.scale, b.scale, near);
+}
+
 /// Matches entries with quantizers, then sets them.
 class Loader {
  public:
@@ -57,9 +68,11 @@ class Loader {
   void plan(const FileContent& content) {
     index(content.by_module);
     for (const FileEntry& entry : content.entries) match(entry);
-    require(!options_.strict || leftover_.empty(),
-            "{}: {} entries belong to no enabled quantizer: {}", source_, leftover_.size(),
-            listed(leftover_));
+    if (!leftover_.empty() && !content.by_module) {
+      pass_on_leftovers();
+      forget_derived();
+    }
+    if (options_.strict && !leftover_.empty()) refuse_leftovers();
     for (std::size_t i = 0; i < quantizers_.size(); ++i) plan_quantizer(i, content);
     require(!options_.require_all || report_.missing.empty(),
             "{}: has no entry for {} quantizers: {}", source_, report_.missing.size(),
@@ -100,8 +113,7 @@ class Loader {
       // An int32 bias needs no quantizer: it follows from its op's scales.
       const bool is_bias = entry.encoding.bitwidth == 32 && is_parameter_name(entry.key, graph_) &&
                            quantsim::parameter_key(graph_.value(entry.key)) == "bias";
-      if (!is_enabled && !entry.has_no_numbers() && !is_bias)
-        leftover_.push_back(describe(entry.key, begin != end));
+      if (!is_enabled && !entry.has_no_numbers() && !is_bias) leftover_.push_back(&entry);
       return;
     }
     for (auto each = begin; each != end; ++each) {
@@ -118,9 +130,61 @@ class Loader {
     }
   }
 
-  std::string describe(const std::string& key, bool is_disabled) const {
+  /// Returns the entries that quantizers have, under the names of their tensors.
+  std::vector<io::TensorEncoding> matched_entries() const {
+    std::vector<io::TensorEncoding> entries;
+    for (std::size_t i = 0; i < quantizers_.size(); ++i) {
+      if (matched_[i].entry == nullptr) continue;
+      entries.push_back(matched_[i].entry->encoding);
+      entries.back().name = quantizers_[i].source().name();
+    }
+    return entries;
+  }
+
+  /// Gives quantizers that the file does not name what it says of tensors with the same numbers: of
+  /// a MaxPool's output, where it is the Relu before that has the quantizer.
+  void pass_on_leftovers() {
+    std::vector<io::TensorEncoding> entries;
+    for (const FileEntry* entry : leftover_) entries.push_back(entry->encoding);
+    for (const quantsim::DerivedEntry& each : quantsim::derived_entries(graph_, entries)) {
+      const auto [begin, end] = targets_.equal_range(each.entry.name);
+      for (auto target = begin; target != end; ++target) {
+        const QuantizerHandle& quantizer = quantizers_[target->second.index];
+        Match& match = matched_[target->second.index];
+        if (!quantizer.enabled() || quantizer.frozen() || match.entry != nullptr) continue;
+        passed_on_.push_back({each.entry.name, each.entry, false});
+        match = {&passed_on_.back(), target->second.rank};
+      }
+    }
+  }
+
+  /// Strikes out the leftovers that follow from the entries of quantizers. The constants of a Clip
+  /// have other names in other programs' files: of them only the numbers are compared.
+  void forget_derived() {
+    std::map<std::string, io::TensorEncoding> derived;
+    for (quantsim::DerivedEntry& each : quantsim::derived_entries(graph_, matched_entries()))
+      derived.emplace(each.entry.name, std::move(each.entry));
+    std::erase_if(leftover_, [&](const FileEntry* entry) {
+      auto found = derived.find(entry->key);
+      if (found == derived.end() && graph_.find_value(entry->key) == nullptr)
+        found = std::ranges::find_if(derived, [&](const auto& each) {
+          return graph_.find_value(each.first) == nullptr && agree(each.second, entry->encoding);
+        });
+      if (found == derived.end() || !agree(found->second, entry->encoding)) return false;
+      derived.erase(found);
+      return true;
+    });
+  }
+
+  [[noreturn]] void refuse_leftovers() const {
+    std::vector<std::string> names;
+    for (const FileEntry* entry : leftover_) names.push_back(describe(entry->key));
+    fail("{}: {} entries belong to no enabled quantizer: {}", source_, names.size(), listed(names));
+  }
+
+  std::string describe(const std::string& key) const {
     const std::string shown = io::shown_name(key);
-    if (is_disabled) return shown + " (disabled)";
+    if (targets_.contains(key)) return shown + " (disabled)";
     // A module's entry is <module>.output_quantizers.0: is there such a module?
     const std::string::size_type end =
         std::min(key.find(".input_quantizers."), key.find(".output_quantizers."));
@@ -204,7 +268,8 @@ class Loader {
   std::vector<QuantizerHandle> quantizers_;
   std::multimap<std::string, Target> targets_;
   std::vector<Match> matched_;
-  std::vector<std::string> leftover_;
+  std::vector<const FileEntry*> leftover_;  // of tensors without a quantizer
+  std::deque<FileEntry> passed_on_;
   std::vector<std::size_t> missing_;
   std::vector<std::pair<std::size_t, EntrySettings>> settings_;
   LoadedEncodings report_;

@@ -25,6 +25,7 @@ ConfigRules aimet_2_42() {
           .use_all_two_bit_codes = true,
           .keep_grids = true,
           .limit_encodings = true,
+          .current_scheme_names = true,
           .tf_enhanced = "tf_enhanced"};
 }
 
@@ -42,6 +43,7 @@ ConfigRules aimet_2024_10() {
           .use_all_two_bit_codes = false,
           .keep_grids = false,
           .limit_encodings = false,
+          .current_scheme_names = false,
           .tf_enhanced = "sqnr"};
 }
 
@@ -60,7 +62,7 @@ ConfigRules config_rules(std::string_view name) {
 namespace quantsim {
 
 std::span<const BooleanRule> boolean_rules() {
-  static constexpr std::array<BooleanRule, 13> kRules = {{
+  static constexpr std::array<BooleanRule, 14> kRules = {{
       {"quantize_data_movement", &ConfigRules::quantize_data_movement},
       {"share_concat_inputs", &ConfigRules::share_concat_inputs},
       {"share_relu_quantizer", &ConfigRules::share_relu_quantizer},
@@ -74,6 +76,7 @@ std::span<const BooleanRule> boolean_rules() {
       {"use_all_two_bit_codes", &ConfigRules::use_all_two_bit_codes},
       {"keep_grids", &ConfigRules::keep_grids},
       {"limit_encodings", &ConfigRules::limit_encodings},
+      {"current_scheme_names", &ConfigRules::current_scheme_names},
   }};
   return kRules;
 }
