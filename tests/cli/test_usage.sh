@@ -118,6 +118,10 @@ misused "bitwidth 1" "--param-bw" quantize x.rung --out y.rung --param-bw 1
 misused "both batch norm flags" "--keep-bn" quantize x.rung --out y.rung --fold-bn --keep-bn
 misused "two batch norm flags" "--keep-bn" quantize x.rung --out y.rung --fold-bn-in-sim --keep-bn
 misused "unknown encodings version" "0.6.1" export x.rung --out y --encodings-version 3
+misused "both kinds of derived entries" "--derived" export x.rung --out y --derived --all-derived
+misused "both kinds of biases" "--float-biases" export x.rung --out y --float-biases --int32-biases
+misused "signed codes before 2.0.0" "--activations-as is for --encodings-version 2.0.0" \
+  export x.rung --out y --activations-as signed
 misused "prefix with a folder" "--prefix" export x.rung --out y --prefix a/b
 misused "a plan and reasons" "--plan" inspect x.rung --plan --why
 check "wrong usage writes nothing" absent x.rung

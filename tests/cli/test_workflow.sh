@@ -144,6 +144,7 @@ check "export: says what does not run packed codes" stderr_has "ONNX Runtime"
 check "export: packed codes take less" test "$(stat -c %s packed/net_qdq.onnx)" -lt \
   "$(($(stat -c %s int32/net_qdq.onnx) * 60 / 100))"
 
+entries() { grep -cF '"name"' "$1"; }
 works "export" export qat.rung --out exported --prefix net --json export.json
 check "export: figures are JSON" is_json export.json
 for name in net.safetensors net.onnx net.encodings net_torch.encodings; do
@@ -157,6 +158,19 @@ check "export 0.6.1: encodings have it" grep -qF '"0.6.1"' exported061/net.encod
 works "export 2.0.0" export qat.rung --out exported200 --prefix net --encodings-version 2.0.0
 check "export 2.0.0: encodings have it" grep -qF '"2.0.0"' exported200/net.encodings
 check "export 2.0.0: biases are int32" grep -qF '"int32"' exported200/net.encodings
+check "export 2.0.0: says who wrote it" grep -qF '"package": "rung"' exported200/net.encodings
+check "export 2.0.0: activations have unsigned codes" grep -qF '"uint8"' exported200/net.encodings
+works "export 2.1.0" export qat.rung --out exported210 --prefix net --encodings-version 2.1.0 \
+  --all-derived --activations-as signed
+check "export 2.1.0: encodings have it" grep -qF '"2.1.0"' exported210/net.encodings
+check "export 2.1.0: activations have signed codes" lacks exported210/net.encodings '"uint8"'
+check "export 2.1.0: what follows has entries" test "$(entries exported210/net.encodings)" -gt \
+  "$(entries exported200/net.encodings)"
+works "export --derived" export qat.rung --out derived --prefix net --encodings-version 2.0.0 \
+  --derived
+check "export --derived: int32 biases are left out" lacks derived/net.encodings '"int32"'
+works "export --int32-biases" export qat.rung --out biases100 --prefix net --int32-biases
+check "export --int32-biases: version 1.0.0 has them" grep -qF '"bw": 32' biases100/net.encodings
 notes "export --onnx both" export qat.rung --out exported_qdq --prefix net --onnx both
 check "export --onnx both: wrote the float graph" test -s exported_qdq/net.onnx
 check "export --onnx both: quantizers are nodes" grep -qaF DequantizeLinear exported_qdq/net_qdq.onnx

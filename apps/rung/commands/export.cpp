@@ -27,9 +27,10 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string model, out, prefix = "model", version = "1.0.0", onnx = "float", json;
-  std::string onnx_codes = "bytes", module_names_of;
+  std::string onnx_codes = "bytes", activations_as = "unsigned", module_names_of;
   std::optional<int> opset;
-  bool float_biases = false;
+  bool float_biases = false, int32_biases = false, derived = false, all_derived = false;
+  bool is_version_2() const { return io::is_version_2(io::encodings_version(version)); }
   bool writes_float() const { return onnx == "float" || onnx == "both"; }
   bool writes_qdq() const { return onnx == "qdq" || onnx == "both"; }
 };
@@ -51,6 +52,13 @@ them as they are simulated. Codes of up to 8 bits are bytes, which ONNX Runtime 
 number of bits; --onnx-codes packed makes two of 4 bits a byte (opset 21): ONNX Runtime 1.32 runs
 those with 4-bit weights and activations both or none, and not behind a Clip.
 
+PREFIX.encodings has an entry for every quantizer. Where a tensor has none because its numbers are
+those of another one (behind a MaxPool or Reshape, before a Clip, a Clip's bounds, products with
+constants), --derived writes the entries that load_encodings_to_sim(..., strict=True) of aimet-onnx
+asks for beside PREFIX.onnx, and leaves int32 biases out, which it refuses; --all-derived writes
+what AIMET's sim.onnx.export does. The scale of an int32 bias is always that of the layer's input
+times that of its weight; AIMET 2.42 has another one behind MaxPool and Pad.
+
 Example:
   rung export w4a4_qat.rung --out exported --prefix resnet20_w4a4 --onnx both
 The figures of --json: {"files": [...], "notes": [...]})";
@@ -69,6 +77,11 @@ Exported export_sim(const QuantizationSimModel& sim, const Options& options) {
       .onnx_codes = options.onnx_codes == "packed" ? io::OnnxCodes::packed : io::OnnxCodes::bytes};
   wanted.module_names_of = options.module_names_of;
   if (options.float_biases) wanted.export_int32_bias = false;
+  if (options.int32_biases) wanted.export_int32_bias = true;
+  if (options.derived) wanted.derived = DerivedEntries::loadable;
+  if (options.all_derived) wanted.derived = DerivedEntries::all;
+  if (options.activations_as == "signed")
+    wanted.force_activation_as = ActivationCodes::signed_codes;
   Exported exported{sim.export_to(options.out, options.prefix, wanted)};
   exported.notes = export_notes(sim, wanted);
   return exported;
@@ -139,11 +152,19 @@ void add_export(Program& program) {
   command.required("--out DIR", options->out, "the folder to write to");
   command.option("--prefix NAME", options->prefix, "how the files' names begin", check_prefix);
   command.option("--encodings-version V", options->version,
-                 "of PREFIX.encodings: 0.6.1, 1.0.0 or 2.0.0", check_version);
+                 "of PREFIX.encodings: 0.6.1, 1.0.0, 2.0.0 or 2.1.0", check_version);
+  command.exclusive_flags(
+      {{"--derived", options->derived, "also entries that AIMET's strict loading asks for"},
+       {"--all-derived", options->all_derived, "also all entries that follow from others"}});
+  command.option("--activations-as NAME", options->activations_as,
+                 "unsigned or signed codes in encodings from 2.0.0 on",
+                 one_of({"unsigned", "signed"}));
   command.option("--onnx NAME", options->onnx, "float, qdq, both or none, see below",
                  one_of({"float", "qdq", "both", "none"}));
-  command.flag("--float-biases", options->float_biases,
-               "leave biases float in PREFIX_qdq.onnx and in encodings");
+  command.exclusive_flags({{"--float-biases", options->float_biases,
+                            "leave biases float in PREFIX_qdq.onnx and in encodings"},
+                           {"--int32-biases", options->int32_biases,
+                            "entries of int32 biases in every version of encodings"}});
   command.option("--onnx-codes NAME", options->onnx_codes,
                  "bytes, or packed: 4-bit types where codes fit", one_of({"bytes", "packed"}));
   command.option("--opset N", options->opset,
@@ -151,8 +172,10 @@ void add_export(Program& program) {
                  between(13, 21));
   command.only_for("--onnx-codes", "--onnx qdq or both",
                    [options] { return options->writes_qdq() || options->onnx_codes == "bytes"; });
-  command.only_for("--float-biases", "--onnx qdq or both, or --encodings-version 2.0.0",
-                   [options] { return options->writes_qdq() || options->version == "2.0.0"; });
+  command.only_for("--float-biases", "--onnx qdq or both, or --encodings-version 2.0.0 and 2.1.0",
+                   [options] { return options->writes_qdq() || options->is_version_2(); });
+  command.only_for("--activations-as", "--encodings-version 2.0.0 and 2.1.0",
+                   [options] { return options->is_version_2(); });
   command.option("--module-names-of FILE", options->module_names_of,
                  "give modules in PREFIX_torch.encodings the names that this file of AIMET's has "
                  "where they alone differ: module_add_1 for add");
