@@ -8,6 +8,7 @@
 
 #include "doctest/doctest.h"
 #include "rung/io/onnx_export.h"
+#include "rung/io/onnx_import.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
@@ -16,6 +17,7 @@
 #include "rung/quantsim/quantsim.h"
 #include "support/onnx_file.h"
 #include "support/quantsim_net.h"
+#include "support/temporary_folder.h"
 
 using namespace rung;
 using namespace onnxtest;
@@ -67,6 +69,41 @@ TEST_SUITE("io: onnx export of quantizers") {
     }
     const onnx::ModelProto floating = exported(sim.graph(), {.int32_bias = false});
     CHECK(numbers<float>(tensor_of(floating, "conv1.bias")) == bias);
+  }
+
+  TEST_CASE("every DequantizeLinear has zero points of its codes' type, of int32 biases zeros") {
+    for (const char* config : {"per_channel", "per_tensor"}) {
+      QuantizationSimModel sim = calibrated({.config_file = config});
+      const onnx::ModelProto model = exported(sim.graph());
+      int biases = 0;
+      for (const onnx::NodeProto& node : model.graph().node()) {
+        if (node.op_type() != "DequantizeLinear") continue;
+        CAPTURE(node.name());
+        REQUIRE(node.input_size() == 3);
+        const onnx::TensorProto& zero_point = tensor_of(model, node.input(2));
+        CHECK(zero_point.dims_size() == tensor_of(model, node.input(1)).dims_size());
+        if (zero_point.data_type() != onnx::TensorProto::INT32) continue;
+        ++biases;
+        CHECK(tensor_of(model, node.input(0)).data_type() == onnx::TensorProto::INT32);
+        const auto scales = numbers<float>(tensor_of(model, node.input(1)));
+        CHECK(numbers<std::int32_t>(zero_point) == std::vector<std::int32_t>(scales.size(), 0));
+      }
+      CHECK(biases == 4);
+    }
+  }
+
+  TEST_CASE("int32 biases are read with zero points and without") {
+    QuantizationSimModel sim = calibrated({.config_file = "per_channel"});
+    onnx::ModelProto model = exported(sim.graph());
+    const TemporaryFolder folder;
+    const auto biases = [&] {
+      const Graph graph = io::load_onnx(folder.write("net.onnx", model.SerializeAsString()));
+      return values(graph.parameter("conv1.bias").value());
+    };
+    const std::vector<float> with = biases();
+    for (onnx::NodeProto& node : *model.mutable_graph()->mutable_node())
+      if (node.name().ends_with(".bias.dq")) node.mutable_input()->RemoveLast();
+    CHECK(biases() == with);
   }
 
   TEST_CASE("a bias that int32 cannot hold stays float, and apart from its layer") {

@@ -26,7 +26,7 @@ TEST_SUITE("quantsim: versions of encodings files") {
   TEST_CASE("files of every version and keying give another sim the same encodings") {
     QuantizationSimModel sim = calibrated(kW4A8);
     const std::string expected = fingerprint_encodings(sim);
-    for (const char* version : {"0.6.1", "1.0.0", "2.0.0"})
+    for (const char* version : {"0.6.1", "1.0.0", "2.0.0", "2.1.0"})
       for (const bool by_module : {false, true}) {
         CAPTURE(version);
         CAPTURE(by_module);

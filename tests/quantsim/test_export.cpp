@@ -14,6 +14,7 @@
 #include "rung/io/safetensors.h"
 #include "rung/quant/fake_quantize.h"
 #include "rung/quantsim/quantsim.h"
+#include "rung/version.h"
 #include "support/quantsim_files.h"
 #include "support/quantsim_net.h"
 #include "support/temporary_folder.h"
@@ -43,7 +44,8 @@ TEST_SUITE("quantsim: export") {
     QuantizationSimModel sim = calibrated({.default_param_bw = 4, .config_file = "per_channel"});
     const Json file = exported(sim, {.encodings_version = "2.0.0"});
     CHECK(file.at("version") == "2.0.0");
-    CHECK(file.size() == 2);
+    CHECK(file.size() == 3);
+    CHECK(file.at("producer") == Json{{"package", "rung"}, {"version", RUNG_VERSION}});
     CHECK(file.at("encodings").size() == sim.quantizers().size() + 4);
     for (const QuantizerHandle& each : sim.quantizers()) {
       CAPTURE(each.name());
@@ -215,7 +217,7 @@ TEST_SUITE("quantsim: export") {
     sim.exclude_layers_from_quantization({"fc", "conv1"});
     calibrate_small_net(sim);
     const TemporaryFolder folder;
-    for (const char* version : {"0.6.1", "1.0.0", "2.0.0"}) {
+    for (const char* version : {"0.6.1", "1.0.0", "2.0.0", "2.1.0"}) {
       CAPTURE(version);
       const auto files = sim.export_to(folder.path(version), "net", {.encodings_version = version});
       for (const std::size_t i : {1u, 2u})

@@ -55,7 +55,7 @@ TEST_SUITE("quantsim: files of batch norms folded in simulation") {
   TEST_CASE("a file goes from a sim that folds in simulation to one folded beforehand and back") {
     QuantizationSimModel sim = folding_sim(4);
     calibrate_small_net(sim);
-    for (const char* version : {"0.6.1", "1.0.0", "2.0.0"})
+    for (const char* version : {"0.6.1", "1.0.0", "2.0.0", "2.1.0"})
       for (const bool by_module : {false, true}) {
         CAPTURE(version);
         CAPTURE(by_module);

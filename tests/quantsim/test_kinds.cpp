@@ -73,7 +73,7 @@ TEST_SUITE("quantsim: files of all kinds of quantizers") {
     QuantizationSimModel sim = mixed_sim();
     calibrate_small_net(sim);
     const std::string expected = fingerprint_encodings(sim);
-    for (const char* version : {"1.0.0", "2.0.0"})
+    for (const char* version : {"1.0.0", "2.0.0", "2.1.0"})
       for (const bool by_module : {false, true}) {
         CAPTURE(version);
         CAPTURE(by_module);
@@ -121,7 +121,12 @@ TEST_SUITE("quantsim: files of all kinds of quantizers") {
     CHECK(now.at("block_size") == 16);
     CHECK(now.at("per_block_int_scale").size() == 4);  // [4][3]
     CHECK(now.at("per_block_int_scale")[0].size() == 3);
-    CHECK(now.at("per_channel_float_scale")[0].size() == 1);                      // [4][1]
+    CHECK(now.at("per_channel_float_scale")[0].size() == 1);  // [4][1]
+    const Json newest = entry_of(Json::parse(exported(sim, "2.1.0", false)), "fc.weight");
+    CHECK(newest.at("y_scale").at("x") == now.at("per_block_int_scale"));
+    CHECK(newest.at("y_scale").at("x_scale").get<std::vector<float>>() ==
+          lpbq.grouped->per_channel_scale);
+    CHECK(newest.at("y_scale").at("axis") == -2);
     const Json conv = entry_of(Json::parse(flat), "conv2.weight").at("y_scale");  // [3][3][1][1]
     CHECK(conv.size() == 3);
     CHECK(conv[1][2][0][0].get<float>() == blocks.scale.at(5));

@@ -143,7 +143,7 @@ TEST_SUITE("quantsim: load_encodings") {
 
   TEST_CASE("set_and_freeze_param_encodings takes the parameters of any file, and only them") {
     QuantizationSimModel sim = calibrated(kW4A8);
-    for (const char* version : {"0.6.1", "1.0.0", "2.0.0"})
+    for (const char* version : {"0.6.1", "1.0.0", "2.0.0", "2.1.0"})
       for (const bool by_module : {false, true}) {
         CAPTURE(version);
         CAPTURE(by_module);
