@@ -14,6 +14,7 @@ Session::Session(const QuantizationSimModel& sim, const Options& options)
   // It is infinity where nothing is known.
   if (memory_ == 0) memory_ = static_cast<std::size_t>(std::min(available_memory() / 4, 0x1p40));
   check_metric(options.metric);
+  check_metric(options.level_metric);
   find_quantizers();
   find_layers();
   std::map<std::string, std::string, std::less<>> node_of;  // by a quantizer's name

@@ -9,9 +9,10 @@
 namespace rung::analysis {
 
 Levels Session::levels(const Evaluate& evaluate) {
+  const std::string& metric = options_.level_metric;
   if (!evaluate)
-    return {"sqnr", nothing_.error().sqnr_db, only_weights_.error().sqnr_db,
-            only_activations_.error().sqnr_db, everything_.error().sqnr_db};
+    return {metric, nothing_.metric(metric), only_weights_.metric(metric),
+            only_activations_.metric(metric), everything_.metric(metric)};
   const auto score = [&](const QuantizerSet& enabled) {
     enable_only(graph_, enabled);
     ++score_calls_;
@@ -56,6 +57,10 @@ void Session::add_bitwidths(Layer& layer, const WatchedLayer& watched, const Swi
 void Session::fill_layers(Analysis& analysis) {
   for (const WatchedLayer& watched : layers_) {
     Layer& layer = analysis.layers.emplace_back(watched.result());
+    std::erase_if(layer.inputs, [&](const std::string& name) {  // a weight made of parameters
+      return graph_.find_node(name) != nullptr &&
+             std::ranges::find(layers_, name, &WatchedLayer::name) == layers_.end();
+    });
     const auto found = seconds_.find(layer.name);
     if (found != seconds_.end())
       layer.seconds = found->second / static_cast<double>(std::max<std::int64_t>(timed_images_, 1));

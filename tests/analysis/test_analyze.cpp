@@ -125,6 +125,9 @@ TEST_SUITE("analysis") {
     QuantizationSimModel folding = foldingtest::in_simulation();
     foldingtest::calibrate(folding);
     check_sensitivities(folding, {random_tensor({2, 3, 8, 8}, 5)});
+    const analysis::Analysis folded = analysis::analyze(
+        folding, std::vector<Tensor>{random_tensor({2, 3, 8, 8}, 5)}, {}, {.measure_time = false});
+    CHECK(folded.layer("conv2").inputs == std::vector<std::string>{"relu1"});
   }
 
   TEST_CASE("so they do behind ops that only move numbers") {
@@ -281,7 +284,7 @@ TEST_SUITE("analysis") {
     sim.compute_encodings([&](Executor& executor) {
       for (const nn::Batch& batch : loader) (void)executor.forward({&batch.images, 1});
     });
-    double right = 0, agreeing = 0, divergence = 0;
+    double right = 0, right_in_float = 0, agreeing = 0, divergence = 0;
     Graph original = sim.get_original_model();
     Executor in_float(original);
     for (const nn::Batch& batch : loader) {
@@ -301,6 +304,7 @@ TEST_SUITE("analysis") {
         agreeing += best[0] == best[1] ? 1 : 0;
       }
       right += static_cast<double>(nn::count_correct(b, batch.labels));
+      right_in_float += static_cast<double>(nn::count_correct(a, batch.labels));
     }
     const auto everything = [&](const char* metric) {
       std::vector<std::string> all;
@@ -309,6 +313,11 @@ TEST_SUITE("analysis") {
           .groups_sensitivity[0]
           .alone;
     };
+    const analysis::Levels levels =
+        analysis::analyze(sim, loader, {}, {.level_metric = "top1"}).levels;
+    CHECK(levels.metric == "top1");
+    CHECK(levels.everything == doctest::Approx(right / 22));
+    CHECK(levels.nothing == doctest::Approx(right_in_float / 22));
     CHECK(everything("top1") == doctest::Approx(right / 22));
     CHECK(everything("agreement") == doctest::Approx(agreeing / 22));
     CHECK(everything("kl") == doctest::Approx(divergence / 22));
@@ -322,6 +331,7 @@ TEST_SUITE("analysis") {
       return message_of([&] { (void)analysis::analyze(sim, data, {}, options); });
     };
     CHECK(message(batches(), {.metric = "snr"}).find("one of sqnr, mse, ") != std::string::npos);
+    CHECK(message(batches(), {.level_metric = "snr"}).find("got snr") != std::string::npos);
     CHECK(message(batches(), {.metric = "top1"}).find("needs a label") != std::string::npos);
     CHECK(message(batches(), {.groups = {{"mine", {"conv9"}}}}).find("group mine names conv9") !=
           std::string::npos);

@@ -10,7 +10,7 @@ done
 
 works "analyze" analyze analyzed8.rung --test-images 100 --json analysis8.json
 check "analyze: figures are JSON" is_json analysis8.json
-check "analyze: levels are accuracies" grep -qF '"metric":"score"' analysis8.json
+check "analyze: levels are accuracies" grep -qF '"metric":"top1"' analysis8.json
 check "analyze: a row for a layer" stdout_has "conv1 (Conv)"
 check "analyze: says what it cost" stdout_has "100 images, "
 widest=$(awk '/^ +[-0-9]/ { if (length > n) n = length } END { print n }' stdout)

@@ -19,7 +19,6 @@
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
 #include "rung/io/text_file.h"
-#include "rung/nn/train.h"
 #include "rung/quantsim/quantsim.h"
 
 namespace rung::cli {
@@ -72,25 +71,14 @@ analysis::Data with_progress(nn::DataLoader& loader) {
   });
 }
 
-analysis::Evaluate top1_of(nn::DataLoader& loader) {
-  return [&loader](Executor& executor) {
-    throw_if_interrupted();
-    ProgressBar bar("top1");
-    return percent(
-        nn::evaluate(executor, loader,
-                     {.check_numerics = nn::CheckNumerics::off, .on_progress = bar.callback()})
-            .top1);
-  };
-}
-
 /// Before hours of work that could not be compared.
-void check_baseline(const Options& options, const analysis::Analysis& before, bool has_labels,
-                    const nn::DataLoader& loader) {
+void check_baseline(const Options& options, const analysis::Analysis& before,
+                    const std::string& level_metric, const nn::DataLoader& loader) {
   // How many cannot be read, nobody knows yet.
   const bool skips = options.data.skip_corrupt;
   const std::int64_t images = skips ? before.cost.images : loader.dataset().size();
   try {
-    check_comparable(before, has_labels ? "score" : "sqnr", images);
+    check_comparable(before, level_metric, images);
   } catch (const Error& error) {
     throw Error(options.baseline + ": " + error.what());
   }
@@ -99,12 +87,13 @@ void check_baseline(const Options& options, const analysis::Analysis& before, bo
 void compare_with(const analysis::Analysis& before, const analysis::Analysis& now,
                   const Options& options, const Console& console) {
   const double drop = drop_since(before, now);
-  const std::string change =
-      fmt::format("{:.2f}, it was {:.2f}", now.levels.everything, before.levels.everything);
+  const std::string& metric = now.levels.metric;
+  const std::string change = fmt::format("{}, it was {}", shown(now.levels.everything, metric),
+                                         shown(before.levels.everything, metric));
   if (!(drop <= options.max_drop))
     throw Error(fmt::format("{}: {} is {}: more than --max-drop {} worse; the worst layer is {}",
-                            options.baseline, now.levels.metric == "score" ? "top1" : "SQNR",
-                            change, options.max_drop, worst_layer(now)));
+                            options.baseline, unit_of(metric), change, options.max_drop,
+                            worst_layer(now)));
   console.line(fmt::format("compared with {}: {}", options.baseline, change));
 }
 
@@ -124,12 +113,14 @@ void run(const Options& options) {
   console.line(describe_preparation(data.task(), options.data.normalize, path));
   const QuantizationSimModel sim = load_checkpoint(std::move(file), path);
   const std::string unfit = data.labels_unfit();
+  const std::string level_metric = unfit.empty() ? "top1" : "sqnr";
   nn::DataLoader loader = data.named();
-  if (before) check_baseline(options, *before, unfit.empty(), loader);
+  if (before) check_baseline(options, *before, level_metric, loader);
   const InterruptGuard guard;
-  const analysis::Analysis now =
-      analysis::analyze(sim, with_progress(loader), unfit.empty() ? top1_of(loader) : nullptr,
-                        {.metric = options.metric, .per_quantizer = options.per_quantizer});
+  const analysis::Analysis now = analysis::analyze(sim, with_progress(loader), {},
+                                                   {.metric = options.metric,
+                                                    .level_metric = level_metric,
+                                                    .per_quantizer = options.per_quantizer});
   if (!unfit.empty()) console.line(unfit + ": top1 is not computed");
   console.text(table_of(now, options.rows));
   console.line(fmt::format("{} images, {:.0f} s, as many multiplications as {:.1f} passes",

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "run/options.h"
 #include "rung/core/error.h"
 #include "rung/core/text.h"
 
@@ -16,17 +17,6 @@ using analysis::Analysis;
 using analysis::Sensitivity;
 
 bool larger_is_better(const std::string& metric) { return metric != "mse" && metric != "kl"; }
-
-std::string unit_of(const std::string& metric) {
-  if (metric == "score") return "top1 in %";
-  return metric == "sqnr" ? "SQNR in dB" : metric;
-}
-
-/// Small numbers need their exponent, decibels do not.
-std::string shown(double value, const std::string& metric) {
-  if (metric == "sqnr" || metric == "score") return fmt::format("{:.2f}", value);
-  return fmt::format("{:.4g}", value);
-}
 
 std::vector<const Sensitivity*> worst_first(const Analysis& analysis) {
   std::vector<const Sensitivity*> all;
@@ -67,6 +57,17 @@ std::string row_of(const Analysis& analysis, const Sensitivity& each) {
 
 }  // namespace
 
+std::string unit_of(const std::string& metric) {
+  if (metric == "top1" || metric == "agreement") return metric + " in %";
+  return metric == "sqnr" ? "SQNR in dB" : metric;
+}
+
+std::string shown(double value, const std::string& metric) {
+  if (metric == "top1" || metric == "agreement") return fmt::format("{:.2f}", percent(value));
+  // Small numbers need their exponent, decibels do not.
+  return metric == "sqnr" ? fmt::format("{:.2f}", value) : fmt::format("{:.4g}", value);
+}
+
 std::string table_of(const Analysis& analysis, std::int64_t rows) {
   const analysis::Levels& levels = analysis.levels;
   std::string text = fmt::format(
@@ -100,7 +101,8 @@ void check_comparable(const Analysis& before, const std::string& metric, std::in
 double drop_since(const Analysis& before, const Analysis& now) {
   // Two networks that lose nothing are equally good, and infinity less itself is no number.
   if (before.levels.everything == now.levels.everything) return 0.0;
-  return before.levels.everything - now.levels.everything;
+  const double drop = before.levels.everything - now.levels.everything;
+  return now.levels.metric == "top1" ? percent(drop) : drop;
 }
 
 std::string worst_layer(const Analysis& analysis) {

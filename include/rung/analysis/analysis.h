@@ -26,7 +26,7 @@ struct Error {
 
 /// The whole network with nothing quantized, only its parameters, only activations, and all.
 struct Levels {
-  std::string metric = {};  ///< "score": the user's callback; "sqnr": of the outputs, in dB
+  std::string metric = {};  ///< "score": the user's callback; else Options::level_metric
   double nothing = 0.0, weights = 0.0, activations = 0.0, everything = 0.0;
   friend bool operator==(const Levels&, const Levels&) = default;
 };

@@ -49,6 +49,9 @@ struct Options {
   /// (mean Kullback-Leibler divergence of the classes, in nats), "agreement" (share of images with
   /// the same winner) and "top1" (share of images whose winner is the label).
   std::string metric = "sqnr";
+  /// What the levels of the whole network are measured by, one of the same, where there is no
+  /// callback.
+  std::string level_metric = "sqnr";
   bool per_quantizer = false;  ///< sensitivities of single quantizers, too
   /// Sensitivities of groups of your own: name, and the quantizers' (QuantizerHandle::name).
   std::map<std::string, std::vector<std::string>> groups = {};
