@@ -49,7 +49,7 @@ Session::Session(const QuantizationSimModel& sim, const Options& options)
 
 void Session::find_quantizers() {
   for (const QuantizerHandle& each : rung::find_quantizers(graph_)) {
-    if (!each.enabled()) continue;
+    if (!each.enabled() || each.op().quantizer().pass_through()) continue;
     require(each.initialized(),
             "analysis: quantizer {} has no range yet; run compute_encodings() first", each.name());
     const bool is_parameter = each.place() == QuantizerPlace::parameter;

@@ -112,7 +112,7 @@ struct Codes {
   friend bool operator==(const Codes&, const Codes&) = default;
 };
 
-/// One enabled quantizer and the tensor before it.
+/// One quantizer that is enabled (and rounds: has less than 32 bits), and the tensor before it.
 struct Quantizer {
   std::string name = {}, aimet_name = {};
   std::string layer = {};  ///< the Layer that it belongs to, or an input of the network
