@@ -8,17 +8,18 @@
 namespace rung::kernels::RUNG_ISA {
 namespace {
 
-constexpr int kGroup = 256, kTables = 4, kBins = 2048, kLanes = 16;
+constexpr int kGroup = 256, kTables = 4, kMostBins = 2048, kLanes = 16;
 
 // The order of operations of torch.histc. Four tables, because many numbers in a row are often in
 // the same bin (Relu's zeros), and each addition would wait for the one before.
 void count(const float* x, std::int64_t n, const Bins& bins, std::uint32_t* counts) {
-  std::uint32_t more[kTables - 1][kBins];
+  std::uint32_t more[kTables - 1][kMostBins];
+  const int used = static_cast<int>(bins.count);
   std::uint32_t* tables[kTables] = {counts, counts, counts, counts};
-  const bool worth_it = n > kTables * kBins;
+  const bool worth_it = n > kTables * used;
   for (int t = 0; worth_it && t < kTables - 1; ++t) {
     tables[t + 1] = more[t];
-    for (int b = 0; b < kBins; ++b) more[t][b] = 0;
+    for (int b = 0; b < used; ++b) more[t][b] = 0;
   }
   std::int32_t bin[kGroup];
   const float min = bins.min, width = bins.width, total = bins.count, last = bins.count - 1.0f;
@@ -34,7 +35,7 @@ void count(const float* x, std::int64_t n, const Bins& bins, std::uint32_t* coun
       for (int t = 0; t < kTables; ++t) ++tables[t][bin[i + t]];
     for (; i < here; ++i) ++tables[0][bin[i]];
   }
-  for (int b = 0; worth_it && b < kBins; ++b) counts[b] += more[0][b] + more[1][b] + more[2][b];
+  for (int b = 0; worth_it && b < used; ++b) counts[b] += more[0][b] + more[1][b] + more[2][b];
 }
 
 double noise(const float* numbers, const float* counts, std::int64_t n, float scale, float offset,

@@ -6,7 +6,7 @@
 
 namespace rung::kernels {
 
-/// Equal bins over [min, min + width].
+/// Equal bins over [min, min + width], at most 2048.
 struct Bins {
   float min, width, count;
 };

@@ -52,6 +52,8 @@ void visit_options(AttributeVisitor& visitor, QuantizerOptions& options) {
   visitor("block_axis", blocks.axis);
   visitor("block_size", blocks.size);
   visitor("blocks", blocks.count);
+  visitor("use_all_two_bit_codes", options.grid_rules.use_all_two_bit_codes);
+  visitor("limit_encodings", options.grid_rules.limit_encodings);
 
   require(bitwidth >= 2 && bitwidth <= kPassThroughBitwidth, "bitwidth must be 2..32, got {}",
           bitwidth);

@@ -39,13 +39,26 @@ Range with_zero(Range range, float limit) {
 constexpr float kLargestLearned = std::numeric_limits<float>::max() / 2;
 constexpr float kLargestObserved = kLargestLearned / 2;
 
-/// Widens a range whose step is below kMinimumScale by one such step per code.
+/// Widens a range whose step is below the smallest by one such step per code.
 Range with_minimum_step(Range range, const Grid& grid, Symmetry symmetry) {
   const auto steps = static_cast<float>(grid.steps());
-  if ((range.max - range.min) / steps >= kMinimumScale) return range;
-  if (!around_zero(symmetry)) return {range.min, range.max + steps * kMinimumScale};
+  const float smallest = grid.minimum_scale();
+  if ((range.max - range.min) / steps >= smallest) return range;
+  if (!around_zero(symmetry)) return {range.min, range.max + steps * smallest};
   const auto [positive, negative] = sides(grid);
-  return {range.min - negative * kMinimumScale, range.max + positive * kMinimumScale};
+  return {range.min - negative * smallest, range.max + positive * smallest};
+}
+
+/// Returns the legal range that covers the observed one, but for `clipped` steps at its upper end.
+Range legal(Range observed, const Grid& grid, Symmetry symmetry, float clipped) {
+  require(observed.min <= observed.max, "a range must have min <= max and no NaN, got {} .. {}",
+          observed.min, observed.max);
+  const Range range = with_minimum_step(with_zero(observed, kLargestObserved), grid, symmetry);
+  if (!around_zero(symmetry)) return range;
+  // Codes reach one step further down than up: the side that needs the larger step decides.
+  const auto [positive, negative] = sides(grid);
+  const float step = std::max(range.max / (positive + clipped), -range.min / negative);
+  return {-negative * step, positive * step};
 }
 
 }  // namespace
@@ -72,13 +85,19 @@ Symmetry parse_symmetry(std::string_view name) {
       name);
 }
 
-Grid make_grid(int bitwidth, Symmetry symmetry) {
+float Grid::minimum_scale() const {
+  if (!rules.limit_encodings) return kMinimumScale;
+  return static_cast<float>(std::min(
+      double{kMinimumScale}, 0.01 / static_cast<double>(std::max<std::int64_t>(steps(), 1))));
+}
+
+Grid make_grid(int bitwidth, Symmetry symmetry, GridRules rules) {
   require(bitwidth >= 2 && bitwidth <= kPassThroughBitwidth,
           "bitwidth must be 2..32 (32 lets everything pass), got {}", bitwidth);
   const std::int64_t half = std::int64_t{1} << (bitwidth - 1);
-  if (symmetry == Symmetry::symmetric) return {-half, half - 1};
-  if (symmetry == Symmetry::strict_symmetric) return {-(half - 1), half - 1};
-  return {0, 2 * half - 1};
+  if (symmetry == Symmetry::symmetric) return {-half, half - 1, rules};
+  if (symmetry == Symmetry::strict_symmetric) return {-(half - 1), half - 1, rules};
+  return {0, 2 * half - 1, rules};
 }
 
 Symmetry resolve_symmetry(Symmetry symmetry, Range observed) {
@@ -87,14 +106,12 @@ Symmetry resolve_symmetry(Symmetry symmetry, Range observed) {
 }
 
 Range legal_range(Range observed, const Grid& grid, Symmetry symmetry) {
-  require(observed.min <= observed.max, "a range must have min <= max and no NaN, got {} .. {}",
-          observed.min, observed.max);
-  const Range range = with_minimum_step(with_zero(observed, kLargestObserved), grid, symmetry);
-  if (!around_zero(symmetry)) return range;
-  // Codes reach one step further down than up: the side that needs the larger step decides.
-  const auto [positive, negative] = sides(grid);
-  const float step = std::max(range.max / positive, -range.min / negative);
-  return {-negative * step, positive * step};
+  return legal(observed, grid, symmetry, 0.0f);
+}
+
+Range legal_min_max(Range observed, const Grid& grid, Symmetry symmetry) {
+  const bool uses_all = grid.rules.use_all_two_bit_codes && grid.steps() == 3;
+  return legal(observed, grid, symmetry, uses_all ? 1.0f : 0.0f);
 }
 
 Range legal_learned_range(Range learned, const Grid& grid, Symmetry symmetry) {

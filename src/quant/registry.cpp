@@ -51,6 +51,7 @@ struct RangeEstimatorRow {
 constexpr auto kRangeEstimators = std::to_array<RangeEstimatorRow>({
     {"min_max", make_min_max},
     {"sqnr", make_sqnr},
+    {"tf_enhanced", make_tf_enhanced},
     {"percentile", make_whole_percentile},
     {"entropy", make_entropy},
 });

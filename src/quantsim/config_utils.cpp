@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "quantsim/parameter_key.h"
+#include "quantsim/placement/config_rules.h"
 #include "quantsim/quantizer_nodes.h"
 
 namespace rung {
@@ -47,7 +48,7 @@ std::int64_t replace_weights(QuantizationSimModel& sim, const NodePredicate& nod
 
 /// One output channel each, block_size input channels, everything behind them whole.
 QuantizerOptions blockwise(const Shape& weight, int bitwidth, Symmetry symmetry,
-                           std::int64_t block_size) {
+                           std::int64_t block_size, const ConfigRules& rules) {
   require(weight.rank() >= 2, "blocks lie along the input channels, axis 1: the weight is {}",
           weight);
   require(block_size > 0 && weight[1] % block_size == 0,
@@ -57,7 +58,8 @@ QuantizerOptions blockwise(const Shape& weight, int bitwidth, Symmetry symmetry,
           .symmetry = symmetry,
           .axis = 0,
           .channels = weight[0],
-          .blocks = Blocks{1, block_size, weight[1] / block_size}};
+          .blocks = Blocks{1, block_size, weight[1] / block_size},
+          .grid_rules = quantsim::grid_rules(rules)};
 }
 
 }  // namespace
@@ -103,23 +105,25 @@ std::int64_t set_blockwise_quantization_for_weights(QuantizationSimModel& sim,
                                                     const NodePredicate& nodes,
                                                     const BlockwiseOptions& options) {
   const Symmetry symmetry = options.symmetric ? Symmetry::symmetric : Symmetry::asymmetric;
-  return replace_weights(
-      sim, nodes, "set_blockwise_quantization_for_weights", [&](const Shape& shape, int now) {
-        return std::make_unique<AffineQuantizer>(blockwise(
-            shape, options.bitwidth == 0 ? now : options.bitwidth, symmetry, options.block_size));
-      });
+  return replace_weights(sim, nodes, "set_blockwise_quantization_for_weights",
+                         [&](const Shape& shape, int now) {
+                           return std::make_unique<AffineQuantizer>(
+                               blockwise(shape, options.bitwidth == 0 ? now : options.bitwidth,
+                                         symmetry, options.block_size, sim.config().rules));
+                         });
 }
 
 std::int64_t set_grouped_blockwise_quantization_for_weights(
     QuantizationSimModel& sim, const NodePredicate& nodes, const GroupedBlockwiseOptions& options) {
-  return replace_weights(sim, nodes, "set_grouped_blockwise_quantization_for_weights",
-                         [&](const Shape& shape, int now) {
-                           return std::make_unique<GroupedBlockQuantizer>(
-                               blockwise(shape, options.bitwidth == 0 ? now : options.bitwidth,
-                                         Symmetry::symmetric, options.block_size),
-                               GroupedBlockOptions{.decompressed_bw = options.decompressed_bw,
-                                                   .block_grouping = options.block_grouping});
-                         });
+  return replace_weights(
+      sim, nodes, "set_grouped_blockwise_quantization_for_weights",
+      [&](const Shape& shape, int now) {
+        return std::make_unique<GroupedBlockQuantizer>(
+            blockwise(shape, options.bitwidth == 0 ? now : options.bitwidth, Symmetry::symmetric,
+                      options.block_size, sim.config().rules),
+            GroupedBlockOptions{.decompressed_bw = options.decompressed_bw,
+                                .block_grouping = options.block_grouping});
+      });
 }
 
 std::int64_t set_activation_quantizers_to_float(QuantizationSimModel& sim,

@@ -31,6 +31,7 @@ std::vector<std::unique_ptr<rung::RangeEstimator>> all() {
   list.push_back(rung::make_min_max());
   list.push_back(rung::make_sqnr());
   list.push_back(rung::make_percentile(99.0));
+  list.push_back(rung::make_tf_enhanced());
   return list;
 }
 
@@ -98,16 +99,41 @@ TEST_SUITE("quant: range estimators") {
     }
   }
 
-  TEST_CASE("growing neither loses nor invents numbers") {
-    rung::Histogram histogram;
-    double size = 1e-3, count = 0.0;
-    for (int batch = 0; batch < 30; ++batch, size *= 1.5) {
-      const auto x = normal(777, 10 + batch, size);
-      const auto [min, max] = std::minmax_element(x.begin(), x.end());
-      histogram.begin_batch({*min, *max});
-      histogram.accumulate(x);
-      CHECK(histogram.total() == (count += 777.0));
+  TEST_CASE("growing neither loses nor invents numbers, nor does a limit") {
+    for (rung::Histogram histogram : {rung::Histogram(), rung::Histogram::limited()}) {
+      double size = 1e-3, count = 0.0;
+      for (int batch = 0; batch < 30; ++batch, size *= 1.5) {
+        const auto x = normal(777, 10 + batch, size);
+        const auto [min, max] = std::minmax_element(x.begin(), x.end());
+        histogram.begin_batch({*min, *max});
+        histogram.accumulate(x);
+        CHECK(histogram.total() == (count += 777.0));
+      }
     }
+  }
+
+  TEST_CASE("a limited histogram stays within 1.5 widths of its first batch at either end") {
+    rung::Histogram histogram = rung::Histogram::limited();
+    histogram.begin_batch({-1.0f, 3.0f});
+    histogram.accumulate(std::vector<float>{-1.0f, 0.0f, 3.0f});
+    histogram.begin_batch({-50.0f, 5.0f});
+    histogram.accumulate(std::vector<float>{-50.0f, -40.0f, 5.0f});
+    CHECK(histogram.bins() == 512);
+    CHECK(histogram.range() == Range{-7.0f, 5.0f});
+    CHECK(histogram.counts().front() == 2.0);
+    CHECK(histogram.counts().back() == 1.0);
+    histogram.begin_batch({0.0f, 1e30f});
+    histogram.accumulate(std::vector<float>{0.0f, 1e30f});
+    CHECK(histogram.range() == Range{-7.0f, 9.0f});
+    CHECK(histogram.total() == 8.0);
+    // Another one may lie beyond.
+    rung::Histogram other = rung::Histogram::limited();
+    other.begin_batch({100.0f, 200.0f});
+    other.accumulate(std::vector<float>{100.0f, 150.0f, 200.0f});
+    histogram.merge(other);
+    CHECK(histogram.range() == Range{-7.0f, 9.0f});
+    CHECK(histogram.total() == 11.0);
+    CHECK_THROWS_AS(histogram.merge(rung::Histogram()), Error);
   }
 
   TEST_CASE("merging two estimators sees what both have seen") {

@@ -157,12 +157,14 @@ TEST_SUITE("quant: registry") {
                                       "frozen",
                                       "initialized",
                                       "kind",
+                                      "limit_encodings",
                                       "percentile",
                                       "place",
                                       "recomputed",
                                       "saw_negative",
                                       "stochastic_rounding",
-                                      "symmetry"};
+                                      "symmetry",
+                                      "use_all_two_bit_codes"};
     for (const char* estimator : {"min_max", "sqnr", "percentile"}) {
       CHECK(names_of(make_quantizer("affine"), make_range_estimator(estimator)) == first);
       CHECK(names_of(make_quantizer("lsq"), make_range_estimator(estimator)) == first);
@@ -199,7 +201,7 @@ TEST_SUITE("quant: registry") {
     CHECK(message_of([] { register_range_estimator("sqnr", make_sqnr); }).find("known already") !=
           std::string::npos);
     CHECK(message_of([] { make_quantizer("mine"); }).find("affine, lsq") != std::string::npos);
-    CHECK(message_of([] { make_range_estimator("mine"); }).find("min_max, sqnr, percentile") !=
+    CHECK(message_of([] { make_range_estimator("mine"); }).find("min_max, sqnr, tf_enhanced") !=
           std::string::npos);
     [[maybe_unused]] static const bool once = [&] {
       register_quantizer("test.other", make);

@@ -23,10 +23,26 @@ struct Range {
   friend bool operator==(const Range&, const Range&) = default;
 };
 
-/// The integers (codes) from qmin to qmax.
-struct Grid {
+/// How ranges become encodings, where versions of AIMET differ: rules of a configuration file of
+/// the same names (rung/quantsim/config_rules.h). The defaults are October 2024's, as in files that
+/// say nothing.
+struct GridRules {
+  /// Symmetric min-max of 2 bits: scale = max(max / 2, -min / 2), which clips the upper end but
+  /// uses all four codes; false: max(max, -min / 2).
+  bool use_all_two_bit_codes = false;
+  /// The smallest scale is min(kMinimumScale, 0.01 / steps): from 17 bits on constant data get a
+  /// range of 0.01; and an offset at either end of the codes has no gradient. false: kMinimumScale
+  /// for all bitwidths, and it has.
+  bool limit_encodings = false;
+  friend bool operator==(const GridRules&, const GridRules&) = default;
+};
+
+/// The integers (codes) from qmin to qmax, and how ranges are laid on them.
+struct RUNG_API Grid {
   std::int64_t qmin = 0, qmax = 255;
+  GridRules rules = {};
   std::int64_t steps() const { return qmax - qmin; }  ///< AIMET: num_steps
+  float minimum_scale() const;                        ///< kMinimumScale, or less: see GridRules
   friend bool operator==(const Grid&, const Grid&) = default;
 };
 
@@ -47,20 +63,24 @@ inline constexpr int kPassThroughBitwidth = 32;
 inline constexpr float kMinimumScale = 1.1920929e-7f;
 
 /// Returns the codes of `bitwidth` 2..32; throws Error outside.
-RUNG_API Grid make_grid(int bitwidth, Symmetry symmetry);
+RUNG_API Grid make_grid(int bitwidth, Symmetry symmetry, GridRules rules = {});
 
 /// Returns what unsigned_symmetric means for data seen in `observed`: symmetric if there are
 /// negative values. Every other symmetry is returned as it is.
 RUNG_API Symmetry resolve_symmetry(Symmetry symmetry, Range observed);
 
 /// Turns an observed range into the min and max that a quantizer stores: contains zero, is finite,
-/// steps are at least kMinimumScale, and for symmetric grids the wider side decides. Throws Error
-/// for NaN or min > max. AIMET: MinMaxEncodingAnalyzer.compute_encodings_from_stats.
+/// steps are at least grid.minimum_scale(), and for symmetric grids the wider side decides. Throws
+/// Error for NaN or min > max. AIMET: MinMaxEncodingAnalyzer.compute_encodings_from_stats.
 RUNG_API Range legal_range(Range observed, const Grid& grid, Symmetry symmetry);
 
+/// The same for what min-max estimates: under GridRules::use_all_two_bit_codes a symmetric grid of
+/// 2 bits cuts off the upper half of a range whose max is beyond -min / 2.
+RUNG_API Range legal_min_max(Range observed, const Grid& grid, Symmetry symmetry);
+
 /// Makes a learned min and max legal again after an optimizer step, changing it as little as
-/// possible: min <= 0 <= max, finite, steps of at least kMinimumScale; a legal range is returned
-/// bit for bit. Throws Error for NaN.
+/// possible: min <= 0 <= max, finite, steps of at least grid.minimum_scale(); a legal range is
+/// returned bit for bit. Throws Error for NaN.
 RUNG_API Range legal_learned_range(Range learned, const Grid& grid, Symmetry symmetry);
 
 /// Cuts an axis into `count` blocks of `size` consecutive elements. AIMET: block_size.

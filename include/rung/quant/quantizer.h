@@ -57,6 +57,7 @@ struct QuantizerOptions {
   std::int64_t channels = 1;              ///< extent of that axis
   std::optional<Blocks> blocks = {};      ///< of another axis; only with channels
   bool stochastic_rounding = false;       ///< in training; evaluation rounds to the nearest
+  GridRules grid_rules = {};
   Granularity granularity() const { return {axis, channels, blocks}; }
   friend bool operator==(const QuantizerOptions&, const QuantizerOptions&) = default;
 };
@@ -118,7 +119,7 @@ class RUNG_API Quantizer {
   /// Tells the range of the calibration data, all channels together.
   void resolve(Range observed);
   bool saw_negative() const { return saw_negative_; }
-  Grid grid() const { return make_grid(bitwidth(), resolved_symmetry()); }
+  Grid grid() const { return make_grid(bitwidth(), resolved_symmetry(), options_.grid_rules); }
   std::optional<std::int64_t> axis() const { return options_.axis; }
   Granularity granularity() const { return options_.granularity(); }
   /// Returns how many scales there are: one per tensor, channel or block.

@@ -20,7 +20,7 @@ namespace rung {
 class RUNG_API RangeEstimator {
  public:
   virtual ~RangeEstimator() = default;
-  /// Returns the estimator's name: "min_max", "sqnr", "percentile", or yours.
+  /// Returns the estimator's name: "min_max", "sqnr", "tf_enhanced", "percentile", or yours.
   virtual std::string name() const = 0;
   /// Lists its options, under their names in files. May throw Error for what a visitor wrote. The
   /// default has none.
@@ -34,7 +34,8 @@ class RUNG_API RangeEstimator {
   virtual void merge(const RangeEstimator& other) = 0;
   /// Returns the legal min and max to store; throws Error if nothing was observed.
   virtual Range estimate(const Grid& grid, Symmetry symmetry) const = 0;
-  /// Returns the smallest and largest number seen; throws Error if nothing was observed.
+  /// Returns the smallest and largest number seen, of tf_enhanced as far as its limits reach;
+  /// throws Error if nothing was observed.
   virtual Range observed() const = 0;
   /// Returns how many numbers were seen.
   virtual std::int64_t count() const = 0;
@@ -48,11 +49,17 @@ class RUNG_API RangeEstimator {
   virtual void load_state(std::span<const double> state) = 0;
 };
 
-/// Keeps the smallest and the largest number. AIMET: post_training_tf.
+/// Keeps the smallest and the largest number. AIMET: post_training_tf, min_max.
 RUNG_API std::unique_ptr<RangeEstimator> make_min_max();
-/// Keeps a histogram and searches the range with the least squared error, counting what is clipped
-/// `gamma` = 3 times. AIMET: post_training_tf_enhanced (SqnrEncodingAnalyzer).
+/// Keeps a histogram of 2048 bins that grows with what it sees, and searches the range with the
+/// least squared error, counting what is clipped `gamma` = 3 times. AIMET: SqnrEncodingAnalyzer,
+/// which was post_training_tf_enhanced in October 2024.
 RUNG_API std::unique_ptr<RangeEstimator> make_sqnr();
+/// The same search with 512 bins that stay within the range of the first batch and 1.5 times its
+/// width at either end: numbers beyond count as if they lay there, so that a first batch which is
+/// narrower than a quarter of the later ones clips those. AIMET 2.42: post_training_tf_enhanced
+/// (TfEnhancedEncodingAnalyzer).
+RUNG_API std::unique_ptr<RangeEstimator> make_tf_enhanced();
 /// Keeps a histogram and cuts off (100 - percentile) percent of the numbers at either end;
 /// throws Error unless 50 < percentile <= 100. AIMET: post_training_percentile.
 RUNG_API std::unique_ptr<RangeEstimator> make_percentile(double percentile = 100.0);

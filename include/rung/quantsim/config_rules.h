@@ -35,11 +35,14 @@ struct ConfigRules {
   bool asymmetric_layer_norm = false;
   /// Activations without parameters that are called more than once have no quantizer.
   bool skip_reused_layers = false;
-  /// A symmetric range of 2 bits uses all four codes: scale = max(max / 2, -min / 2).
+  /// A symmetric min-max range of 2 bits uses all four codes: scale = max(max / 2, -min / 2).
   bool use_all_two_bit_codes = true;
-  /// A parameter that lies on a symmetric grid already gets that grid's scale.
+  /// A parameter that lies on a symmetric grid already gets that grid's scale in calibration,
+  /// whatever the estimator.
   bool keep_grids = true;
-  /// Scales have a floor, and offsets stay within the codes.
+  /// Scales and offsets are clamped: the floor of scales is min(2^-23, 0.01 / steps), from 17 bits
+  /// on less than 2^-23, and an offset at either end of the codes has no gradient. (Beyond it is
+  /// never: ranges contain zero.)
   bool limit_encodings = true;
   /// Encodings files call the scheme post_training_tf min_max, and range learning as the scheme that
   /// it begins with.
@@ -55,5 +58,7 @@ struct ConfigRules {
 RUNG_API std::span<const std::string_view> config_rule_sets();
 /// Returns the set of this name; throws Error listing them for another.
 RUNG_API ConfigRules config_rules(std::string_view name);
+/// Returns the name of the set that these are; "own" if a file has changed some of it.
+RUNG_API std::string_view name_of(const ConfigRules& rules);
 
 }  // namespace rung

@@ -1,5 +1,6 @@
 #include "io/model/attributes.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -49,7 +50,7 @@ class Writer final : public AttributeVisitor {
 
 class Reader final : public AttributeVisitor {
  public:
-  Reader(const JsonPlace& place, Missing missing, std::string_view optional)
+  Reader(const JsonPlace& place, Missing missing, std::span<const std::string_view> optional)
       : place_(place.object()), missing_(missing), optional_(optional) {}
   void operator()(std::string_view name, std::int64_t& value) override {
     if (has(name)) value = next(name).integer(-kMaxAttribute, kMaxAttribute);
@@ -89,7 +90,9 @@ class Reader final : public AttributeVisitor {
 
  private:
   bool has(std::string_view name) const {
-    return (missing_ == Missing::refuse && name != optional_) || place_.has(name);
+    const bool may_miss =
+        missing_ == Missing::keep_default || std::ranges::find(optional_, name) != optional_.end();
+    return !may_miss || place_.has(name);
   }
   JsonPlace next(std::string_view name) {
     seen_.emplace(name);
@@ -107,7 +110,7 @@ class Reader final : public AttributeVisitor {
 
   JsonPlace place_;
   Missing missing_;
-  std::string_view optional_;
+  std::span<const std::string_view> optional_;
   std::set<std::string, std::less<>> seen_;
 };
 
@@ -120,7 +123,7 @@ Json attributes_to_json(Op& op) {
 }
 
 void attributes_from_json(Op& op, const JsonPlace& place, Missing missing,
-                          std::string_view optional) {
+                          std::span<const std::string_view> optional) {
   Reader reader(place, missing, optional);
   op.visit(reader);
   reader.finish();

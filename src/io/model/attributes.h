@@ -1,5 +1,8 @@
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "io/files/json.h"
 #include "rung/graph/op.h"
 
@@ -13,8 +16,8 @@ Json attributes_to_json(Op& op);
 enum class Missing { refuse, keep_default };
 
 /// Sets the op's attributes from a JSON object. Throws Error naming the place if one is missing
-/// (`optional` may always be), unknown, of another type or beyond 2^31.
+/// (those in `optional` may always be), unknown, of another type or beyond 2^31.
 void attributes_from_json(Op& op, const JsonPlace& place, Missing missing = Missing::refuse,
-                          std::string_view optional = {});
+                          std::span<const std::string_view> optional = {});
 
 }  // namespace rung::io

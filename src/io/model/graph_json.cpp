@@ -100,6 +100,9 @@ void add_parameter(Graph& graph, const JsonPlace& entry,
 
 /// Files say where a quantizer stands only if its name does not: so they have always looked.
 constexpr std::string_view kPlace = "place";
+/// What quantizers were without before these rules existed: such files say nothing about them.
+constexpr std::array<std::string_view, 2> kGridRules = {"use_all_two_bit_codes", "limit_encodings"};
+constexpr std::array<std::string_view, 3> kOptional = {kPlace, kGridRules[0], kGridRules[1]};
 
 Json quantizer_attributes(const Node& node, QuantizeDequantize& op) {
   op.check_savable();
@@ -107,6 +110,8 @@ Json quantizer_attributes(const Node& node, QuantizeDequantize& op) {
   const Value& source = *node.inputs()[0];
   if (source.parameter() != nullptr || op.place() == place_by_name(node.name(), source))
     attributes.erase(std::string(kPlace));
+  for (const std::string_view rule : kGridRules)
+    if (attributes[std::string(rule)] == false) attributes.erase(std::string(rule));
   return attributes;
 }
 
@@ -118,7 +123,7 @@ void add_node(Graph& graph, const JsonPlace& entry, Missing missing) {
     entry.refuse(fmt::format("({}) has the unknown type {}; known are {}", name, shown_name(type),
                              join(op_types())));
   try {
-    attributes_from_json(*op, entry["attributes"], missing, kPlace);
+    attributes_from_json(*op, entry["attributes"], missing, kOptional);
   } catch (const Error& error) {
     fail("[{} {}] {}", type, name, error.what());
   }

@@ -117,8 +117,9 @@ void QuantizeDequantizeKernel::write_codes(const View& x, const View& q) {
   q.codes->whole = true;
   q.codes->largest = 0.0f;
   for (const std::int64_t offset : reading_.encoding.offset) {
-    const auto [qmin, qmax] = reading_.encoding.grid;
-    const std::int64_t largest = std::max(std::abs(qmin + offset), std::abs(qmax + offset));
+    const Grid& grid = reading_.encoding.grid;
+    const std::int64_t largest =
+        std::max(std::abs(grid.qmin + offset), std::abs(grid.qmax + offset));
     q.codes->largest = std::max(q.codes->largest, static_cast<float>(largest));
   }
   const auto& kernel = kernels::quantize_kernels();

@@ -22,7 +22,7 @@ std::vector<Range> covering(std::span<const Range> ranges, const Quantizer& quan
   Range all = ranges[0];
   for (const Range& each : ranges) all.min = std::min(all.min, each.min);
   const Symmetry symmetry = resolve_symmetry(quantizer.symmetry(), all);
-  const Grid grid = make_grid(quantizer.bitwidth(), symmetry);
+  const Grid grid = make_grid(quantizer.bitwidth(), symmetry, quantizer.options().grid_rules);
   std::vector<Range> legal;
   for (const Range& each : ranges) legal.push_back(legal_range(each, grid, symmetry));
   return legal;

@@ -42,7 +42,17 @@ void RangeQuantizer::constrain(MutableParameterView parameters) const {
 
 void RangeQuantizer::chain(const EncodingGradient& gradient, const Encoding& encoding,
                            ParameterView parameters, MutableParameterView dparameters) const {
-  range_gradient(gradient, encoding, parameters[0], dparameters[0], dparameters[1]);
+  if (!options().grid_rules.limit_encodings)
+    return range_gradient(gradient, encoding, parameters[0], dparameters[0], dparameters[1]);
+  // Version 2.42 clamps offsets, and PyTorch's clamp passes no gradient at its ends: a min of 0
+  // does not follow what is clipped.
+  EncodingGradient limited = gradient;
+  for (std::size_t c = 0; c < limited.offset.size(); ++c) {
+    const std::int64_t zero_point = -encoding.offset[c];
+    if (zero_point <= encoding.grid.qmin || zero_point >= encoding.grid.qmax)
+      limited.offset[c] = 0.0;
+  }
+  range_gradient(limited, encoding, parameters[0], dparameters[0], dparameters[1]);
 }
 
 std::unique_ptr<Quantizer> AffineQuantizer::clone() const {

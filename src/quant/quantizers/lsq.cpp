@@ -46,7 +46,7 @@ void LsqQuantizer::constrain(MutableParameterView parameters) const {
     // The largest code must stay finite.
     const float largest =
         std::numeric_limits<float>::max() / static_cast<float>(grid().steps() + 1);
-    scale = std::clamp(scale, kMinimumScale, largest);
+    scale = std::clamp(scale, grid().minimum_scale(), largest);
   }
 }
 

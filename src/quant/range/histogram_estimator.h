@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "core/check.h"
 #include "quant/estimator_state.h"
@@ -9,10 +10,13 @@
 
 namespace rung {
 
-/// What sqnr and percentile share: they look at a histogram, each in its own way.
+/// What sqnr, tf_enhanced, percentile and entropy share: they look at a histogram, each in its own
+/// way.
 template <typename Derived>
 class HistogramEstimator : public RangeEstimator {
  public:
+  explicit HistogramEstimator(Histogram empty = {})
+      : empty_(std::move(empty)), histogram_(empty_) {}
   void begin_batch(Range seen, std::int64_t count) override {
     histogram_.begin_batch(seen);
     count_ += count;
@@ -27,7 +31,7 @@ class HistogramEstimator : public RangeEstimator {
   Range observed() const override { return histogram().range(); }
   std::int64_t count() const override { return count_; }
   void reset() override {
-    histogram_ = {};
+    histogram_ = empty_;
     count_ = 0;
   }
   std::unique_ptr<RangeEstimator> clone() const override {
@@ -53,7 +57,7 @@ class HistogramEstimator : public RangeEstimator {
   }
 
  private:
-  Histogram histogram_;
+  Histogram empty_, histogram_;
   std::int64_t count_ = 0;
 };
 

@@ -21,7 +21,7 @@ class MinMax final : public RangeEstimator {
     if (that.count_ > 0) add(that.seen_, that.count_);
   }
   Range estimate(const Grid& grid, Symmetry symmetry) const override {
-    return legal_range(observed(), grid, symmetry);
+    return legal_min_max(observed(), grid, symmetry);
   }
   Range observed() const override {
     require(count_ > 0, "no data was observed");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <string_view>
 
 #include "kernels/histogram.h"
 #include "quant/range/histogram_estimator.h"
@@ -27,7 +29,7 @@ struct Bins {
 
 Bins filled_bins(const Histogram& histogram) {
   Bins bins;
-  for (std::int64_t i = 0; i < Histogram::kBins; ++i) {
+  for (std::int64_t i = 0; i < histogram.bins(); ++i) {
     if (histogram.counts()[i] == 0.0) continue;
     bins.centre.push_back(histogram.centre(i));
     bins.count.push_back(static_cast<float>(histogram.counts()[i]));
@@ -46,7 +48,8 @@ double noise(const Bins& bins, Candidate candidate, float steps) {
                                             candidate.scale, candidate.offset, steps, kGamma);
 }
 
-std::vector<Candidate> asymmetric_candidates(float low, float high, float steps) {
+std::vector<Candidate> asymmetric_candidates(float low, float high, const Grid& grid) {
+  const auto steps = static_cast<float>(grid.steps());
   const float full = (high - low) / steps;
   const float zero = std::nearbyint(low / full);
   const float low_on_grid = full * zero, high_on_grid = low_on_grid + full * steps;
@@ -61,44 +64,48 @@ std::vector<Candidate> asymmetric_candidates(float low, float high, float steps)
   for (int k = 1; k <= kAsymmetricSteps; ++k) {
     const float scale = full * static_cast<float>(k) / static_cast<float>(kAsymmetricSteps - 1);
     for (const float offset : offsets) {
-      const float bottom = std::max(scale * offset, low_on_grid);
-      const float top = std::min(scale * (offset + steps), high_on_grid);
-      const float fitted = std::max((top - bottom) / steps, kMinimumScale);
+      const float lowest = scale * offset;
+      const float bottom = std::max(lowest, low_on_grid);
+      const float top = std::min(lowest + scale * steps, high_on_grid);
+      const float fitted = std::max((top - bottom) / steps, grid.minimum_scale());
       candidates.push_back({fitted, std::nearbyint(bottom / fitted)});
     }
   }
   return candidates;
 }
 
-std::vector<Candidate> symmetric_candidates(float full, float offset) {
+std::vector<Candidate> symmetric_candidates(float full, float offset, float smallest) {
   std::vector<Candidate> candidates;
   for (int k = 1; k <= kSymmetricSteps; ++k) {
     const float scale = full * static_cast<float>(k) / static_cast<float>(kSymmetricSteps - 1);
-    candidates.push_back({std::max(scale, kMinimumScale), offset});
+    candidates.push_back({std::max(scale, smallest), offset});
   }
   return candidates;
 }
 
 /// Tries ranges from narrow to wide: clipping a few numbers hard against rounding all more
-/// coarsely.
+/// coarsely. Versions of AIMET differ in the histogram that they search with.
 class Sqnr final : public HistogramEstimator<Sqnr> {
  public:
-  std::string name() const override { return "sqnr"; }
+  Sqnr(std::string_view name, const Histogram& histogram)
+      : HistogramEstimator(histogram), name_(name) {}
+  std::string name() const override { return std::string(name_); }
 
   Range estimate(const Grid& grid, Symmetry symmetry) const override {
     const Range seen = histogram().range();
     const auto steps = static_cast<float>(grid.steps());
     const float low = std::min(seen.min, 0.0f);
-    const float high = std::max({seen.max, 0.0f, low + kMinimumScale * steps});
+    const float smallest = grid.minimum_scale();
+    const float high = std::max({seen.max, 0.0f, low + smallest * steps});
 
     std::vector<Candidate> candidates;
     if (symmetry == Symmetry::asymmetric)
-      candidates = asymmetric_candidates(low, high, steps);
+      candidates = asymmetric_candidates(low, high, grid);
     else if (symmetry == Symmetry::unsigned_symmetric)
-      candidates = symmetric_candidates(high / steps, 0.0f);
+      candidates = symmetric_candidates(high / steps, 0.0f, smallest);
     else
-      candidates =
-          symmetric_candidates(2.0f * std::max(high, -low) / steps, static_cast<float>(grid.qmin));
+      candidates = symmetric_candidates(2.0f * std::max(high, -low) / steps,
+                                        static_cast<float>(grid.qmin), smallest);
 
     const Bins bins = filled_bins(histogram());
     std::vector<double> costs(candidates.size());
@@ -118,6 +125,9 @@ class Sqnr final : public HistogramEstimator<Sqnr> {
     const float bottom = best.offset * best.scale;
     return {bottom, bottom + steps * best.scale};
   }
+
+ private:
+  std::string_view name_;
 };
 
 }  // namespace
@@ -127,6 +137,10 @@ double sqnr_cost(const Histogram& histogram, float scale, float offset, const Gr
   return noise(filled_bins(histogram), {scale, offset}, steps);
 }
 
-std::unique_ptr<RangeEstimator> make_sqnr() { return std::make_unique<Sqnr>(); }
+std::unique_ptr<RangeEstimator> make_sqnr() { return std::make_unique<Sqnr>("sqnr", Histogram()); }
+
+std::unique_ptr<RangeEstimator> make_tf_enhanced() {
+  return std::make_unique<Sqnr>("tf_enhanced", Histogram::limited());
+}
 
 }  // namespace rung

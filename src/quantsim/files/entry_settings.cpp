@@ -61,9 +61,10 @@ bool agrees(const io::TensorEncoding& entry, std::size_t channel, const Grid& gr
          std::abs(entry.max[channel] - max) <= tolerance;
 }
 
-Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry symmetry) {
+Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry symmetry,
+               GridRules rules) {
   const auto bitwidth = static_cast<int>(entry.bitwidth);
-  const Grid grid = make_grid(bitwidth, symmetry);
+  const Grid grid = make_grid(bitwidth, symmetry, rules);
   if (entry.scale.empty())
     return legal_range(
         {static_cast<float>(entry.min[channel]), static_cast<float>(entry.max[channel])}, grid,
@@ -77,9 +78,9 @@ Range range_of(const io::TensorEncoding& entry, std::size_t channel, Symmetry sy
     fail("has min {} and max {}, but scale {} and offset {}", entry.min[channel],
          entry.max[channel], entry.scale[channel], entry.offset[channel]);
   const auto scale = static_cast<float>(entry.scale[channel]);
-  require(std::isfinite(scale) && scale >= kMinimumScale,
+  require(std::isfinite(scale) && scale >= grid.minimum_scale(),
           "has the scale {}, expected a float32 number of at least {}", entry.scale[channel],
-          kMinimumScale);
+          grid.minimum_scale());
   return stored_range(scale, offset - grid.qmin, bitwidth, symmetry);
 }
 
@@ -194,7 +195,8 @@ EntrySettings entry_settings(const io::TensorEncoding& entry, const QuantizerHan
   settings.bitwidth = static_cast<int>(entry.bitwidth);
   const Symmetry symmetry =
       states_symmetry ? stated_symmetry(entry, own) : likely_symmetry(entry, own);
-  for (std::size_t c = 0; c < count; ++c) settings.ranges.push_back(range_of(entry, c, symmetry));
+  for (std::size_t c = 0; c < count; ++c)
+    settings.ranges.push_back(range_of(entry, c, symmetry, own.options().grid_rules));
   // What was asked for may resolve to what is in force: unsigned_symmetric with negative data.
   Range all = settings.ranges[0];
   for (const Range& range : settings.ranges) all.min = std::min(all.min, range.min);

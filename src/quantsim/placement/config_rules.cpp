@@ -59,6 +59,12 @@ ConfigRules config_rules(std::string_view name) {
   return {};
 }
 
+std::string_view name_of(const ConfigRules& rules) {
+  for (const std::string_view name : kNames)
+    if (config_rules(name) == rules) return name;
+  return "own";
+}
+
 namespace quantsim {
 
 std::span<const BooleanRule> boolean_rules() {
@@ -79,6 +85,11 @@ std::span<const BooleanRule> boolean_rules() {
       {"current_scheme_names", &ConfigRules::current_scheme_names},
   }};
   return kRules;
+}
+
+GridRules grid_rules(const ConfigRules& rules) {
+  return {.use_all_two_bit_codes = rules.use_all_two_bit_codes,
+          .limit_encodings = rules.limit_encodings};
 }
 
 }  // namespace quantsim

@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "rung/quant/encoding.h"
 #include "rung/quantsim/config_rules.h"
 
 namespace rung::quantsim {
@@ -13,5 +14,8 @@ struct BooleanRule {
   bool ConfigRules::*rule;
 };
 std::span<const BooleanRule> boolean_rules();
+
+/// Returns those of the rules that every quantizer carries itself.
+GridRules grid_rules(const ConfigRules& rules);
 
 }  // namespace rung::quantsim

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/join.h"
 #include "quantsim/parameter_key.h"
+#include "quantsim/placement/config_rules.h"
 #include "quantsim/placement/config_warnings.h"
 #include "quantsim/placement/neighbourhood.h"
 #include "quantsim/placement/target.h"
@@ -255,7 +256,8 @@ std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
   if (precision == KernelPrecision{16, true}) return std::make_unique<FloatQuantizer>(kFloat16);
   QuantizerOptions settings{
       .bitwidth = precision.bitwidth,
-      .stochastic_rounding = options.rounding_mode == RoundingMode::stochastic};
+      .stochastic_rounding = options.rounding_mode == RoundingMode::stochastic,
+      .grid_rules = grid_rules(config.rules)};
   if (site.symmetric.value)
     settings.symmetry = config.strict_symmetric     ? Symmetry::strict_symmetric
                         : config.unsigned_symmetric ? Symmetry::unsigned_symmetric
