@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "core/check.h"
 #include "core/join.h"
 #include "ops/quantize/sharing.h"
+#include "quant/library_kinds.h"
+#include "quant/on_grid.h"
 #include "quantsim/batch_norms/batch_norm_fold.h"
 #include "quantsim/bias_room.h"
 #include "quantsim/impl.h"
@@ -30,12 +33,32 @@ bool is_calibrated(const QuantizerHandle& quantizer) {
          !settings.parameters().empty();
 }
 
-void calibrate_parameter(const QuantizerHandle& quantizer, std::string_view caller) {
+/// Returns the ranges of the symmetric grid that a parameter lies on already, if it is one that a
+/// quantizer of this kind can have.
+std::optional<std::vector<Range>> kept_grid(const QuantizerHandle& quantizer,
+                                            const ConstTensor& numbers) {
+  const Quantizer& settings = quantizer.op().quantizer();
+  const bool is_symmetric = settings.symmetry() == Symmetry::symmetric ||
+                            settings.symmetry() == Symmetry::strict_symmetric;
+  // Grouped blocks round their scales, and what a user's quantizer makes of a range is unknown.
+  if (!is_symmetric || quantizer.op().recomputed() || !is_library_kind(settings.kind()) ||
+      settings.kind() == GroupedBlockQuantizer::kKind)
+    return std::nullopt;
+  return ranges_of_grid(numbers.data(), numbers.shape(), settings.granularity(), settings.grid());
+}
+
+void calibrate_parameter(const QuantizerHandle& quantizer, const ConfigRules& rules,
+                         std::string_view caller) {
   const ConstTensor numbers = quantsim::parameter_numbers(quantizer.source());
   try {
     Observation seen(quantizer.op());
-    seen.see(numbers.data(), numbers.shape());
-    quantizer.op().calibrate(seen, quantizer.parameters());
+    seen.see(numbers.data(), numbers.shape());  // throws for NaN
+    std::optional<std::vector<Range>> kept;
+    if (rules.keep_grids) kept = kept_grid(quantizer, numbers);
+    if (kept)
+      quantizer.op().set_ranges(*kept, quantizer.parameters());
+    else
+      quantizer.op().calibrate(seen, quantizer.parameters());
   } catch (const Error& error) {
     fail("{}: parameter {}: {}", caller, quantizer.name(), error.what());
   }
@@ -58,7 +81,8 @@ class Calibration {
         observing_(sim.executor().observe(observers_)) {
     for (const QuantizerHandle& each : all_) {
       const bool is_parameter = each.place() == QuantizerPlace::parameter;
-      if (is_parameter && is_calibrated(each)) calibrate_parameter(each, "compute_encodings");
+      if (is_parameter && is_calibrated(each))
+        calibrate_parameter(each, sim.config().rules, "compute_encodings");
       if (is_parameter) continue;
       if (is_calibrated(each))
         add(each);
@@ -149,7 +173,7 @@ void QuantizationSimModel::compute_param_encodings() {
   quantsim::Rollback rollback(all);
   for (QuantizerHandle each : all) {
     if (each.place() != QuantizerPlace::parameter || !is_calibrated(each)) continue;
-    calibrate_parameter(each, "compute_param_encodings");
+    calibrate_parameter(each, impl_->config.rules, "compute_param_encodings");
     set_learned(each, impl_->options.quant_scheme);
   }
   impl_->calibration_notes = quantsim::make_room_for_biases(impl_->graph, quantsim::Frozen::kept);
