@@ -79,11 +79,14 @@ std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim) {
 
   const QuantSimOptions& options = sim.options();
   out << fmt::format(
-      "Quantized model: {}, {} quantizers, parameters {} bit, activations {} bit{}{}\n",
+      "Quantized model: {}, {} quantizers, parameters {} bit, activations {} bit{}{}; "
+      "configuration "
+      "{}, rules {}\n",
       to_string(options.quant_scheme), rows.size() - 1, options.default_param_bw,
       options.default_output_bw,
       options.edge_bw ? fmt::format(", ends {} bit", *options.edge_bw) : "",
-      options.int32_biases ? ", biases 32 bit" : "");
+      options.int32_biases ? ", biases 32 bit" : "", printable(options.config_file),
+      name_of(sim.config().rules));
   for (const Row& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);

@@ -141,16 +141,19 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   if (json["version"].integer() != kStateVersion)
     json["version"].refuse(fmt::format("must be {}", kStateVersion));
   QuantSimOptions options;
-  options.quant_scheme = parse_quant_scheme(json["quant_scheme"].string());
   options.default_output_bw = static_cast<int>(json["default_output_bw"].integer(2, 32));
   options.default_param_bw = static_cast<int>(json["default_param_bw"].integer(2, 32));
   if (json["is_float"].boolean()) options.default_data_type = QuantizationDataType::floating;
   if (json["is_stochastic"].boolean()) options.rounding_mode = RoundingMode::stochastic;
   if (json["is_recomputed"].boolean()) options.weight_ranges = WeightRanges::recomputed;
   options.config_file = json["config_file"].string();
-  // Files that say nothing were made when there was one set.
-  options.config_rules =
-      json.has("config_rules") ? json["config_rules"].string() : std::string("2024.10");
+  // Files that say nothing were made when there was one set, and its estimator had AIMET's name.
+  const bool is_old = !json.has("config_rules");
+  options.config_rules = is_old ? std::string("2024.10") : json["config_rules"].string();
+  const std::string& scheme = json["quant_scheme"].string();
+  options.quant_scheme = is_old
+                             ? aimet_scheme(scheme, config_rules(options.config_rules).tf_enhanced)
+                             : parse_quant_scheme(scheme);
   if (json.has("edge_bw")) options.edge_bw = static_cast<int>(json["edge_bw"].integer(2, 32));
   if (json.has("enforce_supported_kernels"))
     options.enforce_supported_kernels = json["enforce_supported_kernels"].boolean();

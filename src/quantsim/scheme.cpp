@@ -12,22 +12,28 @@ namespace rung {
 namespace {
 
 struct SchemeName {
-  std::string_view aimet, brief;
+  std::string_view name, brief;
   const QuantScheme* scheme;
 };
 
-constexpr std::array<SchemeName, 7> kNames = {{
+constexpr std::array<SchemeName, 10> kNames = {{
     {"post_training_tf", "tf", &QuantScheme::post_training_tf},
     {"post_training_tf_enhanced", "tf_enhanced", &QuantScheme::post_training_tf_enhanced},
+    {"post_training_sqnr", "sqnr", &QuantScheme::post_training_sqnr},
     {"post_training_percentile", "percentile", &QuantScheme::post_training_percentile},
     {"training_range_learning_with_tf_init", "range_learning_tf",
      &QuantScheme::training_range_learning_with_tf_init},
     {"training_range_learning_with_tf_enhanced_init", "range_learning_tf_enhanced",
      &QuantScheme::training_range_learning_with_tf_enhanced_init},
+    {"training_range_learning_with_sqnr_init", "range_learning_sqnr",
+     &QuantScheme::training_range_learning_with_sqnr_init},
     {"training_lsq_with_tf_init", "lsq_tf", &QuantScheme::training_lsq_with_tf_init},
     {"training_lsq_with_tf_enhanced_init", "lsq_tf_enhanced",
      &QuantScheme::training_lsq_with_tf_enhanced_init},
+    {"training_lsq_with_sqnr_init", "lsq_sqnr", &QuantScheme::training_lsq_with_sqnr_init},
 }};
+constexpr std::string_view kMinMax = "min_max";  // version 2.42's name of post_training_tf
+constexpr std::string_view kTfEnhanced = "tf_enhanced";
 
 constexpr std::string_view kLearned = "learned", kFixed = "fixed";
 
@@ -85,7 +91,7 @@ std::vector<std::string> scheme_quantizers() {
 
 std::string to_string(const QuantScheme& scheme) {
   const SchemeName* name = name_of(scheme);
-  return name == nullptr ? three_names(scheme) : std::string(name->aimet);
+  return name == nullptr ? three_names(scheme) : std::string(name->name);
 }
 
 std::string short_name(const QuantScheme& scheme) {
@@ -93,14 +99,27 @@ std::string short_name(const QuantScheme& scheme) {
   return name == nullptr ? three_names(scheme) : std::string(name->brief);
 }
 
-QuantScheme parse_quant_scheme(std::string_view name) {
-  for (const SchemeName& row : kNames)
-    if (name == row.aimet || name == row.brief) return *row.scheme;
+QuantScheme parse_quant_scheme(std::string_view name) { return aimet_scheme(name, kTfEnhanced); }
+
+QuantScheme aimet_scheme(std::string_view name, std::string_view tf_enhanced) {
+  if (name == kMinMax) return QuantScheme::post_training_tf;
+  for (const SchemeName& row : kNames) {
+    if (name != row.name && name != row.brief) continue;
+    QuantScheme scheme = *row.scheme;
+    if (scheme.estimator == kTfEnhanced) scheme.estimator = tf_enhanced;
+    return scheme;
+  }
   if (std::optional<QuantScheme> scheme = from_three_names(name)) return *std::move(scheme);
   std::vector<std::string_view> known;
   for (const SchemeName& row : kNames) known.push_back(row.brief);
   fail("unknown quantization scheme '{}'; there are {} (or AIMET's long names)", name,
        fmt::join(known, ", "));
+}
+
+std::string aimet_name(const QuantScheme& scheme, std::string_view tf_enhanced) {
+  QuantScheme named = scheme;
+  if (named.estimator == tf_enhanced) named.estimator = kTfEnhanced;
+  return to_string(named);
 }
 
 }  // namespace rung

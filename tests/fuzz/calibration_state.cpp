@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static std::map<QuantScheme, QuantizationSimModel> sims;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   auto scheme = QuantScheme::post_training_tf;
-  if (text.find("sqnr") != text.npos) scheme = QuantScheme::post_training_tf_enhanced;
+  if (text.find("sqnr") != text.npos) scheme = QuantScheme::post_training_sqnr;
+  if (text.find("tf_enhanced") != text.npos) scheme = QuantScheme::post_training_tf_enhanced;
   if (text.find("percentile") != text.npos) scheme = QuantScheme::post_training_percentile;
   auto found = sims.find(scheme);
   if (found == sims.end()) found = sims.emplace(scheme, small_sim(scheme)).first;

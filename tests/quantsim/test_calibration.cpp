@@ -45,8 +45,8 @@ TEST_SUITE("quantsim: calibration") {
     const TemporaryFolder folder;
     const std::string file = folder / "calibration";
     for (const QuantScheme& scheme :
-         {QuantScheme::post_training_tf_enhanced, QuantScheme::post_training_tf,
-          QuantScheme::post_training_percentile}) {
+         {QuantScheme::post_training_sqnr, QuantScheme::post_training_tf_enhanced,
+          QuantScheme::post_training_tf, QuantScheme::post_training_percentile}) {
       CAPTURE(to_string(scheme));
       QuantizationSimModel whole = new_sim(scheme);
       nn::DataLoader data = images();

@@ -43,7 +43,7 @@ std::string seen_by(QuantizationSimModel& sim, const std::vector<Tensor>& data) 
   return calibration_state(observers);
 }
 
-QuantizationSimModel small_sim(QuantScheme scheme = QuantScheme::post_training_tf_enhanced) {
+QuantizationSimModel small_sim(QuantScheme scheme = QuantScheme::post_training_sqnr) {
   QuantizationSimModel sim(small_net(), {.quant_scheme = scheme});
   sim.compute_param_encodings();
   return sim;

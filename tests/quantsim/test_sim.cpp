@@ -219,7 +219,8 @@ TEST_SUITE("quantsim: one quantizer") {
     table << sim;
     const std::string text = table.str();
     CHECK(std::ranges::count(text, '\n') == 2 + 11);
-    for (const char* word : {"post_training_tf_enhanced", "11 quantizers", "per channel (3)"})
+    for (const char* word :
+         {"post_training_sqnr", "configuration per_channel, rules rung", "per channel (3)"})
       CHECK_MESSAGE(text.find(word) != std::string::npos, text);
   }
 }

@@ -49,7 +49,7 @@ enum class BatchNormMode {
 RUNG_API std::string_view to_string(BatchNormMode mode);
 
 struct QuantSimOptions {
-  QuantScheme quant_scheme = {};  ///< a search with a histogram, affine, fixed
+  QuantScheme quant_scheme = {};  ///< post_training_sqnr
   int default_output_bw = 8;      ///< of activations, 2..32; 32 lets everything pass
   int default_param_bw = 8;       ///< of parameters
   /// floating: both bitwidths must be 16 (float16) or 32 (everything passes).

@@ -139,10 +139,11 @@ Collector collect(Graph& graph, ActivationCodes of_activations = ActivationCodes
 /// Returns what files call a scheme. AIMET of today has the name of what range learning begins
 /// with.
 std::string scheme_name(QuantScheme scheme, const ConfigRules& rules) {
-  if (!rules.current_scheme_names || scheme.quantizer != "affine") return to_string(scheme);
+  if (!rules.current_scheme_names || scheme.quantizer != "affine")
+    return aimet_name(scheme, rules.tf_enhanced);
   if (scheme.estimator == "min_max") return "min_max";
   scheme.learn = false;
-  return to_string(scheme);
+  return aimet_name(scheme, rules.tf_enhanced);
 }
 
 io::QuantizerArgs quantizer_args(const QuantSimOptions& options, const QuantSimConfig& config) {
