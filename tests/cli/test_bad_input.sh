@@ -73,7 +73,7 @@ refuses "qat of a float model" "rung quantize" qat good.rung --out out/x.rung
 run quantize good.rung --out sim.rung --calibration-images 64 --test-images 100
 check "a sim to quantize again" exits 0
 refuses "quantizing twice" "already" quantize sim.rung --out out/x.rung
-misused "percentile of another scheme" "--percentile is for --scheme percentile, got tf_enhanced" \
+misused "percentile of another scheme" "--percentile is for --scheme percentile, got sqnr" \
   quantize good.rung --percentile 99 --calibration-images 64 --test-images 100 --out out/x.rung
 misused "scales of blocks without blocks" "--decompressed-bw needs --block-size" \
   quantize good.rung --decompressed-bw 8 --out out/x.rung

@@ -20,7 +20,7 @@ check "eval: as training said" test "$(number eval.json top1)" = "$(number train
 check "eval: has loss" between "$(number eval.json loss)" 0 100
 check "eval: has images_per_s" between "$(number eval.json images_per_s)" 1 1e9
 
-works "quantize 8 bit" quantize model.rung --scheme tf_enhanced --param-bw 8 --output-bw 8 \
+works "quantize 8 bit" quantize model.rung --scheme sqnr --param-bw 8 --output-bw 8 \
   --calibration-images 256 --test-images 500 --out w8a8.rung --json w8a8.json
 check "quantize: figures say what was asked for" grep -qE '"--rounding": "nearest"' w8a8.json
 check "quantize: figures are JSON" is_json w8a8.json
@@ -33,12 +33,12 @@ run eval w8a8.rung --test-images 500 --json sim.json
 check "eval of a quantized model is what quantize said" \
   test "$(number sim.json top1)" = "$(number w8a8.json top1_quantized)"
 
-run quantize model.rung --scheme tf --param-bw 3 --output-bw 3 --calibration-images 256 \
-  --test-images 500 --out w3a3.rung --json w3a3.json
+run quantize model.rung --scheme tf --config per_tensor --param-bw 3 --output-bw 3 \
+  --calibration-images 256 --test-images 500 --out w3a3.rung --json w3a3.json
 check "quantize: a bad result has a hint" stdout_has \
-  "points: try --scheme tf_enhanced, --config per_channel, --edge-bw 8, rung qat"
-run quantize model.rung --scheme range_learning_tf_enhanced --config per_channel --param-bw 2 \
-  --output-bw 2 --edge-bw 8 --calibration-images 256 --test-images 500 --out w2a2.rung
+  "points: try --scheme sqnr, --config default, --edge-bw 8, rung qat"
+run quantize model.rung --scheme range_learning_tf_enhanced --param-bw 2 --output-bw 2 --edge-bw 8 \
+  --calibration-images 256 --test-images 500 --out w2a2.rung
 check "quantize: a hint says only what was not done" stdout_has "points: try rung qat"
 works "quantize 4 bit with learned ranges" quantize model.rung --scheme range_learning_tf \
   --config per_channel --param-bw 4 --output-bw 4 --edge-bw 8 --calibration-images 256 \
@@ -86,13 +86,43 @@ works "quantize to float16" quantize model.rung --data-type float --param-bw 16 
 check "quantize to float16: loses next to nothing" between "$(number half.json top1_quantized)" \
   "$(awk -v v="$(number eval.json top1)" 'BEGIN { print v - 1 }')" 100
 
+# Names mean what they do in a version of AIMET.
+sim_of() {  # --aimet and more
+  run quantize model.rung --calibration-images 64 --test-images 100 --out named.rung "$@"
+  run inspect named.rung
+}
+sim_of
+check "ours: a search, per channel" stdout_has "Quantized model: post_training_sqnr"
+check "ours: the configuration" stdout_has "configuration default, rules rung"
+sim_of --aimet 2.42
+check "AIMET 2.42: min-max" stdout_has "Quantized model: post_training_tf,"
+check "AIMET 2.42: its default is per channel" stdout_has "configuration aimet_2_42, rules 2.42"
+sim_of --aimet 2.42 --config per_tensor --scheme tf_enhanced
+check "AIMET 2.42: its tf_enhanced" stdout_has "Quantized model: post_training_tf_enhanced"
+check "AIMET 2.42: per tensor" stdout_has "configuration aimet_2_42_per_tensor, rules 2.42"
+sim_of --aimet 2024.10
+check "AIMET of 2024: tf_enhanced was this" stdout_has "Quantized model: post_training_sqnr"
+check "AIMET of 2024: its default is per tensor" stdout_has "configuration aimet_2024, rules 2024.10"
+sim_of --config aimet_2024_per_channel --scheme range_learning_tf_enhanced
+check "a configuration brings its rules" stdout_has "training_range_learning_with_sqnr_init"
+sed '/"rung"/d' "$here/../../apps/configs/aimet_2_42.json" >as_aimets.json
+sim_of --aimet 2.42 --config as_aimets.json
+check "a file that names no rules has the version's" stdout_has "as_aimets.json, rules 2.42"
+misused "two versions" "that version has no such configuration" quantize model.rung \
+  --aimet 2024.10 --config htp --out no.rung
+misused "two versions, by name" "it has aimet_2_42_per_tensor and aimet_2_42" quantize model.rung \
+  --aimet 2.42 --config aimet_2024 --out no.rung
+
 works "quantize for htp" quantize model.rung --config htp --calibration-images 256 \
   --test-images 500 --out htp.rung
 run inspect htp.rung --why
 check "quantize for htp: flatten has no quantizer" \
-  grep -qE '^flatten +none +op_type\["Flatten"\]' stdout
-run quantize model.rung --config htp --param-bw 4 --calibration-images 256 --test-images 500 \
-  --out htp4.rung --json htp4.json
+  grep -qE '^flatten +none' stdout
+int8='{"bitwidth": 8, "dtype": "int"}'
+sed "s/\"hw_version\"/\"supported_kernels\": [{\"activation\": $int8, \"param\": $int8}], &/" \
+  "$here/../../apps/configs/htp.json" >target.json
+run quantize model.rung --config target.json --param-bw 4 --calibration-images 256 \
+  --test-images 500 --out htp4.rung --json htp4.json
 check "quantize: warns of bitwidths that the target has not" \
   stderr_has "rung: warning: defaults.supported_kernels: 8/4"
 check "quantize: has warnings" grep -qF '"defaults.supported_kernels: 8/4' htp4.json

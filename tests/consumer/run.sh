@@ -22,7 +22,7 @@ flags=()
 [ -z "$sanitize" ] || [ "$sanitize" = none ] || flags=("-fsanitize=$sanitize")
 
 fail() { echo "consumer: $1" >&2; exit 1; }
-for file in share/rung/configs/htp_config.json share/rung/tutorials/02_train_and_quantize.cpp \
+for file in share/rung/configs/htp.json share/rung/tutorials/02_train_and_quantize.cpp \
   include/rung/version.h; do
   [ -f "$prefix/$file" ] || fail "$file is not installed"
 done

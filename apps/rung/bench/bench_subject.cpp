@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "console/command.h"
+#include "run/config_choice.h"
 #include "run/model_source.h"
 #include "rung/io/model_file.h"
 #include "rung/io/onnx_import.h"
@@ -95,11 +96,13 @@ class Infer final : public BenchSubject {
 };
 
 QuantizationSimModel make_sim(const BenchNetwork& network, const BenchOptions& options) {
+  const ConfigChoice config = choose_config(options.config);
   return QuantizationSimModel(quantizable_graph(network, options),
-                              {.quant_scheme = parse_quant_scheme(options.scheme),
+                              {.quant_scheme = config.quant_scheme,
                                .default_output_bw = options.output_bw,
                                .default_param_bw = options.param_bw,
-                               .config_file = options.config});
+                               .config_file = config.file,
+                               .config_rules = config.rules});
 }
 
 class Qat final : public BenchSubject {

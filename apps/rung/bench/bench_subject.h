@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "run/config_choice.h"
 #include "run/options.h"
 #include "rung/exec/executor.h"
 #include "rung/nn/optim.h"
@@ -14,7 +15,8 @@
 namespace rung::cli {
 
 struct BenchOptions {
-  std::string mode, scheme = "tf", config = "per_channel";
+  std::string mode;
+  ConfigOptions config = {.scheme = "tf"};
   std::string model = {};  ///< one of rung's; empty: resnet20, or what the file holds
   std::string file = {};   ///< *.rung or *.onnx
   ConvOptions conv;

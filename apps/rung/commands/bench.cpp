@@ -216,8 +216,10 @@ void add_bench(Program& program) {
   command.group("What is timed");
   command.option("--steps N", bench.steps, "timed steps", at_least(1));
   command.group("Quantization");
-  command.option("--scheme NAME", bench.scheme, "qat, calibrate: as of rung quantize");
-  command.option("--config NAME|FILE", bench.config, "qat, calibrate: as of rung quantize");
+  command.option("--aimet VERSION", bench.config.aimet, "qat, calibrate: as of rung quantize",
+                 one_of({"2.42", "2024.10"}));
+  command.option("--scheme NAME", bench.config.scheme, "qat, calibrate: as of rung quantize");
+  command.option("--config NAME|FILE", bench.config.config, "qat, calibrate: as of rung quantize");
   command.option("--param-bw N", bench.param_bw, "qat, calibrate: bits of weights", between(2, 32));
   command.option("--output-bw N", bench.output_bw, "qat, calibrate: bits of activations",
                  between(2, 32));

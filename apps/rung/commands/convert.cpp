@@ -178,7 +178,7 @@ io::ModelFile read_onnx(const Options& options) {
   const bool per_channel = std::ranges::any_of(
       quantizers, [](const QuantizerHandle& each) { return each.encoding().scale.size() > 1; });
   QuantizationSimModel sim = QuantizationSimModel::from_quantized(
-      std::move(file.graph), {.config_file = per_channel ? "per_channel" : "default"});
+      std::move(file.graph), {.config_file = per_channel ? "default" : "per_tensor"});
   file.sections[std::string(kQuantSimSection)] = sim.state();
   file.graph = sim.graph().clone();
   return file;

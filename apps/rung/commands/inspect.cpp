@@ -46,8 +46,8 @@ Examples:
   rung inspect w4a4.rung
   rung inspect w4a4.rung --why
   rung inspect resnet20.rung --plan --batch-size 32 --mode train
-The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, with
---why also "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
+The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, of a
+quantized model also "config" and "rules", with --why "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
 "by_hand", "precision_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
 
 constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
@@ -129,6 +129,8 @@ void run_model(io::ModelFile file, const Options& options, const Console& consol
     report.append("quantizers", describe(quantizer));
   if (!has_checkpoint(file) || options.plan) return;
   const QuantizationSimModel sim = load_checkpoint(std::move(file), options.file);
+  report.set("config", sim.options().config_file);
+  report.set("rules", name_of(sim.config().rules));
   if (options.why) {
     print_why(sim, console, report);
     return;

@@ -14,7 +14,7 @@
 #include "console/messages.h"
 #include "console/report.h"
 #include "console/utf8.h"
-#include "run/config_name.h"
+#include "run/config_choice.h"
 #include "run/data.h"
 #include "run/model_source.h"
 #include "run/options.h"
@@ -33,15 +33,6 @@
 namespace rung::cli {
 namespace {
 
-std::string check_scheme(const std::string& text) {
-  try {
-    parse_quant_scheme(text);
-    return {};
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
 constexpr Recorded kOrZero{.when = Recorded::When::always, .unset = "0"};
 constexpr Recorded kLater{.when = Recorded::When::always, .later = true};
 
@@ -52,8 +43,8 @@ struct Options {
   CalibrationCheckpointOptions checkpoint;
   ModelSource source;
   std::string out;
-  std::string scheme = "tf_enhanced", estimator, quantizer;
-  std::string config = "default";
+  ConfigOptions config;
+  std::string estimator, quantizer;
   int param_bw = 8, output_bw = 8;
   std::optional<int> edge_bw;
   std::optional<double> percentile;
@@ -83,7 +74,11 @@ struct Options {
   template <typename V>
   void visit_quantization(V& v) {
     v.group("Quantization");
-    v.option("--scheme NAME", scheme, "how ranges are found, see below", check_scheme,
+    v.option("--aimet VERSION", config.aimet,
+             "quantize as this version of AIMET does: 2.42 or 2024.10", one_of({"2.42", "2024.10"}),
+             affects_result_if_given);
+    v.option("--scheme NAME", config.scheme,
+             "how ranges are found, see below; default: sqnr, or that version's", check_scheme,
              affects_result);
     v.option("--estimator NAME", estimator, "finds the ranges; default: the scheme's",
              one_of(range_estimator_names()), affects_result_if_given);
@@ -96,9 +91,9 @@ struct Options {
              "bits of the model input, the logits, the first and the last weight layer; "
              "default: as the others",
              between(2, 32), kOrZero);
-    v.option("--config NAME|FILE", config,
-             "where quantizers go: default, per_channel, htp or a JSON file as AIMET's", {},
-             affects_result);
+    v.option("--config NAME|FILE", config.config,
+             "where quantizers go: default, per_tensor, others below, or a JSON file as AIMET's",
+             {}, affects_result);
     v.option("--percentile P", percentile,
              "scheme percentile: percentage of the numbers to keep at either end", between(50, 100),
              kOrZero);
@@ -132,16 +127,20 @@ constexpr const char* kDetails =
     R"(Folds batch norms into the layers before them, inserts quantizers where the configuration
 says, finds their ranges with training images that are not augmented, and measures the accuracy
 before and after. Schemes (AIMET's long names are understood, too):
-  tf                          from the smallest to the largest number
-  tf_enhanced                 the range with the smallest error, searched with a histogram
-  percentile                  cuts off outliers, see --percentile
-  range_learning_tf           as tf; rung qat then trains the ranges
-  range_learning_tf_enhanced  as tf_enhanced; rung qat then trains the ranges
-  lsq_tf, lsq_tf_enhanced     the same; rung qat then trains the scales (LSQ, not AIMET's)
+  tf                    from the smallest to the largest number (AIMET 2.42: min_max)
+  sqnr                  the range with the smallest error, searched with a histogram that grows
+  tf_enhanced           AIMET's: 2.42 limits the histogram to 2.5 widths of the first batch around
+                        it, 2024.10 means sqnr
+  percentile            cuts off outliers, see --percentile
+  range_learning_tf     as tf; rung qat then trains the ranges. So do range_learning_sqnr and
+                        range_learning_tf_enhanced
+  lsq_tf                the same; rung qat then trains the scales (LSQ, not AIMET's). So do lsq_sqnr
+                        and lsq_tf_enhanced
 --estimator and --quantizer replace what a scheme would choose, so that any two go together.
-Configurations: default and per_channel are AIMET's; htp follows what AIMET says about Qualcomm's
-HTP V73 (not compared with AIMET's results). rung inspect --why tells what they led to. Softmax and
-Sigmoid have the range 0 .. 1; a file of your own may say otherwise.
+Configurations: default (or per_channel) and per_tensor are ours; aimet_2_42, aimet_2_42_per_tensor,
+aimet_2024_per_channel and aimet_2024 are those of AIMET 2.42 and October 2024; htp is 2.42's for
+Qualcomm's HTP V73 and later. With --aimet, default, per_channel and per_tensor are that version's,
+and a JSON file without the key "rung" goes by its rules. rung inspect --why tells what they led to.
 Biases are float in the simulation and int32 in what rung export writes. With --int32-biases they
 are rounded in the simulation, too, so that rung qat trains with them and the exported network
 computes the simulated codes; without, 4-bit networks may lose accuracy in export.
@@ -152,7 +151,7 @@ A calibration that was killed goes on with the same command and --resume, and en
 bytes. SIGINT and SIGTERM save it and end with exit code 3. Accuracies are in percent.
 
 Examples: 4-bit weights and activations, 8 bits at both ends; weights that PyTorch trained
-  rung quantize resnet20.rung --scheme range_learning_tf_enhanced --config per_channel
+  rung quantize resnet20.rung --scheme range_learning_sqnr
        --param-bw 4 --output-bw 4 --edge-bw 8 --out w4a4.rung
   rung quantize --weights resnet20.pth --model resnet20 --out w8a8.rung
 Images need no labels that the model knows: a folder of pictures, or of other classes, will do. The
@@ -177,7 +176,7 @@ std::vector<std::string> prepare(Graph& graph, const Options& options) {
 
 /// Returns what --scheme, --estimator and --quantizer choose together.
 QuantScheme scheme_of(const Options& options) {
-  QuantScheme scheme = parse_quant_scheme(options.scheme);
+  QuantScheme scheme = choose_config(options.config).quant_scheme;
   if (!options.estimator.empty()) scheme.estimator = options.estimator;
   if (!options.quantizer.empty()) {
     scheme.quantizer = options.quantizer;
@@ -187,6 +186,7 @@ QuantScheme scheme_of(const Options& options) {
 }
 
 QuantSimOptions sim_options(const Options& options) {
+  const ConfigChoice config = choose_config(options.config);
   return {.quant_scheme = scheme_of(options),
           .default_output_bw = options.output_bw,
           .default_param_bw = options.param_bw,
@@ -196,7 +196,8 @@ QuantSimOptions sim_options(const Options& options) {
               options.rounding == "stochastic" ? RoundingMode::stochastic : RoundingMode::nearest,
           .weight_ranges = options.weight_ranges == "recomputed" ? WeightRanges::recomputed
                                                                  : WeightRanges::fixed,
-          .config_file = options.config,
+          .config_file = config.file,
+          .config_rules = config.rules,
           .edge_bw = options.edge_bw,
           .batch_norms =
               options.fold_bn_in_sim ? BatchNormMode::fold_in_simulation : BatchNormMode::keep,
@@ -236,7 +237,7 @@ Simulation simulate(const Graph& graph, const Options& options) {
     throw Error(
         fmt::format("--config {}: quantizes nothing of this model: its defaults, op_type, "
                     "params, model_input and model_output ask for no quantizer",
-                    options.config));
+                    sim.options().config_file));
   set_blocks(sim, options);
   if (options.percentile) sim.set_percentile_value(*options.percentile);
   return {std::move(sim), std::move(warnings)};
@@ -249,7 +250,7 @@ Settings settings_of(const Options& options, const Data& data, const io::ModelFi
   settings.values["MODEL"] = io::hash_of(file);
   // A file may have been edited since.
   settings.values["content of --config"] =
-      io::hash_of({.graph = {}, .sections = {{"config", read_config(options.config)}}});
+      io::hash_of({.graph = {}, .sections = {{"config", read_config(options.config.config)}}});
   // The accuracy of the float model is kept.
   settings.values["--test-images"] = fmt::format("{}", options.data.test_images);
   // Files of earlier versions have them.
@@ -273,22 +274,28 @@ void check_floats(const Options& options) {
 }
 
 void check(const Options& options) {
-  check_config_name(options.config);
   check_floats(options);
   if (options.weight_ranges == "recomputed" && scheme_of(options).learn)
     throw UsageError(fmt::format(
         "--weight-ranges recomputed: --scheme {} learns the ranges of weights, which cannot be "
         "recomputed as well",
-        options.scheme));
+        options.config.scheme));
   if (options.percentile && scheme_of(options).estimator != "percentile")
-    throw UsageError("--percentile is for --scheme percentile, got " + options.scheme);
-  if (!is_utf8(options.config))  // it is stored in the model file
-    throw Error("--config " + to_utf8(options.config) + ": the name must be UTF-8");
+    throw UsageError("--percentile is for --scheme percentile, got " + options.config.scheme);
   if (options.decompressed_bw && !options.block_size)
     throw UsageError("--decompressed-bw needs --block-size");
 }
 
-void run(const Options& options) {
+/// Returns the options with the names of what they choose, as checkpoints record them.
+Options with_names(Options options) {
+  const ConfigChoice choice = choose_config(options.config);
+  options.config.config = choice.file;
+  options.config.scheme = choice.scheme;
+  return options;
+}
+
+void run(const Options& given) {
+  const Options options = with_names(given);
   check(options);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
@@ -346,7 +353,7 @@ void run(const Options& options) {
   if (test) result += fmt::format(": top1 {:.2f} % float, {:.2f} % quantized", top1_float, top1);
   console.line(result);
   const std::vector<std::string> to_try = hints({.scheme = scheme_of(options),
-                                                 .config = options.config,
+                                                 .config = options.config.config,
                                                  .param_bw = options.param_bw,
                                                  .output_bw = options.output_bw,
                                                  .edge_bw = options.edge_bw,
