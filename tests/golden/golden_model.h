@@ -35,14 +35,16 @@ inline std::vector<std::string> files(std::string_view folder, const std::string
   return names;
 }
 
-/// Builds the network of network/, with channel counts and weights from a safetensors file.
+/// Builds the network of a folder network/, with channel counts and weights from a safetensors file
+/// in it.
 inline rung::Graph network(const std::string& weights_file) {
+  const std::string folder = weights_file.substr(0, weights_file.rfind('/') + 1);
   const Tensors weights = tensors(weights_file);
   rung::test::GoldenNetwork sizes;
   sizes.stem_channels = weights.at("conv1.weight").shape.at(0);
   sizes.in_channels = weights.at("conv1.weight").shape.at(1);
   sizes.num_classes = weights.at("fc.weight").shape.at(0);
-  sizes.image_size = tensors("network/data.safetensors").at("x0").shape.at(2);
+  sizes.image_size = tensors(folder + "data.safetensors").at("x0").shape.at(2);
   sizes.block_channels.clear();
   for (int layer = 1;; ++layer) {
     const std::string name = "layer" + std::to_string(layer) + ".0.conv1.weight";

@@ -114,6 +114,7 @@ void add_movements(const SimRun& run, const Outcome& reference, const Outcome& o
   all["movements of weights"] = difference(weights.second, weights.first).relative_l2;
   if (!run.learns()) return;
   all["movements of ranges"] = difference(ranges.second, ranges.first).relative_l2;
+  if (reference.scales.empty()) return;
   for (const auto& [name, scale] : reference.scales) {
     const std::vector<double> start = run.quantizers.at(name).at("scale");
     add_movement(start, scale, other.scales.at(name), start, scales);
@@ -146,7 +147,7 @@ std::vector<Way> right_ways(unsigned noises) {
 }
 
 Outcome aimet_outcome(const SimRun& run) {
-  const Tensors results = tensors("network/sim_" + run.name + ".safetensors");
+  const Tensors results = tensors(run.file(".safetensors"));
   Outcome outcome;
   outcome.logits = doubles(results.floats("eval_logits"));
   outcome.final_logits = doubles(results.floats("final_eval_logits"));
@@ -156,9 +157,8 @@ Outcome aimet_outcome(const SimRun& run) {
   for (const std::string& name : names(results, "final."))
     outcome.end[name] = doubles(results.floats("final." + name));
   check_all_used(results);
-  if (!run.learns()) return outcome;
-  // With learned ranges AIMET wrote the file after it had trained them.
-  const std::string file = "network/sim_" + run.name + "_encodings.json";
+  if (!run.writes_trained()) return outcome;
+  const std::string file = run.file("_encodings.json");
   const io::ModuleEncodingsFile encodings = io::parse_module_encodings(bytes(file), file);
   for (const io::TensorEncoding& entry : encodings.parameters) {
     const std::size_t dot = entry.name.rfind('.');
@@ -174,7 +174,7 @@ Outcome aimet_outcome(const SimRun& run) {
 }
 
 Outcome follow(const SimRun& run, const Tensors& data, const Way& way) {
-  const Tensors results = tensors("network/sim_" + run.name + ".safetensors");
+  const Tensors results = tensors(run.file(".safetensors"));
   const Batches batches(data, way.noise);
   QuantizationSimModel sim = make_sim(run, way.noise);
   if (way.before_calibration) way.before_calibration(sim);
@@ -191,7 +191,7 @@ Outcome follow(const SimRun& run, const Tensors& data, const Way& way) {
   train(sim, batches, results, run.qat_losses.size(), way, outcome);
   outcome.final_logits = doubles(evaluation.forward(batches.images("x3")).data());
   outcome.end = values(sim, results);  // after the forward, which makes ranges legal
-  if (run.learns())
+  if (run.writes_trained())
     for (const QuantizerHandle& each : sim.quantizers()) {
       const std::vector<float> scale = each.encoding().scale;
       outcome.scales[aimet_name(each)] = doubles(scale);
@@ -221,8 +221,8 @@ Distances distances(const SimRun& run, const Outcome& reference, const Outcome& 
   return all;
 }
 
-const Distances& tie_bounds() {
-  static const Distances bounds{
+const Distances& tie_bounds(const Version& version) {
+  static const Distances october{
       {"logits, mean", 0.1},
       {"logits, largest", 1.01},
       {"final logits, mean", 0.4},
@@ -236,11 +236,18 @@ const Distances& tie_bounds() {
       {"movements of ranges", 0.2},
       {"movements of scales", 0.2},
   };
-  return bounds;
+  // The labels of this data are by chance and losses large: AIMET's own differ by up to 1e-2 when
+  // it sums in another order.
+  static const Distances version_2_42 = [] {
+    Distances bounds = october;
+    bounds["losses"] = bounds["loss of the first step"] = 3e-2;
+    return bounds;
+  }();
+  return version.folder == kVersion242.folder ? version_2_42 : october;
 }
 
-Distances bounds(const std::vector<Distances>& spread) {
-  Distances result = tie_bounds();
+Distances bounds(const SimRun& run, const std::vector<Distances>& spread) {
+  Distances result = tie_bounds(run.version);
   for (const Distances& each : spread)
     for (const auto& [what, distance] : each) {
       double& bound = result.at(what);

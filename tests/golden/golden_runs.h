@@ -61,13 +61,13 @@ Distances distances(const SimRun& run, const Outcome& reference, const Outcome& 
 std::vector<double> widths(const nlohmann::json& quantizer);
 
 /// Returns what a single tie may do to each measure: AIMET is allowed that much in any case.
-const Distances& tie_bounds();
+const Distances& tie_bounds(const Version& version);
 
 /// AIMET may be this many times as far away as right ways are from each other.
 inline constexpr double kSpreads = 3;
 
 /// Returns the bound of every measure: kSpreads times the largest of `spread`, or the tie's.
-Distances bounds(const std::vector<Distances>& spread);
+Distances bounds(const SimRun& run, const std::vector<Distances>& spread);
 
 /// True if nothing but rounding in the last place separates two outcomes.
 bool almost_equal(const Distances& distances);

@@ -23,8 +23,23 @@
 
 namespace golden {
 
+/// How exactly scales are compared, relative.
+inline constexpr double kScale = 1e-6;
+
+/// A version of AIMET that there are runs of.
+struct Version {
+  std::string_view folder;                   ///< of its data, before "network/"
+  std::string_view per_tensor, per_channel;  ///< our names of its two configurations
+  std::string_view rules;                    ///< see config_rules()
+  double scale = kScale;                     ///< how exactly its scales are compared
+};
+inline constexpr Version kOctober2024{"", "aimet_2024", "aimet_2024_per_channel", "2024.10"};
+inline constexpr Version kVersion242{kAimet242, "aimet_2_42_per_tensor", "aimet_2_42", "2.42",
+                                     2e-6};
+
 /// One run of network/sim.json.
 struct SimRun {
+  Version version;
   std::string name, config, scheme;
   bool folded = false;
   int param_bw = 8, output_bw = 8;
@@ -32,23 +47,35 @@ struct SimRun {
   nlohmann::json
       quantizers;  ///< AIMET's name -> bitwidth, symmetric, shape, min, max, scale, offset
   bool learns() const { return scheme.starts_with("training_range_learning"); }
+  /// True if the encodings file was written after training: October's of learned ranges were.
+  bool writes_trained() const { return learns() && version.rules == kOctober2024.rules; }
   bool searches() const { return scheme == "post_training_tf_enhanced"; }
+  /// Returns the run's file of this kind, ".safetensors" or "_encodings.json".
+  std::string file(const std::string& ending) const {
+    return std::string(version.folder) + "network/sim_" + name + ending;
+  }
 };
 
+/// Returns the batches that a version's runs were computed on.
+inline Tensors network_data(const Version& version = kOctober2024) {
+  return tensors(std::string(version.folder) + "network/data.safetensors");
+}
+
 /// Reads every run; throws if there is none, or a file of results that no run lists.
-inline std::vector<SimRun> sim_runs() {
+inline std::vector<SimRun> sim_runs(const Version& version = kOctober2024) {
   std::vector<SimRun> runs;
   std::set<std::string> files;
-  const nlohmann::json document = json("network/sim.json");
+  const std::string folder = std::string(version.folder) + "network";
+  const nlohmann::json document = json(folder + "/sim.json");
   for (const auto& run : document.at("runs")) {
-    runs.push_back({run.at("name"), run.at("config"), run.at("quant_scheme"), run.at("folded"),
-                    run.at("default_param_bw"), run.at("default_output_bw"), run.at("qat_losses"),
-                    run.at("quantizers")});
+    runs.push_back({version, run.at("name"), run.at("config"), run.at("quant_scheme"),
+                    run.at("folded"), run.at("default_param_bw"), run.at("default_output_bw"),
+                    run.at("qat_losses"), run.at("quantizers")});
     files.insert("sim_" + runs.back().name + ".safetensors");
     files.insert("sim_" + runs.back().name + "_encodings.json");
   }
-  if (runs.empty()) throw std::runtime_error("network/sim.json lists no run");
-  for (const std::string& file : golden::files("network", "sim_"))
+  if (runs.empty()) throw std::runtime_error(folder + "/sim.json lists no run");
+  for (const std::string& file : golden::files(folder, "sim_"))
     if (!files.contains(file))
       throw std::runtime_error("golden file belongs to no listed run: " + file);
   return runs;
@@ -90,21 +117,22 @@ class Batches {
 
 /// Builds the run's float network from trained.safetensors and quantizes it.
 inline rung::QuantizationSimModel make_sim(const SimRun& run, unsigned noise = 0) {
-  rung::Graph graph = network("network/trained.safetensors");
+  const bool per_channel = run.config == "default_config_per_channel";
+  rung::Graph graph = network(std::string(run.version.folder) + "network/trained.safetensors");
   add_noise(graph, noise);
   if (run.folded) rung::ptq::fold_all_batch_norms(graph);
+  const rung::ConfigRules rules = rung::config_rules(run.version.rules);
   return rung::QuantizationSimModel(
       graph,
-      {.quant_scheme = rung::parse_quant_scheme(run.scheme),
+      {.quant_scheme = rung::aimet_scheme(run.scheme, rules.tf_enhanced),
        .default_output_bw = run.output_bw,
        .default_param_bw = run.param_bw,
-       .config_file = run.config == "default_config_per_channel" ? "per_channel" : "default"});
+       .config_file = std::string(per_channel ? run.version.per_channel : run.version.per_tensor)});
 }
 
-// How exactly encodings are compared, relative to the scale. In the search of tf_enhanced another
-// candidate may win in few of the channels, where its cost is all but the same; a weight on a tie
-// then has another code, which moves what is observed behind it.
-inline constexpr double kScale = 1e-6;
+// In the search of tf_enhanced another candidate may win in few of the channels, where its cost is
+// all but the same; a weight on a tie then has another code, which moves what is observed behind
+// it.
 inline constexpr double kEqualCost = 0.05;        // of weights, relative
 inline constexpr double kNeighbourScale = 0.025;  // of activations
 inline constexpr double kOtherCandidate = 2e-3;   // what differs by more is another candidate
@@ -125,11 +153,12 @@ inline void check_costs(const rung::QuantizerHandle& quantizer, std::size_t chan
   const rung::Encoding e = quantizer.encoding();
   const auto data = quantizer.source().parameter()->value().data();
   const std::size_t row = data.size() / e.scale.size();
-  const auto estimator = rung::make_sqnr();
+  const auto estimator = quantizer.op().estimator().clone();
   rung::observe(*estimator, data.subspan(channel * row, row));
   std::vector<double> state = estimator->state();
   state.pop_back();  // the count of numbers
-  rung::Histogram histogram;
+  rung::Histogram histogram =
+      estimator->name() == "tf_enhanced" ? rung::Histogram::limited() : rung::Histogram();
   histogram.load_state(state);
   const auto offset = static_cast<float>(e.file_offset(static_cast<std::int64_t>(channel)));
   const auto cost = [&](double scale) {
@@ -153,11 +182,11 @@ inline bool replace_neighbours(const SimRun& run, rung::QuantizerHandle quantize
   for (std::size_t c = 0; c < encoding.scale.size(); ++c) {
     const double scale = expected.at("scale").at(c);
     const double error = std::abs(encoding.scale[c] - scale) / scale;
-    moved = moved || error > kScale;
+    moved = moved || error > run.version.scale;
     others += error > kOtherCandidate ? 1 : 0;
     if (quantizer.place() != rung::QuantizerPlace::parameter)
       CHECK_MESSAGE(error <= kNeighbourScale, quantizer.name());
-    else if (error > kScale)
+    else if (error > run.version.scale)
       check_costs(quantizer, c, scale);
     ranges.push_back({expected.at("min").at(c), expected.at("max").at(c)});
   }

@@ -201,7 +201,7 @@ TEST_SUITE("golden network: sim files") {
       std::vector<golden::Distances> spread;
       for (const golden::Way& way : golden::right_ways(24))
         spread.push_back(logits_distances(run, logits_with_file(run, data, way), direct));
-      const golden::Distances bounds = golden::bounds(spread);
+      const golden::Distances bounds = golden::bounds(run, spread);
       const std::vector<double> aimet = golden::doubles(results.floats("eval_logits"));
       for (const auto& [what, distance] : logits_distances(run, aimet, direct))
         floors.check(what, distance, bounds.at(what));

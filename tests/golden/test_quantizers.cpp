@@ -9,6 +9,7 @@
 #include "doctest/doctest.h"
 #include "golden/golden.h"
 #include "quant/channels.h"
+#include "quant/on_grid.h"
 #include "rung/quant/encoding.h"
 #include "rung/quant/fake_quantize.h"
 #include "rung/quant/range_estimator.h"
@@ -59,6 +60,109 @@ rung::Granularity granularity_of(const nlohmann::json& c) {
     }
   }
   return cut;
+}
+
+constexpr rung::GridRules kRules242{.use_all_two_bit_codes = true, .limit_encodings = true};
+
+/// Shows the batches of each case to its estimator, one per channel.
+void check_range_estimators(const std::string& folder, const rung::GridRules& rules,
+                            const std::string& suite) {
+  golden::Report report(suite);
+  const auto tensors = golden::tensors(folder + "quantizers/range_estimators.safetensors");
+  double worst = 0.0;
+  for (const auto& c : golden::cases(folder + "quantizers/range_estimators.json")) {
+    const std::string key = c.at("key"), data = c.at("data"), estimator = c.at("estimator");
+    CAPTURE(key);
+    const std::string prefix = "percentile_";
+    const auto prototype = estimator.starts_with(prefix)
+                               ? rung::make_percentile(std::stod(estimator.substr(prefix.size())))
+                               : rung::make_range_estimator(estimator);
+    const auto golden_min = tensors.floats(key + ".min"), golden_max = tensors.floats(key + ".max");
+    REQUIRE(golden_min.size() == golden_max.size());
+    const std::size_t channels = golden_min.size();
+    const Symmetry symmetry = symmetry_of(c);
+    const Grid grid = rung::make_grid(c.at("bitwidth"), symmetry, rules);
+    for (std::size_t k = 0; k < channels; ++k) {
+      CAPTURE(k);
+      const auto one = prototype->clone();
+      for (int b = 0; b < c.at("batches").get<int>(); ++b) {
+        const auto& batch = tensors.at(data + ".batch" + std::to_string(b));
+        if (channels > 1) REQUIRE(batch.shape.at(0) == static_cast<std::int64_t>(channels));
+        const std::size_t row = batch.floats.size() / channels;
+        rung::observe(*one, std::span<const float>(batch.floats).subspan(k * row, row));
+      }
+      const Range range = one->estimate(grid, symmetry);
+      const double width = double(golden_max[k]) - golden_min[k];
+      const double error = std::max(std::abs(double(range.min) - golden_min[k]),
+                                    std::abs(double(range.max) - golden_max[k])) /
+                           width;
+      CHECK(error < 1e-6);
+      worst = std::max(worst, error);
+      if (!tensors.contains(key + ".scale")) continue;
+      const Encoding encoding = rung::encoding_from_range(range, c.at("bitwidth"), symmetry);
+      const double scale = tensors.floats(key + ".scale")[k];
+      CHECK(std::abs(encoding.scale[0] / scale - 1) <= 1e-6);
+      CHECK(double(encoding.offset[0]) == double(tensors.floats(key + ".offset")[k]));
+      report.add(2);
+    }
+    report.add(2 * channels);
+  }
+  golden::check_all_used(tensors);
+  char text[64];
+  std::snprintf(text, sizeof text, "worst error %.1e of the width", worst);
+  report.note(text);
+}
+
+/// Rounds each case's parameter with the scale of the grid that it lies on, or of min-max.
+void check_on_grid(const nlohmann::json& c, const golden::Tensors& tensors,
+                   golden::Report& report) {
+  const std::string name = c.at("name");
+  CAPTURE(name);
+  const golden::Tensor& w = tensors.at(name + ".w");
+  const Shape shape(w.shape);
+  nlohmann::json cut = c;
+  cut["x_shape"] = w.shape;
+  const rung::Granularity granularity = granularity_of(cut);
+  const int bitwidth = c.at("bitwidth");
+  const Symmetry symmetry = symmetry_of(c);
+  const Grid grid = rung::make_grid(bitwidth, symmetry, kRules242);
+  const auto scale = tensors.floats(name + ".scale"),
+             min_max_scale = tensors.floats(name + ".min_max_scale"),
+             y = tensors.floats(name + ".y");
+  const auto found = rung::ranges_of_grid(w.floats, shape, granularity, grid);
+  CHECK(c.at("kept_grid").get<bool>() == !std::ranges::equal(scale, min_max_scale));
+  if (c.at("kept_grid")) REQUIRE(found);
+  std::vector<std::vector<float>> blocks(scale.size());
+  rung::for_each_run(rung::ChannelRuns(shape, granularity), std::span<const float>(w.floats),
+                     [&](std::size_t k, std::span<const float> run) {
+                       blocks.at(k).insert(blocks.at(k).end(), run.begin(), run.end());
+                     });
+  std::vector<float> min, max;
+  for (std::size_t k = 0; k < scale.size(); ++k) {
+    CAPTURE(k);
+    const auto [lowest, highest] = std::ranges::minmax(blocks[k]);
+    const Range of_min_max = rung::legal_min_max({lowest, highest}, grid, symmetry);
+    const Range range = found ? found->at(k) : of_min_max;
+    min.push_back(range.min);
+    max.push_back(range.max);
+    const auto steps = static_cast<float>(grid.steps());
+    CHECK(std::abs((of_min_max.max - of_min_max.min) / steps / min_max_scale[k] - 1) <= 1e-6);
+    CHECK(std::abs((range.max - range.min) / steps / scale[k] - 1) <= 1e-6);
+  }
+  const Encoding encoding = rung::encoding_from_range(min, max, bitwidth, symmetry, granularity);
+  std::vector<float> got(w.floats.size());
+  rung::quantize_dequantize(w.floats, shape, encoding, got);
+  // A number on a tie may go to the other side, one step away.
+  std::size_t ties = 0;
+  const rung::ChannelRuns runs(shape, granularity);
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const std::int64_t k = runs.channel(static_cast<std::int64_t>(i) / runs.length());
+    const float error = std::abs(got[i] - y[i]);
+    CHECK(error <= 1.001f * scale[static_cast<std::size_t>(k)]);
+    ties += error > 1e-6f * std::abs(y[i]) ? 1 : 0;
+  }
+  CHECK(ties <= 1 + got.size() / 100);
+  report.add(2 * scale.size() + got.size());
 }
 
 }  // namespace
@@ -172,44 +276,20 @@ TEST_SUITE("golden quantizers: quantize_dequantize") {
 
 TEST_SUITE("golden quantizers: range_estimators") {
   TEST_CASE("three growing batches give AIMET's ranges within 1e-6 of the width") {
-    golden::Report report("golden quantizers: range_estimators");
-    const auto tensors = golden::tensors("quantizers/range_estimators.safetensors");
-    double worst = 0.0;
-    for (const auto& c : golden::cases("quantizers/range_estimators.json")) {
-      const std::string key = c.at("key"), data = c.at("data"), estimator = c.at("estimator");
-      CAPTURE(key);
-      const std::string prefix = "percentile_";
-      const auto prototype = estimator.starts_with(prefix)
-                                 ? rung::make_percentile(std::stod(estimator.substr(prefix.size())))
-                                 : rung::make_range_estimator(estimator);
-      const auto golden_min = tensors.floats(key + ".min"),
-                 golden_max = tensors.floats(key + ".max");
-      REQUIRE(golden_min.size() == golden_max.size());
-      const std::size_t channels = golden_min.size();
-      const Symmetry symmetry = symmetry_of(c);
-      const Grid grid = rung::make_grid(c.at("bitwidth"), symmetry);
-      for (std::size_t k = 0; k < channels; ++k) {
-        CAPTURE(k);
-        const auto one = prototype->clone();
-        for (int b = 0; b < c.at("batches").get<int>(); ++b) {
-          const auto& batch = tensors.at(data + ".batch" + std::to_string(b));
-          if (channels > 1) REQUIRE(batch.shape.at(0) == static_cast<std::int64_t>(channels));
-          const std::size_t row = batch.floats.size() / channels;
-          rung::observe(*one, std::span<const float>(batch.floats).subspan(k * row, row));
-        }
-        const Range range = one->estimate(grid, symmetry);
-        const double width = double(golden_max[k]) - golden_min[k];
-        const double error = std::max(std::abs(double(range.min) - golden_min[k]),
-                                      std::abs(double(range.max) - golden_max[k])) /
-                             width;
-        CHECK(error < 1e-6);
-        worst = std::max(worst, error);
-      }
-      report.add(2 * channels);
-    }
+    check_range_estimators("", {}, "golden quantizers: range_estimators");
+  }
+  TEST_CASE("those of version 2.42, too, with tf_enhanced and 2 bits") {
+    check_range_estimators(std::string(golden::kAimet242), kRules242,
+                           "golden quantizers of 2.42: range_estimators");
+  }
+}
+
+TEST_SUITE("golden quantizers: on_grid") {
+  TEST_CASE("parameters on a grid keep its scales, others get those of min-max") {
+    golden::Report report("golden quantizers of 2.42: on_grid");
+    const std::string file = std::string(golden::kAimet242) + "quantizers/on_grid";
+    const auto tensors = golden::tensors(file + ".safetensors");
+    for (const auto& c : golden::cases(file + ".json")) check_on_grid(c, tensors, report);
     golden::check_all_used(tensors);
-    char text[64];
-    std::snprintf(text, sizeof text, "worst error %.1e of the width", worst);
-    report.note(text);
   }
 }

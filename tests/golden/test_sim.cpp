@@ -46,8 +46,9 @@ void check_placement(const SimRun& run, QuantizationSimModel& sim, golden::Repor
     CHECK_MESSAGE(placed.contains(name), name << " is missing");
 }
 
-void check_encoding(const nlohmann::json& expected, const QuantizerHandle& quantizer,
-                    golden::Report& report) {
+void check_encoding(const SimRun& run, const QuantizerHandle& quantizer, golden::Report& report) {
+  const nlohmann::json& expected = run.quantizers.at(aimet_name(quantizer));
+  const double tolerance = run.version.scale;
   CAPTURE(aimet_name(quantizer));
   const Encoding got = quantizer.encoding();
   REQUIRE(got.scale.size() == expected.at("scale").size());
@@ -55,20 +56,20 @@ void check_encoding(const nlohmann::json& expected, const QuantizerHandle& quant
   for (std::size_t c = 0; c < got.scale.size(); ++c) {
     CAPTURE(c);
     const double scale = expected.at("scale")[c];
-    CHECK(std::abs(got.scale[c] - scale) <= golden::kScale * scale);
+    CHECK(std::abs(got.scale[c] - scale) <= tolerance * scale);
     CHECK(static_cast<double>(got.offset[c]) == expected.at("offset")[c].get<double>());
     const Range range = got.effective_range(static_cast<std::int64_t>(c));
     const double width = scale * static_cast<double>(got.grid.steps());
-    CHECK(std::abs(range.min - expected.at("min")[c].get<double>()) <= golden::kScale * width);
-    CHECK(std::abs(range.max - expected.at("max")[c].get<double>()) <= golden::kScale * width);
+    CHECK(std::abs(range.min - expected.at("min")[c].get<double>()) <= tolerance * width);
+    CHECK(std::abs(range.max - expected.at("max")[c].get<double>()) <= tolerance * width);
     report.add(4);
   }
 }
 
-/// Compares with the file that AIMET's save_encodings_to_json wrote (with learned ranges it was
-/// written after training).
+/// Compares with the file that AIMET's save_encodings_to_json wrote.
 void check_file(const SimRun& run, QuantizationSimModel& sim, golden::Report& report) {
-  const std::string file = "network/sim_" + run.name + "_encodings.json";
+  const std::string file = run.file("_encodings.json");
+  const double tolerance = run.version.scale;
   const io::ModuleEncodingsFile expected = io::parse_module_encodings(golden::bytes(file), file);
   CHECK(expected.activations.size() + expected.parameters.size() == run.quantizers.size());
   const auto check = [&](const std::string& name, const io::TensorEncoding& entry) {
@@ -78,7 +79,7 @@ void check_file(const SimRun& run, QuantizationSimModel& sim, golden::Report& re
     CHECK(entry.bitwidth == got.bitwidth);
     CHECK(entry.is_symmetric == (got.symmetry == Symmetry::symmetric));
     for (std::size_t c = 0; c < got.scale.size(); ++c) {
-      CHECK(std::abs(got.scale[c] - entry.scale[c]) <= golden::kScale * entry.scale[c]);
+      CHECK(std::abs(got.scale[c] - entry.scale[c]) <= tolerance * entry.scale[c]);
       CHECK(got.file_offset(static_cast<std::int64_t>(c)) == entry.offset[c]);
       report.add(2);
     }
@@ -97,27 +98,41 @@ void check_calibrated(const SimRun& run, const golden::Tensors& data, golden::Re
   QuantizationSimModel sim = golden::make_sim(run);
   golden::calibrate(sim, run, data);
   for (const auto& [name, expected] : run.quantizers.items())
-    check_encoding(expected, sim.quantizer(name), report);
-  if (!run.learns()) check_file(run, sim, report);
+    check_encoding(run, sim.quantizer(name), report);
+  if (!run.writes_trained()) check_file(run, sim, report);
+}
+
+void check_placements(const golden::Version& version, const std::string& suite) {
+  golden::Report report(suite);
+  for (const SimRun& run : golden::sim_runs(version)) {
+    QuantizationSimModel sim = golden::make_sim(run);
+    sim.graph().check();
+    check_placement(run, sim, report);
+  }
+}
+
+void check_calibrations(const golden::Version& version, const std::string& suite) {
+  golden::Report report(suite);
+  const golden::Tensors data = golden::network_data(version);
+  for (const SimRun& run : golden::sim_runs(version)) check_calibrated(run, data, report);
 }
 
 }  // namespace
 
 TEST_SUITE("golden network: sim placement") {
   TEST_CASE("the quantizers are AIMET's, one for one, in every run") {
-    golden::Report report("golden network: sim placement");
-    for (const SimRun& run : golden::sim_runs()) {
-      QuantizationSimModel sim = golden::make_sim(run);
-      sim.graph().check();
-      check_placement(run, sim, report);
-    }
+    check_placements(golden::kOctober2024, "golden network: sim placement");
+  }
+  TEST_CASE("those of version 2.42 are, too") {
+    check_placements(golden::kVersion242, "golden network of 2.42: sim placement");
   }
 }
 
 TEST_SUITE("golden network: sim calibration") {
   TEST_CASE("encodings after calibration are AIMET's in every run") {
-    golden::Report report("golden network: sim calibration");
-    const golden::Tensors data = golden::tensors("network/data.safetensors");
-    for (const SimRun& run : golden::sim_runs()) check_calibrated(run, data, report);
+    check_calibrations(golden::kOctober2024, "golden network: sim calibration");
+  }
+  TEST_CASE("those of version 2.42 are, too") {
+    check_calibrations(golden::kVersion242, "golden network of 2.42: sim calibration");
   }
 }

@@ -54,7 +54,7 @@ void check_fixed_ranges(const SimRun& run, const golden::Outcome& got,
     const std::vector<double> widths = golden::widths(run.quantizers.at(quantizer));
     REQUIRE(widths.size() == start.size());
     for (std::size_t c = 0; c < start.size(); ++c)
-      CHECK(std::abs(start[c] - expected.end.at(name).at(c)) <= golden::kScale * widths[c]);
+      CHECK(std::abs(start[c] - expected.end.at(name).at(c)) <= run.version.scale * widths[c]);
   }
 }
 
@@ -73,7 +73,7 @@ bool is_noticed(const std::vector<SimRun>& runs, std::vector<std::optional<Measu
     if (!measured[i]) measured[i] = measure(runs[i], data);
     const Distances d = golden::distances(runs[i], golden::follow(runs[i], data, wrong),
                                           golden::aimet_outcome(runs[i]));
-    if (!within(d, golden::bounds(measured[i]->spread))) return true;
+    if (!within(d, golden::bounds(runs[i], measured[i]->spread))) return true;
   }
   return false;
 }
@@ -131,54 +131,60 @@ std::vector<double> gradients(const SimRun& run, const golden::Tensors& data, bo
   return all;
 }
 
+void check_runs(const golden::Version& version, const std::string& suite) {
+  golden::Report report(suite);
+  golden::Floors worst;
+  const golden::Tensors data = golden::network_data(version);
+  const std::vector<SimRun> runs = golden::sim_runs(version);
+  std::size_t close = 0;
+  std::vector<std::size_t> ways_close(golden::right_ways().size());
+  std::printf("%-80s %15s %15s %8s %15s\n", "run: AIMET's distance, ours among ourselves",
+              "logits, steps", "losses", "gradient", "ranges");
+  for (const SimRun& run : runs) {
+    CAPTURE(run.name);
+    const Measured measured = measure(run, data);
+    const golden::Outcome aimet = golden::aimet_outcome(run);
+    REQUIRE(run.qat_losses.size() == 4);
+    if (!run.learns()) check_fixed_ranges(run, measured.direct, aimet);
+    const Distances distances = golden::distances(run, measured.direct, aimet);
+    const Distances bounds = golden::bounds(run, measured.spread);
+    for (const auto& [what, distance] : distances) worst.check(what, distance, bounds.at(what));
+    close += golden::almost_equal(distances) ? 1 : 0;
+    for (std::size_t i = 0; i < ways_close.size(); ++i)
+      ways_close[i] += golden::almost_equal(measured.spread[i]) ? 1 : 0;
+    std::printf("%-80s", run.name.c_str());
+    for (const char* what :
+         {"final logits, mean", "losses", "gradients, worst", "movements of ranges"}) {
+      if (!distances.contains(what)) continue;
+      double spread = 0;
+      for (const Distances& each : measured.spread) spread = std::max(spread, each.at(what));
+      std::printf(" %7.1e/%7.1e", distances.at(what), spread);
+    }
+    std::printf("\n");
+    report.add(count_values(aimet));
+  }
+  // Noise in the last place is the least that two programs differ by.
+  std::size_t noisy_close = 0;
+  for (std::size_t i = 0; i < ways_close.size(); ++i)
+    if (golden::right_ways()[i].noise != 0) noisy_close = std::max(noisy_close, ways_close[i]);
+  CHECK(2 * close >= noisy_close);
+  worst.note(report);
+  report.note(std::to_string(close) + " of " + std::to_string(runs.size()) +
+              " almost exactly, with noise in the last place up to " + std::to_string(noisy_close));
+}
+
 }  // namespace
 
 TEST_SUITE("golden network: sim runs") {
   TEST_CASE("AIMET's runs are as near as other right ways of computing them") {
-    golden::Report report("golden network: sim runs");
-    golden::Floors worst;
-    const golden::Tensors data = golden::tensors("network/data.safetensors");
-    const std::vector<SimRun> runs = golden::sim_runs();
-    std::size_t close = 0;
-    std::vector<std::size_t> ways_close(golden::right_ways().size());
-    std::printf("%-80s %15s %15s %8s %15s\n", "run: AIMET's distance, ours among ourselves",
-                "logits, steps", "losses", "gradient", "ranges");
-    for (const SimRun& run : runs) {
-      CAPTURE(run.name);
-      const Measured measured = measure(run, data);
-      const golden::Outcome aimet = golden::aimet_outcome(run);
-      REQUIRE(run.qat_losses.size() == 4);
-      if (!run.learns()) check_fixed_ranges(run, measured.direct, aimet);
-      const Distances distances = golden::distances(run, measured.direct, aimet);
-      const Distances bounds = golden::bounds(measured.spread);
-      for (const auto& [what, distance] : distances) worst.check(what, distance, bounds.at(what));
-      close += golden::almost_equal(distances) ? 1 : 0;
-      for (std::size_t i = 0; i < ways_close.size(); ++i)
-        ways_close[i] += golden::almost_equal(measured.spread[i]) ? 1 : 0;
-      std::printf("%-80s", run.name.c_str());
-      for (const char* what :
-           {"final logits, mean", "losses", "gradients, worst", "movements of ranges"}) {
-        if (!distances.contains(what)) continue;
-        double spread = 0;
-        for (const Distances& each : measured.spread) spread = std::max(spread, each.at(what));
-        std::printf(" %7.1e/%7.1e", distances.at(what), spread);
-      }
-      std::printf("\n");
-      report.add(count_values(aimet));
-    }
-    // Noise in the last place is the least that two programs differ by.
-    std::size_t noisy_close = 0;
-    for (std::size_t i = 0; i < ways_close.size(); ++i)
-      if (golden::right_ways()[i].noise != 0) noisy_close = std::max(noisy_close, ways_close[i]);
-    CHECK(2 * close >= noisy_close);
-    worst.note(report);
-    report.note(std::to_string(close) + " of " + std::to_string(runs.size()) +
-                " almost exactly, with noise in the last place up to " +
-                std::to_string(noisy_close));
+    check_runs(golden::kOctober2024, "golden network: sim runs");
+  }
+  TEST_CASE("those of version 2.42 are, too") {
+    check_runs(golden::kVersion242, "golden network of 2.42: sim runs");
   }
 
   TEST_CASE("a wrong program is not within the bounds") {
-    const golden::Tensors data = golden::tensors("network/data.safetensors");
+    const golden::Tensors data = golden::network_data();
     const std::vector<SimRun> runs = golden::sim_runs();
     std::vector<std::optional<Measured>> measured(runs.size());
     const auto noticed = [&](const Way& wrong) { return is_noticed(runs, measured, data, wrong); };
@@ -210,7 +216,7 @@ TEST_SUITE("golden network: sim runs") {
   TEST_CASE("a missing mask is noticed") {
     // AIMET's calibrated ranges clip next to nothing, so that its runs cannot tell whether there is
     // a mask: the codes at the ends can, once ranges are halved.
-    const golden::Tensors data = golden::tensors("network/data.safetensors");
+    const golden::Tensors data = golden::network_data();
     const SimRun run = golden::sim_runs().front();
     const auto d = golden::difference(gradients(run, data, false), gradients(run, data, true));
     CHECK(d.relative_l2 > 0.3);

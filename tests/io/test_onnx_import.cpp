@@ -103,8 +103,9 @@ TEST_SUITE("io onnx import") {
         CAPTURE(file);
         const Graph graph = load(std::string("net_") + (folded ? "folded" : "bn") +
                                  (per_channel ? "_per_channel" : ""));
-        QuantizationSimModel sim(graph, {.quant_scheme = QuantScheme::post_training_tf,
-                                         .config_file = per_channel ? "per_channel" : "default"});
+        QuantizationSimModel sim(
+            graph, {.quant_scheme = QuantScheme::post_training_tf,
+                    .config_file = per_channel ? "aimet_2024_per_channel" : "aimet_2024"});
         const LoadedEncodings loaded =
             sim.load_encodings(golden::path("export/" + folder + file), {.require_all = true});
         CHECK(loaded.loaded.size() == 27);

@@ -117,7 +117,7 @@ TEST_SUITE("ptq: folding batch norms to scale") {
 
   TEST_CASE("a quantizer per tensor, or none, or one without an encoding") {
     Small small;
-    QuantizationSimModel tensor = small.sim(Symmetry::symmetric, "default");
+    QuantizationSimModel tensor = small.sim(Symmetry::symmetric, "per_tensor");
     const std::string before = fingerprint(tensor.graph());
     const ptq::FoldResult result = ptq::fold_all_batch_norms_to_scale(tensor);
     CHECK(result.folded.empty());
