@@ -21,7 +21,8 @@
 // Golden data: numbers that this project did not write. Those of October 2024 are in tests/golden,
 // those of AIMET 2.42 in its folder aimet_2_42, of nearly the same layout. The environment variable
 // RUNG_GOLDEN_DIR names another folder of either layout, whose info.json says which (none: October
-// 2024); it replaces the data of that version. Whatever is missing is a failure.
+// 2024); it replaces the data of that version, or, if analyzer_net.json lies in it, ptq/ alone.
+// Whatever is missing is a failure.
 
 namespace golden {
 
@@ -39,6 +40,9 @@ inline bool other_is_2_42() {
   return in && nlohmann::json::parse(in).contains("aimet_torch");
 }
 
+/// Returns whether that folder holds what ptq/ does, and nothing else.
+inline bool other_is_ptq() { return std::ifstream(other_dir() + "/analyzer_net.json").good(); }
+
 /// Returns the path of a golden file, e.g. path("quantizers/range_estimators.json") or
 /// path("aimet_2_42/quantizers/on_grid.json"). Other October data have the folders export, network
 /// and quantizers; the rest is always the project's own.
@@ -48,10 +52,12 @@ inline std::string path(std::string_view file) {
   if (other.empty()) return own;
   if (file.starts_with(kAimet242))
     return other_is_2_42() ? other + "/" + std::string(file.substr(kAimet242.size())) : own;
+  if (file.starts_with("ptq/"))
+    return other_is_ptq() ? other + "/" + std::string(file.substr(4)) : own;
   bool shared = false;
   for (const std::string_view folder : {"export/", "network/", "quantizers/"})
     shared = shared || file.starts_with(folder);
-  return shared && !other_is_2_42() ? other + "/" + std::string(file) : own;
+  return shared && !other_is_2_42() && !other_is_ptq() ? other + "/" + std::string(file) : own;
 }
 
 /// Reads a whole file; throws if it is missing.
