@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,12 +12,12 @@
 #include "run/data.h"
 #include "run/model_source.h"
 #include "run/options.h"
+#include "run/qat_recipe.h"
 #include "run/saving.h"
 #include "run/task.h"
 #include "run/training.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
-#include "rung/quant/registry.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/quantsim.h"
 #include "rung/quantsim/range_watch.h"
@@ -26,18 +25,10 @@
 namespace rung::cli {
 namespace {
 
-constexpr double kUsualLr = 1e-3;
-// Folded layers have lost the batch norms that made them bear larger rates.
-constexpr double kLargestDefaultLr = 5e-3;
-
-constexpr Recorded kOrDefault{.when = Recorded::When::always, .unset = "default"};
-
 struct Options {
   RunOptions run;
   DataOptions data;
-  // AIMET's recipe for quantization-aware training.
-  Recipe recipe{.epochs = 15, .weight_decay = 1e-4, .schedule = "step", .step_size = 5};
-  std::optional<double> lr, lr_encodings;
+  QatRecipe qat;
   ConvOptions conv;
   CheckpointOptions checkpoint;
   std::optional<int> freeze_bn_after;
@@ -48,18 +39,12 @@ struct Options {
     v.argument("MODEL", model, "a quantized model, *.rung");
     v.group("Model");
     v.required("--out FILE", out, "the fine-tuned model to write, *.rung");
+    qat.visit(v);
     v.group("Training");
-    v.option("--lr X", lr,
-             "initial learning rate; default: that of the last float epoch, at most 0.005",
-             at_least(0), kOrDefault);
-    v.option("--lr-encodings X", lr_encodings,
-             "learning rate of the ranges; default: a tenth of --lr, with LSQ a twentieth",
-             at_least(0), kOrDefault);
     v.option("--freeze-bn-after N", freeze_bn_after,
              "batch norms keep their statistics after N epochs; default: never", between(0, 1e6),
              {.when = Recorded::When::always, .unset = "never"});
     v.option("--batch-size N", data.batch_size, "images per step", between(1, 1e6), affects_result);
-    recipe.visit(v);
     v.group("Images");
     v.option("--dataset NAME", data.dataset,
              "see rung datasets; default: the one that the model was made for");
@@ -89,19 +74,6 @@ Example: two epochs
 The figures of --json: as of rung train, "top1_before" (of the validation images if there are any),
 "warnings")";
 
-/// Returns the groups of a sim's parameters; batch norm statistics are left out by the optimizer.
-std::vector<OptimizerGroup> groups_of(const QuantizationSimModel& sim, const Options& options,
-                                      double lr) {
-  std::vector<OptimizerGroup> groups(2);
-  groups[0].lr = lr;
-  groups[0].weight_decay = options.recipe.weight_decay;
-  const double share = make_quantizer(sim.options().quant_scheme.quantizer)->default_lr_share();
-  groups[1].lr = options.lr_encodings.value_or(lr * share);
-  for (Parameter* parameter : sim.graph().parameters())
-    groups[parameter->role() == Role::encoding ? 1 : 0].parameters.push_back(parameter);
-  return groups;
-}
-
 Settings settings_of(const Options& options, const Data& data, const io::ModelFile& file) {
   Settings settings = recorded(options);
   settings.values.merge(data.settings());
@@ -129,7 +101,7 @@ double top1_before(nn::Checkpoints& checkpoints, Executor& executor, nn::DataLoa
 }
 
 void run(Options options) {
-  check(options.recipe);
+  check(options.qat.recipe);
   settle(options.data, options.checkpoint);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
@@ -156,17 +128,16 @@ void run(Options options) {
   sim.executor().set_seed(options.run.seed);
   const auto choices = apply(options.conv, task.conv_choices, sim.executor());
 
-  const double lr =
-      options.lr.value_or(std::min(task.last_lr.value_or(kUsualLr), kLargestDefaultLr));
-  const auto optimizer = make_optimizer(options.recipe, groups_of(sim, options, lr));
-  nn::DataLoader train = data.train(sim.graph(), augmentation_of(options.recipe), console);
+  const double lr = first_lr(options.qat, task);
+  const auto optimizer = make_optimizer(options.qat.recipe, groups_of(sim, options.qat, lr));
+  nn::DataLoader train = data.train(sim.graph(), augmentation_of(options.qat.recipe), console);
   std::optional<nn::DataLoader> validation = data.validation();
   nn::DataLoader test = data.test();
 
   const double before = top1_before(checkpoints, sim.executor(), validation ? *validation : test);
   console.line(fmt::format(
       "{} on {}: {} training images, {} epochs, lr {:.3g}, ranges {}; top1 before {:.2f} %",
-      task.model, data.task().dataset, train.dataset().size(), options.recipe.epochs, lr,
+      task.model, data.task().dataset, train.dataset().size(), options.qat.recipe.epochs, lr,
       sim.options().quant_scheme.learn ? fmt::format("learned at {:.3g}", optimizer->lr(1))
                                        : std::string("fixed"),
       before));
@@ -192,7 +163,7 @@ void run(Options options) {
                 .validation = validation ? &*validation : nullptr,
                 .test = test,
                 .optimizer = *optimizer,
-                .recipe = options.recipe,
+                .recipe = options.qat.recipe,
                 .data = data,
                 .patience = options.data.validation.patience,
                 .out = options.out,
