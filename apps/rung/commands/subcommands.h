@@ -18,5 +18,6 @@ void add_predict(Program& program);
 void add_bench(Program& program);
 void add_datasets(Program& program);
 void add_models(Program& program);
+void add_trace(Program& program);
 
 }  // namespace rung::cli
