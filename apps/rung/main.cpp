@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   add_bench(program);
   add_datasets(program);
   add_models(program);
+  add_teach(program);
   add_trace(program);
   program.add_own_commands();
   return program.run(argc, argv);

@@ -18,6 +18,7 @@ void add_predict(Program& program);
 void add_bench(Program& program);
 void add_datasets(Program& program);
 void add_models(Program& program);
+void add_teach(Program& program);
 void add_trace(Program& program);
 
 }  // namespace rung::cli
