@@ -61,6 +61,10 @@ class RUNG_API Observers {
   /// Observes a QuantizeDequantize node from now on, under a name (empty: the node's) by which
   /// merge() and saved states know it. Throws Error for another node and a name that is taken.
   void observe(const Node& quantizer, std::string name = {});
+  /// Observes a quantizer, too, that is the same as another in another place: both show what they
+  /// get, in the order in which they run, to the Observation of the first. Throws Error if that one
+  /// is not observed, or this one is already.
+  void observe_with(const Node& quantizer, const Node& first);
   /// Lets a quantizer pass on what it gets, unseen: a frozen one, while others are calibrated.
   void pass(const Node& quantizer);
 

@@ -27,6 +27,12 @@ void Observers::observe(const Node& quantizer, std::string name) {
   passing_[&op] = &place->second;
 }
 
+void Observers::observe_with(const Node& quantizer, const Node& first) {
+  const QuantizeDequantize& op = quantizer_of(quantizer);
+  require(find(op) == nullptr, "Observers: {} is observed already", quantizer.name());
+  passing_[&op] = &at(first);
+}
+
 void Observers::pass(const Node& quantizer) { passing_.emplace(&quantizer_of(quantizer), nullptr); }
 
 Observation* Observers::find(const Op& quantizer) const {
