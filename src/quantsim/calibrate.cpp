@@ -54,7 +54,9 @@ void calibrate_parameter(const QuantizerHandle& quantizer, const ConfigRules& ru
     Observation seen(quantizer.op());
     seen.see(numbers.data(), numbers.shape());  // throws for NaN
     std::optional<std::vector<Range>> kept;
-    if (rules.keep_grids) kept = kept_grid(quantizer, numbers);
+    // Constants on an edge are activations to AIMET.
+    if (rules.keep_grids && quantizer.place() == QuantizerPlace::parameter)
+      kept = kept_grid(quantizer, numbers);
     if (kept)
       quantizer.op().set_ranges(*kept, quantizer.parameters());
     else
@@ -80,14 +82,18 @@ class Calibration {
         fixed_sides_(sim),
         observing_(sim.executor().observe(observers_)) {
     for (const QuantizerHandle& each : all_) {
+      // What is known without data: parameters, and constants on an edge.
       const bool is_parameter = each.place() == QuantizerPlace::parameter;
-      if (is_parameter && is_calibrated(each))
+      const bool is_known = is_parameter || each.source().parameter() != nullptr;
+      if (is_known && is_calibrated(each))
         calibrate_parameter(each, sim.config().rules, "compute_encodings");
       if (is_parameter) continue;
-      if (is_calibrated(each))
-        add(each);
+      // Meanwhile activations are not quantized, but those that are frozen, as in AIMET.
+      if (!is_calibrated(each)) continue;
+      if (is_known)
+        observers_.pass(each.node());
       else
-        observers_.pass(each.node());  // a frozen one does not quantize meanwhile either
+        add(each);
     }
   }
 
@@ -111,40 +117,44 @@ class Calibration {
 
   void add(const QuantizerHandle& quantizer) {
     ++observed_;
-    // The name without ".qdq", unless that is another quantizer's.
-    const Node* other = sim_.graph().find_node(quantizer.name());
-    const bool is_taken = other != nullptr && other->as<QuantizeDequantize>() != nullptr;
-    observers_.observe(quantizer.node(), is_taken ? quantizer.node().name() : quantizer.name());
     const std::vector<Parameter*> parameters = quantizer.parameters();
     const Parameter* key = parameters.empty() ? nullptr : parameters.front();
     const auto known = key == nullptr ? group_of_.end() : group_of_.find(key);
     if (known != group_of_.end()) {
-      groups_[known->second].push_back(quantizer);
+      add_to(groups_[known->second], quantizer);
       return;
     }
+    // The name without ".qdq", unless that is another quantizer's.
+    const Node* other = sim_.graph().find_node(quantizer.name());
+    const bool is_taken = other != nullptr && other->as<QuantizeDequantize>() != nullptr;
+    observers_.observe(quantizer.node(), is_taken ? quantizer.node().name() : quantizer.name());
     if (key != nullptr) group_of_[key] = groups_.size();
     groups_.push_back({quantizer});
   }
 
-  /// The range of a shared quantizer covers what was seen in all its places; two places that saw
-  /// the same value count once.
-  void finish_group(const Group& group, std::vector<std::string>& unobserved) const {
-    const auto seen_by = [&](const QuantizerHandle& each) -> Observation& {
-      return observers_.at(each.node());
+  /// The range of a shared quantizer covers what is seen in all its places; places that see the
+  /// same value count once.
+  void add_to(Group& group, const QuantizerHandle& quantizer) {
+    const auto sees_the_same = [&](const QuantizerHandle& each) {
+      return &each.source() == &quantizer.source();
     };
-    const auto leader = std::ranges::find_if(
-        group, [&](const QuantizerHandle& each) { return seen_by(each).count() > 0; });
-    if (leader == group.end()) {
+    if (std::ranges::any_of(group, sees_the_same))
+      observers_.pass(quantizer.node());
+    else
+      observers_.observe_with(quantizer.node(), group.front().node());
+    group.push_back(quantizer);
+  }
+
+  void finish_group(const Group& group, std::vector<std::string>& unobserved) const {
+    const QuantizerHandle& first = group.front();
+    const Observation& seen = observers_.at(first.node());
+    if (seen.count() == 0) {
       for (const QuantizerHandle& each : group) unobserved.push_back(each.name());
       return;
     }
-    std::set<const Value*> seen{&leader->source()};
-    for (const QuantizerHandle& each : group)
-      if (seen_by(each).count() > 0 && seen.insert(&each.source()).second)
-        seen_by(*leader).merge(seen_by(each));
-    leader->op().calibrate(seen_by(*leader), leader->parameters());
-    fixed_sides_.restore(*leader);
-    share_settings(leader->node());
+    first.op().calibrate(seen, first.parameters());
+    fixed_sides_.restore(first);
+    share_settings(first.node());
   }
 
   QuantizationSimModel& sim_;

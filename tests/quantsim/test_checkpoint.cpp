@@ -71,7 +71,7 @@ TEST_SUITE("quantsim: checkpoints") {
       CAPTURE(to_string(scheme));
       QuantizationSimModel sim(dropout_net(), {.quant_scheme = scheme,
                                                .default_param_bw = 4,
-                                               .config_file = "per_channel",
+                                               .config_file = "aimet_2024_per_channel",
                                                .edge_bw = 8});
       calibrate_small_net(sim);
       sim.quantizer("fc").freeze();

@@ -32,13 +32,15 @@ void check_rejected(const std::string& text, const std::string& path, const std:
 
 TEST_SUITE("quantsim: configuration") {
   TEST_CASE("a configuration is named or read from a file") {
-    const std::string file = paths::source_dir() + "/apps/configs/default_config.json";
-    CHECK(read_config(file) == read_config("default"));
-    CHECK(read_config("per_channel") != read_config("default"));
+    for (const char* name : {"default", "per_tensor", "aimet_2_42", "aimet_2_42_per_tensor",
+                             "aimet_2024", "aimet_2024_per_channel", "htp"})
+      CHECK(read_config(paths::source_dir() + "/apps/configs/" + name + ".json") ==
+            read_config(name));
+    CHECK(read_config("per_channel") == read_config("default"));
   }
 
-  TEST_CASE("the default configuration says what AIMET's says") {
-    const QuantSimConfig config = parse_config(read_config("default"), "default");
+  TEST_CASE("the configurations say what AIMET's of their versions say") {
+    const QuantSimConfig config = parse_config(read_config("aimet_2024"), "aimet_2024");
     CHECK(config.default_ops.is_output_quantized == true);
     CHECK(config.default_params.is_quantized == true);
     CHECK(config.default_params.is_symmetric == true);
@@ -48,10 +50,69 @@ TEST_SUITE("quantsim: configuration") {
     CHECK(config.supergroups.size() == 5);
     CHECK(config.is_model_input_quantized);
     CHECK_FALSE(config.is_model_output_quantized);
+    CHECK(config.rules == config_rules("2024.10"));
 
-    const QuantSimConfig channels = parse_config(read_config("per_channel"), "per_channel");
+    const QuantSimConfig channels =
+        parse_config(read_config("aimet_2024_per_channel"), "aimet_2024_per_channel");
     CHECK(channels.per_channel_quantization);
     CHECK(channels.op_type.at("Gemm").per_channel_quantization == false);
+
+    const QuantSimConfig today = parse_config(read_config("aimet_2_42"), "aimet_2_42");
+    CHECK_FALSE(today.op_type.contains("Dropout"));
+    CHECK(today.op_type.at("Gemm").per_channel_quantization == true);
+    CHECK(today.rules == config_rules("2.42"));
+    CHECK(parse_config(read_config("htp"), "htp").rules == config_rules("2.42"));
+    CHECK(parse_config(read_config("default"), "default").rules == ConfigRules{});
+  }
+
+  TEST_CASE("the object rung names a set of rules and changes some of them") {
+    const auto rules = [](const std::string& text, const std::string& set = "rung") {
+      return parse_config(R"({"rung": )" + text + ", " + with("", "").substr(1), "x",
+                          config_rules(set))
+          .rules;
+    };
+    CHECK(rules("{}") == ConfigRules{});
+    CHECK(rules("{}", "2.42") == config_rules("2.42"));
+    CHECK(rules(R"({"rules": "2024.10"})", "2.42") == config_rules("2024.10"));
+    ConfigRules changed = config_rules("2.42");
+    changed.fuse_depthwise = true;
+    changed.tf_enhanced = "sqnr";
+    CHECK(rules(R"({"rules": "2.42", "fuse_depthwise": "True", "tf_enhanced": "sqnr"})") ==
+          changed);
+    const std::string rest = ", " + with("", "").substr(1);
+    check_rejected(R"({"rung": {"rules": "2.41"})" + rest, "rung.rules", "rung, 2.42, 2024.10");
+    check_rejected(R"({"rung": {"fuse_depth": true})" + rest, "rung", "fuse_depthwise");
+    check_rejected(R"({"rung": {"fuse_depthwise": 1})" + rest, "rung.fuse_depthwise", "True");
+  }
+
+  TEST_CASE("what the files of AIMET 2.42 contain is read") {
+    const QuantSimConfig config = parse_config(R"({
+        "defaults": {"hw_version": "V85", "ops": {"is_output_quantized": "True"},
+                     "params": {"is_quantized": "True", "is_symmetric": "True"},
+                     "supported_kernels": [
+                       {"activation": {"bitwidth": 16, "dtype": "int"},
+                        "param": {"bitwidth": 8, "dtype": "int"}},
+                       {"activation": {"bitwidth": 16, "dtype": "float"},
+                        "param": {"bitwidth": 16, "dtype": "float"}}],
+                     "per_channel_quantization": "False", "strict_symmetric": "False",
+                     "unsigned_symmetric": "False"},
+        "params": {"bias": {"is_quantized": "False"}},
+        "op_type": {
+          "BatchNormalization": {"params": {"running_mean": {"is_quantized": "False"},
+                                            "running_var": {"is_quantized": "False"}}},
+          "Relu": {"encoding_constraints": {"min": 0.0}}},
+        "supergroup_pass_list": ["LayerNormalization", "RMSNormalization", "MatmulAdd"],
+        "supergroups": [{"op_list": ["Conv", "Relu"]}],
+        "model_input": {"is_input_quantized": "True"}, "model_output": {}})",
+                                               "v85.json", config_rules("2.42"));
+    CHECK(config.hw_version == "V85");
+    CHECK(config.op_type.at("BatchNormalization").params.empty());
+    CHECK(config.supergroup_passes.size() == 3);
+    check_rejected(with("op_type", R"({"BatchNormalization": {"params": {"running_mean":
+                        {"is_quantized": "True"}}}})"),
+                   "running_mean", "statistics have no quantizer");
+    check_rejected(with("op_type", R"({"BatchNormalization": {"params": {"running_men": {}}}})"),
+                   "params", "running_men");
   }
 
   TEST_CASE("booleans may be JSON's or AIMET's strings") {
@@ -127,6 +188,6 @@ TEST_SUITE("quantsim: configuration") {
 
   TEST_CASE("a file that is not there is an error that lists what is built in") {
     CHECK_THROWS_WITH_AS(read_config("no/such.json"),
-                         doctest::Contains("is default, per_channel, htp or the path of"), Error);
+                         doctest::Contains("is default, per_tensor, aimet_2_42, "), Error);
   }
 }

@@ -39,7 +39,7 @@ TEST_SUITE("quantsim: config utils") {
     CHECK(weight.parameters()[0]->shape() == Shape{3, 2});
     CHECK(sim.quantizer("fc.weight").encoding().channels() ==
           sim.graph().parameter("fc.weight").shape().numel());
-    CHECK(sim.quantizer("conv2.weight").encoding().channels() == 1);
+    CHECK(sim.quantizer("conv2.weight").encoding().channels() == 3);  // as it was
     // The parameters of the old quantizers are gone.
     std::size_t encodings = 0;
     for (const QuantizerHandle& each : sim.quantizers()) encodings += each.parameters().size();

@@ -77,7 +77,7 @@ TEST_SUITE("quantsim: versions of encodings files") {
   }
 
   TEST_CASE("version 2.0.0 does not state the symmetry: the quantizer's own is kept if it can be") {
-    QuantizationSimModel sim(small_net(), {});
+    QuantizationSimModel sim(small_net(), {.config_file = "per_tensor"});
     const auto load = [&](const std::string& name, const std::string& entry) {
       sim.load_encodings(R"({"version": "2.0.0", "encodings": [{"name": ")" + name + R"(", )" +
                          entry + "}]}");

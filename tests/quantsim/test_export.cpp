@@ -81,7 +81,7 @@ TEST_SUITE("quantsim: export") {
   }
 
   TEST_CASE("a bias's int32 scale is scale_x * scale_w, per channel") {
-    QuantizationSimModel sim = calibrated({.config_file = "per_channel"});
+    QuantizationSimModel sim = calibrated({.config_file = "aimet_2024_per_channel"});
     const Json file = exported(sim, {.encodings_version = "2.0.0"});
     const float x = sim.quantizer("conv1.input0").encoding().scale.at(0);
     const std::vector<float> w = sim.quantizer("conv1.weight").encoding().scale;
@@ -105,8 +105,7 @@ TEST_SUITE("quantsim: export") {
   }
 
   TEST_CASE("the scale of an input is that before layers that only move data") {
-    QuantizationSimModel sim = calibrated({});
-    sim.quantizer("flatten").disable();
+    QuantizationSimModel sim = calibrated({.config_file = "per_tensor"});
     const Json file = exported(sim, {.encodings_version = "2.0.0"});
     CHECK(entry_of(file, "flatten").is_null());
     CHECK(entry_of(file, "fc.bias").at("y_scale").get<float>() ==
@@ -116,7 +115,6 @@ TEST_SUITE("quantsim: export") {
 
   TEST_CASE("a bias without a quantized input or weight has no entry") {
     QuantizationSimModel sim = calibrated({});
-    sim.quantizer("flatten").disable();
     sim.quantizer("add").disable();
     sim.quantizer("conv1.weight").disable();
     const Json file = exported(sim, {.encodings_version = "2.0.0"});
@@ -198,7 +196,8 @@ TEST_SUITE("quantsim: export") {
   }
 
   TEST_CASE("propagate_encodings adds bitwidth and dtype inside fused groups") {
-    QuantizationSimModel sim = calibrated({.default_output_bw = 6});
+    const std::string config = "aimet_2024";
+    QuantizationSimModel sim = calibrated({.default_output_bw = 6, .config_file = config});
     CHECK(entry_of(exported(sim, {}), "conv1").is_null());
     CHECK(entry_of(exported(sim, {.propagate_encodings = true}), "conv1") ==
           Json({{"name", "conv1"}, {"bw", 6}, {"dtype", "INT"}, {"enc_type", "PER_TENSOR"}}));
@@ -207,7 +206,7 @@ TEST_SUITE("quantsim: export") {
           Json::array({{{"bitwidth", 6}, {"dtype", "int"}}}));
     CHECK(old.at("activation_encodings").at("relu1").at(0).contains("scale"));
     // Such a file can be loaded: there is nothing to set.
-    QuantizationSimModel other(small_net());
+    QuantizationSimModel other(small_net(), {.config_file = config});
     CHECK(other.load_encodings(old.dump(), {.require_all = true}).skipped ==
           std::vector<std::string>{"conv1"});
   }

@@ -33,7 +33,7 @@ QuantizationSimModel w4a4(bool int32_biases) {
 void round_parameters(QuantizationSimModel& sim) {
   for (const std::string& layer : kLayers) {
     const float x = sim.quantizer(layer == "conv1" ? "conv1.input0"
-                                  : layer == "fc"  ? "flatten"
+                                  : layer == "fc"  ? "add"
                                                    : "relu1")
                         .encoding()
                         .scale.at(0);

@@ -167,10 +167,10 @@ TEST_SUITE("quantsim: files of all kinds of quantizers") {
       CHECK(conv[c].get<float>() ==
             x * std::max({blocks[3 * c], blocks[3 * c + 1], blocks[3 * c + 2]}));
     const Json fc = entry_of(Json::parse(text), "fc.bias").at("y_scale");
-    const float flatten = sim.quantizer("flatten").encoding().scale.at(0);
+    const float add = sim.quantizer("add").encoding().scale.at(0);
     for (std::size_t c = 0; c < 4; ++c)
       CHECK(fc[c].get<float>() ==
-            flatten * sim.quantizer("fc.weight").encoding().grouped->per_channel_scale.at(c));
+            add * sim.quantizer("fc.weight").encoding().grouped->per_channel_scale.at(c));
   }
 
   TEST_CASE("a bias behind a float has no int32 encoding") {
@@ -206,7 +206,7 @@ TEST_SUITE("quantsim: files of all kinds of quantizers") {
           "not");
     CHECK(message(plain,
                   entry_of(Json::parse(exported(mixed, "2.0.0", false)), "conv2.weight").dump())
-              .find("\"conv2.weight\" has 9 scales, the quantizer has 1") != std::string::npos);
+              .find("\"conv2.weight\" has 9 scales, the quantizer has 3") != std::string::npos);
     // Scales that are no whole multiples of one of the group.
     CHECK(message(mixed, R"({"name": "fc.weight", "output_dtype": "int4", "axis": 1,
         "block_size": 16, "y_scale": [[1.0, 0.33, 0.5], [1, 1, 1], [1, 1, 1], [1, 1, 1]]})")

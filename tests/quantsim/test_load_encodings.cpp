@@ -162,7 +162,7 @@ TEST_SUITE("quantsim: load_encodings") {
         CHECK(other.quantizer("fc.weight").bitwidth() == 4);
       }
     // AIMET's old AdaRound export is the bare table of parameters.
-    QuantizationSimModel other(small_net(), {});
+    QuantizationSimModel other(small_net(), {.config_file = "per_tensor"});
     other.set_and_freeze_param_encodings(R"({"fc.weight": [)" + kWeight + "]}");
     CHECK(other.quantizer("fc.weight").encoding().scale[0] == 0.01f);
     CHECK_THROWS_WITH_AS(other.set_and_freeze_param_encodings(
@@ -215,7 +215,7 @@ TEST_SUITE("quantsim: load_encodings") {
   }
 
   TEST_CASE("symmetry comes from the file: strict, unsigned, and asymmetric grids") {
-    QuantizationSimModel sim(small_net(), {});
+    QuantizationSimModel sim(small_net(), {.config_file = "per_tensor"});
     const auto load = [&](const std::string& offset_and_symmetry) {
       sim.load_encodings(
           module_file("", R"("fc.weight": [{"bitwidth": 8, "dtype": "int", "scale": 0.01, )" +

@@ -142,8 +142,7 @@ TEST_SUITE("quantsim: excluded layers") {
     CHECK(sim.excluded_layers() == std::vector<std::string>{"conv1", "fc"});
     for (const char* name : {"conv1.input0", "conv1.weight", "fc.weight", "fc"})
       CHECK_FALSE(has_quantizer(sim, name));
-    for (const char* name : {"relu1", "conv2.weight", "add", "flatten"})
-      CHECK(has_quantizer(sim, name));
+    for (const char* name : {"relu1", "conv2.weight", "add"}) CHECK(has_quantizer(sim, name));
     for (const Parameter* parameter : sim.graph().parameters())
       CHECK_MESSAGE(parameter->name().find("fc.weight.qdq") == std::string::npos,
                     parameter->name());
@@ -251,7 +250,8 @@ TEST_SUITE("quantsim: shared quantizers") {
   }
 
   TEST_CASE("propagate_output_encodings: all inputs of a Concat share its output's quantizer") {
-    QuantizationSimModel sim(concat_net(), {.quant_scheme = QuantScheme::post_training_tf});
+    QuantizationSimModel sim(
+        concat_net(), {.quant_scheme = QuantScheme::post_training_tf, .config_file = "aimet_2024"});
     REQUIRE(has_quantizer(sim, "conv1"));
     propagate_output_encodings(sim, "Concat");
     sim.graph().check();
@@ -269,7 +269,8 @@ TEST_SUITE("quantsim: shared quantizers") {
     }
     calibrate_small_net(sim);
     // The range covers what every place saw: x is part of concat2's input, conv1's output as well.
-    QuantizationSimModel separate(concat_net(), {.quant_scheme = QuantScheme::post_training_tf});
+    QuantizationSimModel separate(
+        concat_net(), {.quant_scheme = QuantScheme::post_training_tf, .config_file = "aimet_2024"});
     calibrate_small_net(separate);
     Range all{};
     for (const char* name : {"flatten1", "flatten2", "concat1", "conv1", "conv2", "concat2"}) {
@@ -282,7 +283,7 @@ TEST_SUITE("quantsim: shared quantizers") {
   }
 
   TEST_CASE("a concatenation of shared grids is quantized already: its own quantizer is idle") {
-    QuantizationSimModel sim(concat_net());
+    QuantizationSimModel sim(concat_net(), {.config_file = "aimet_2024"});
     propagate_output_encodings(sim, [](const Node& node) { return node.name() == "concat1"; });
     calibrate_small_net(sim);
     const std::vector<float> with = run_small_net(sim);
@@ -292,7 +293,8 @@ TEST_SUITE("quantsim: shared quantizers") {
 
   TEST_CASE("training moves the shared range once, by the gradients of all places") {
     QuantizationSimModel sim(concat_net(),
-                             {.quant_scheme = QuantScheme::training_range_learning_with_tf_init});
+                             {.quant_scheme = QuantScheme::training_range_learning_with_tf_init,
+                              .config_file = "aimet_2024"});
     propagate_output_encodings(sim, "Concat");
     calibrate_small_net(sim);
     Parameter& max = *sim.quantizer("conv1").parameters().at(1);

@@ -26,8 +26,7 @@ TEST_SUITE("quantsim: placement") {
                                "conv1.param_quantizers.weight", "conv2.output_quantizers.0",
                                "conv2.param_quantizers.weight", "conv3.output_quantizers.0",
                                "conv3.param_quantizers.weight", "fc.output_quantizers.0",
-                               "fc.param_quantizers.weight", "flatten.output_quantizers.0",
-                               "relu1.output_quantizers.0"});
+                               "fc.param_quantizers.weight", "relu1.output_quantizers.0"});
     sim.graph().check();
     CHECK(sim.graph().outputs()[0]->name() == "fc.qdq");
     CHECK(sim.graph().node("conv2").inputs()[0]->name() == "relu1.qdq");
@@ -42,8 +41,7 @@ TEST_SUITE("quantsim: placement") {
     const std::string on = R"({"is_output_quantized": true})";
     CHECK(placed(graph, config("{}", "{}", "{}")).empty());
     CHECK(placed(graph, config(on, "{}", R"({"Conv": {"is_output_quantized": false}})")) ==
-          Names{"add.output_quantizers.0", "fc.output_quantizers.0", "flatten.output_quantizers.0",
-                "relu1.output_quantizers.0"});
+          Names{"add.output_quantizers.0", "fc.output_quantizers.0", "relu1.output_quantizers.0"});
     CHECK(placed(graph, config("{}", R"({"is_quantized": true})",
                                R"({"Conv": {"params": {"weight": {"is_quantized": false}}}})")) ==
           Names{"conv1.param_quantizers.bias", "conv2.param_quantizers.bias",
@@ -130,8 +128,7 @@ TEST_SUITE("quantsim: placement") {
                                 "model_input": {}, "model_output": {})";
     CHECK(placed(small_net(), config(on, "{}", "{}", rest)) ==
           Names{"add.output_quantizers.0", "conv2.output_quantizers.0", "conv3.output_quantizers.0",
-                "fc.output_quantizers.0", "flatten.output_quantizers.0",
-                "relu1.output_quantizers.0"});
+                "fc.output_quantizers.0", "relu1.output_quantizers.0"});
 
     Graph graph;
     const Var x = graph.input("x", {1, 2, 6, 6});
@@ -310,13 +307,21 @@ TEST_SUITE("quantsim: placement") {
     check(back, sim.quantizer("add").ranges().at(0).max);
   }
 
-  TEST_CASE("per channel quantizes weights along axis 0, but not those of Gemm") {
-    QuantizationSimModel sim(small_net(), {.config_file = "per_channel"});
-    const Quantizer& conv = sim.quantizer("conv1.weight").op().quantizer();
-    CHECK(conv.axis() == 0);
-    CHECK(conv.channels() == 3);
-    CHECK_FALSE(sim.quantizer("fc.weight").op().quantizer().axis().has_value());
-    CHECK_FALSE(sim.quantizer("relu1").op().quantizer().axis().has_value());
+  TEST_CASE("weights are quantized per channel along axis 0, in 2024 but not those of Gemm") {
+    for (const char* config : {"default", "aimet_2_42", "aimet_2024_per_channel"}) {
+      CAPTURE(config);
+      QuantizationSimModel sim(small_net(), {.config_file = config});
+      const Quantizer& conv = sim.quantizer("conv1.weight").op().quantizer();
+      CHECK(conv.axis() == 0);
+      CHECK(conv.channels() == 3);
+      const bool is_2024 = std::string_view(config).find("2024") != std::string_view::npos;
+      CHECK(sim.quantizer("fc.weight").op().quantizer().axis().has_value() == !is_2024);
+      CHECK_FALSE(sim.quantizer("relu1").op().quantizer().axis().has_value());
+    }
+    for (const char* config : {"per_tensor", "aimet_2_42_per_tensor", "aimet_2024"}) {
+      QuantizationSimModel sim(small_net(), {.config_file = config});
+      CHECK_FALSE(sim.quantizer("conv1.weight").op().quantizer().axis().has_value());
+    }
   }
 
   TEST_CASE("edge_bw is the bitwidth of the input, the logits, the first and the last weights") {
@@ -326,9 +331,9 @@ TEST_SUITE("quantsim: placement") {
       CHECK(sim.quantizer(name).bitwidth() == 8);
     for (const char* name : {"conv2.weight", "conv3.weight"})
       CHECK(sim.quantizer(name).bitwidth() == 3);
-    for (const char* name : {"relu1", "conv2", "conv3", "add", "flatten"})
+    for (const char* name : {"relu1", "conv2", "conv3", "add"})
       CHECK(sim.quantizer(name).bitwidth() == 4);
-    CHECK(sim.quantizers().size() == 11);
+    CHECK(sim.quantizers().size() == 10);
   }
 
   TEST_CASE("a model input that two ops read has one range on two edges") {

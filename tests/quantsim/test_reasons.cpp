@@ -46,29 +46,34 @@ TEST_SUITE("quantsim: reasons of placement") {
           each.tensor +
           (each.place == QuantizerPlace::edge ? " at " + each.quantizer : std::string()) + " | " +
           each.state() + " | " + each.why());
-    CHECK(lines ==
-          std::vector<std::string>{
-              "x at conv1.input0 | quantizer 8 bit asymmetric | model_input.is_input_quantized",
-              "conv1.weight | quantizer 8 bit symmetric | defaults.params.is_quantized "
-              "(symmetry: defaults.params.is_symmetric)",
-              "conv1.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
-              "conv1 | none | supergroups[0] Conv, Relu: inside (conv1, relu1) "
-              "(over defaults.ops.is_output_quantized)",
-              "relu1 | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
-              "conv2.weight | quantizer 8 bit symmetric | defaults.params.is_quantized "
-              "(symmetry: defaults.params.is_symmetric)",
-              "conv2.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
-              "conv2 | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
-              "conv3.weight | quantizer 8 bit symmetric | defaults.params.is_quantized "
-              "(symmetry: defaults.params.is_symmetric)",
-              "conv3.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
-              "conv3 | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
-              "add | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
-              "flatten | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
-              "fc.weight | quantizer 8 bit symmetric | defaults.params.is_quantized "
-              "(symmetry: defaults.params.is_symmetric)",
-              "fc.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
-              "fc | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized"});
+    CHECK(
+        lines ==
+        std::vector<std::string>{
+            "x at conv1.input0 | quantizer 8 bit asymmetric | model_input.is_input_quantized",
+            "conv1.weight | quantizer 8 bit symmetric per channel | defaults.params.is_quantized "
+            "(symmetry: defaults.params.is_symmetric; per channel: "
+            "op_type[\"Conv\"].per_channel_quantization)",
+            "conv1.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
+            "conv1 | none | supergroups[0] Conv, Relu: inside (conv1, relu1) "
+            "(over defaults.ops.is_output_quantized)",
+            "relu1 | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
+            "conv2.weight | quantizer 8 bit symmetric per channel | defaults.params.is_quantized "
+            "(symmetry: defaults.params.is_symmetric; per channel: "
+            "op_type[\"Conv\"].per_channel_quantization)",
+            "conv2.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
+            "conv2 | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
+            "conv3.weight | quantizer 8 bit symmetric per channel | defaults.params.is_quantized "
+            "(symmetry: defaults.params.is_symmetric; per channel: "
+            "op_type[\"Conv\"].per_channel_quantization)",
+            "conv3.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
+            "conv3 | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
+            "add | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized",
+            "flatten | none | rung.quantize_data_movement (over defaults.ops.is_output_quantized)",
+            "fc.weight | quantizer 8 bit symmetric per channel | defaults.params.is_quantized "
+            "(symmetry: defaults.params.is_symmetric; per channel: "
+            "op_type[\"Gemm\"].per_channel_quantization)",
+            "fc.bias | none | params.bias.is_quantized (over defaults.params.is_quantized)",
+            "fc | quantizer 8 bit asymmetric | defaults.ops.is_output_quantized"});
     std::set<std::string> explained, tensors;
     for (const PlacementReason& each : sim.placement_reasons()) explained.insert(each.tensor);
     for (const Value* value : graph.values()) tensors.insert(value->name());
@@ -92,7 +97,8 @@ TEST_SUITE("quantsim: reasons of placement") {
 
   TEST_CASE("rules come in order of precedence, with the settings that they overruled") {
     const std::string text =
-        R"({"defaults": {"ops": {"is_output_quantized": true}, "params": {"is_quantized": false},
+        R"({"rung": {"quantize_data_movement": true},
+            "defaults": {"ops": {"is_output_quantized": true}, "params": {"is_quantized": false},
             "per_channel_quantization": true},
             "params": {"weight": {"is_quantized": true}},
             "op_type": {"Gemm": {"is_output_quantized": false, "is_symmetric": true,

@@ -58,7 +58,7 @@ Graph mixing_net() {
 
 TEST_SUITE("quantsim: traits") {
   TEST_CASE("a layer from outside is quantized by what it says of itself") {
-    QuantizationSimModel sim(mixing_net(), {.config_file = "per_channel"});
+    QuantizationSimModel sim(mixing_net(), {.config_file = "aimet_2024_per_channel"});
     sim.compute_encodings([](Executor& executor) { executor.forward(random_tensor({4, 5}, 1)); });
     std::vector<std::string> names;
     for (const QuantizerHandle& each : sim.quantizers()) names.push_back(each.name());

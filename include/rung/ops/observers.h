@@ -65,7 +65,7 @@ class RUNG_API Observers {
   /// get, in the order in which they run, to the Observation of the first. Throws Error if that one
   /// is not observed, or this one is already.
   void observe_with(const Node& quantizer, const Node& first);
-  /// Lets a quantizer pass on what it gets, unseen: a frozen one, while others are calibrated.
+  /// Lets a quantizer pass on what it gets, unseen: one whose range is known without data.
   void pass(const Node& quantizer);
 
   /// True if the quantizer passes on what it gets.

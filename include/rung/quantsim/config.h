@@ -68,7 +68,8 @@ struct QuantSimConfig {
   std::map<std::string, ParamConfig> params;
   std::map<std::string, OpConfig> op_type;
   std::vector<std::vector<std::string>> supergroups;  ///< op types, each at least two
-  /// AIMET's passes that look for groups which no list of op types describes; none is simulated.
+  /// AIMET's passes that look for groups which no list of op types describes: MatmulAdd,
+  /// LayerNormalization and RMSNormalization.
   std::vector<std::string> supergroup_passes;
   bool is_model_input_quantized = false;
   bool is_model_output_quantized = false;

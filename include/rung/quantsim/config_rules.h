@@ -19,21 +19,29 @@ struct ConfigRules {
   bool share_concat_inputs = true;
   /// A Relu behind an op that keeps its quantizer shares it.
   bool share_relu_quantizer = false;
+  /// A Resize shares its quantizer with what it reads, if hw_version is given.
+  bool share_resize_quantizer = true;
   /// Depthwise and 3-D convolutions take part in supergroups.
   bool fuse_depthwise = true;
-  /// An op belongs to one match of the supergroups only, and the passes of supergroup_pass_list are
-  /// run.
+  /// A GELU or SiLU that a file spells out in several ops is one op, with nothing quantized inside.
+  bool fuse_activations = true;
+  /// An op belongs to one match of the supergroups only.
   bool disjoint_supergroups = false;
+  /// The passes of supergroup_pass_list are run.
+  bool run_supergroup_passes = true;
   /// Products with and quotients by positive constants have quantizers of their own; false: their
   /// encodings follow from those of the input.
   bool quantize_constant_products = false;
-  /// Of encoding_constraints one end alone is fixed, too; false: it is ignored.
-  bool fix_single_ends = true;
-  /// Constraints [-a, a] give a symmetric grid whose zero is exact.
+  /// Constant tensors that numbers are multiplied with or divided by have quantizers, where
+  /// model_input has them.
+  bool quantize_constant_factors = false;
+  /// Constraints [-a, a] give a symmetric grid, and a symmetric grid between constraints is as wide
+  /// as they are, around zero; false: it covers them.
   bool symmetric_constraints = false;
   /// The weight of a LayerNormalization is asymmetric below 16 bits, whatever op_type says.
   bool asymmetric_layer_norm = false;
-  /// Activations without parameters that are called more than once have no quantizer.
+  /// Ops without parameters that are one module called more than once have no quantizer. Only names
+  /// tell: /relu/Relu and /relu_1/Relu, as PyTorch writes them into ONNX files.
   bool skip_reused_layers = false;
   /// A symmetric min-max range of 2 bits uses all four codes: scale = max(max / 2, -min / 2).
   bool use_all_two_bit_codes = true;

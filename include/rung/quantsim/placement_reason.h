@@ -29,6 +29,10 @@ struct RUNG_API PlacementReason {
   /// did; then there is no quantizer.
   std::vector<PlacementRule> rules = {};
 
+  /// The quantizer that this one is in another place (QuantizerHandle::name()), and the rule that
+  /// says so: "rung.share_concat_inputs of cat". Empty if it has its own.
+  std::string shared_with = {}, sharing_rule = {};
+
   // Of the quantizer that is present, and which setting or option decided; empty: none, the default
   int bitwidth = 0;
   std::string format = {};  ///< the name of a FloatFormat; empty: integers

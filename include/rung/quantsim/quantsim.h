@@ -206,10 +206,11 @@ class RUNG_API QuantizationSimModel {
   /// Computes every enabled quantizer's range: those of parameters from their present values, then
   /// those of activations from what `callback` runs through the executor (in Mode::eval).
   /// Meanwhile parameters are quantized and activations only observed. Frozen quantizers keep
-  /// their ranges. With a range learning scheme min and max require gradients afterwards. Throws
-  /// Error naming the quantizers that saw no data, or the tensor with NaN or infinite elements;
-  /// then (and if the callback throws) every quantizer is as before. What the callback runs through
-  /// other executors of the graph is not seen, unless they observe, too, and are merged:
+  /// their ranges and quantize. With a range learning scheme min and max require gradients
+  /// afterwards. Throws Error naming the quantizers that saw no data, or the tensor with NaN or
+  /// infinite elements; then (and if the callback throws) every quantizer is as before. What the
+  /// callback runs through other executors of the graph is not seen, unless they observe, too, and
+  /// are merged:
   ///
   ///   Observers more = executor.observers()->fresh();
   ///   { const auto observing = other.observe(more);  other.forward(images); }  // in a thread, say

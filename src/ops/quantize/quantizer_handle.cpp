@@ -47,7 +47,9 @@ QuantizerHandle::QuantizerHandle(Node& node) : node_(&node) {
 std::string QuantizerHandle::name() const { return std::string(quantized_name(node_->name())); }
 
 QuantizerPlace QuantizerHandle::place() const {
-  return source().parameter() != nullptr ? QuantizerPlace::parameter : op().place();
+  const bool is_parameter =
+      source().parameter() != nullptr && op().place() != QuantizerPlace::edge;
+  return is_parameter ? QuantizerPlace::parameter : op().place();
 }
 
 void QuantizerHandle::require_unfrozen(std::string_view what) const {

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "io/files/names.h"
 #include "quantsim/placement/target.h"
+#include "quantsim/placement/units.h"
 #include "rung/core/closest.h"
 
 namespace rung::quantsim {
@@ -39,13 +40,6 @@ SequenceErase SequenceInsert SequenceLength SequenceMap Shape Shrink Sigmoid Sig
 Slice Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToBatch SpaceToDepth Split
 SplitToSequence Sqrt Squeeze StringConcat StringNormalizer StringSplit Sub Sum Swish Tan Tanh
 TfIdfVectorizer ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor)";
-
-/// AIMET's passes, and an op type without which they find nothing.
-struct Pass {
-  std::string_view name, op_type;
-};
-constexpr Pass kPasses[] = {
-    {"LayerNormalization", "Sqrt"}, {"RMSNormalization", "Sqrt"}, {"MatmulAdd", "MatMul"}};
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -91,12 +85,10 @@ std::vector<std::string> config_warnings(const QuantSimConfig& config, const Gra
   if (!config.hw_version.empty() && !is_known_hardware(config.hw_version))
     warnings.push_back(fmt::format("defaults.hw_version: {} is unknown, so it has no rules",
                                    io::shown_name(config.hw_version)));
-  for (std::size_t i = 0; i < config.supergroup_passes.size(); ++i) {
-    const auto pass = std::ranges::find(kPasses, config.supergroup_passes[i], &Pass::name);
-    if (pass == std::end(kPasses) || in_graph.contains(std::string(pass->op_type)))
-      warnings.push_back(fmt::format("supergroup_pass_list[{}]: {} is not simulated", i,
+  for (std::size_t i = 0; i < config.supergroup_passes.size(); ++i)
+    if (!is_known_pass(config.supergroup_passes[i]))
+      warnings.push_back(fmt::format("supergroup_pass_list[{}]: {} is unknown, so it is not run", i,
                                      io::shown_name(config.supergroup_passes[i])));
-  }
   return warnings;
 }
 

@@ -9,8 +9,7 @@
 namespace rung::quantsim {
 
 /// Returns what is probably wrong with a configuration although it can be obeyed: op types that
-/// look misspelt, an unknown hw_version, passes that would find something but are not simulated.
-/// Each begins with the JSON path.
+/// look misspelt, an unknown hw_version, unknown passes. Each begins with the JSON path.
 std::vector<std::string> config_warnings(const QuantSimConfig& config, const Graph& graph);
 
 }  // namespace rung::quantsim

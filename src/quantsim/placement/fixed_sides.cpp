@@ -2,9 +2,24 @@
 
 #include <algorithm>
 
+#include "ops/quantize/quantizer_names.h"
 #include "quantsim/placement/placement.h"
+#include "rung/quant/encoding.h"
 
 namespace rung::quantsim {
+
+Range fixed_range(const EncodingConstraints& constraints, const QuantizerHandle& quantizer,
+                  const ConfigRules& rules) {
+  const auto min = static_cast<float>(*constraints.min), max = static_cast<float>(*constraints.max);
+  const Symmetry symmetry = quantizer.symmetry();
+  const bool is_around_zero =
+      symmetry == Symmetry::symmetric || symmetry == Symmetry::strict_symmetric;
+  if (!rules.symmetric_constraints || !is_around_zero) return {min, max};
+  const Grid grid = make_grid(quantizer.bitwidth(), symmetry);
+  const auto lowest = static_cast<float>(grid.qmin), highest = static_cast<float>(grid.qmax);
+  const float step = (max - min) / (highest - lowest);
+  return {lowest * step, highest * step};
+}
 
 FixedSides::FixedSides(const QuantizationSimModel& sim) {
   const auto is_partial = [](const auto& entry) {
@@ -14,11 +29,14 @@ FixedSides::FixedSides(const QuantizationSimModel& sim) {
   if (std::ranges::none_of(sim.config().op_type, is_partial)) return;
   const Graph model = sim.get_original_model();
   const Placement placement = decide_placement(model, sim.config(), sim.options());
-  for (const Value* value : model.values()) {
-    const Site& site = placement.at(*value);
-    if (site.constraints && !site.constraints->is_complete())
-      given_[value->name()] = *site.constraints;
-  }
+  const auto add = [&](const std::string& name, const Site& site) {
+    const auto& constraints = settings_of(site).constraints;
+    if (constraints && !constraints->is_complete()) given_[name] = *constraints;
+  };
+  for (const Value* value : model.values()) add(value->name(), placement.at(*value));
+  for (Node* node : model.nodes())
+    for (std::size_t i = 0; i < node->inputs().size(); ++i)
+      add(std::string(quantized_name(quantizer_name(Use{node, i}))), placement.input(*node, i));
 }
 
 void FixedSides::restore(QuantizerHandle quantizer) const {

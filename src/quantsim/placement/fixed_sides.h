@@ -7,6 +7,11 @@
 
 namespace rung::quantsim {
 
+/// Returns the range that complete constraints give a quantizer. On a symmetric grid it covers
+/// them, unless rules.symmetric_constraints: then it is as wide as they are, around zero.
+Range fixed_range(const EncodingConstraints& constraints, const QuantizerHandle& quantizer,
+                  const ConfigRules& rules);
+
 /// The sides of ranges that encoding_constraints fix while calibration finds the other one.
 class FixedSides {
  public:

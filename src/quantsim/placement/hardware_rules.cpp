@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "core/check.h"
 #include "quantsim/placement/target.h"
@@ -9,21 +10,6 @@
 namespace rung::quantsim {
 
 namespace {
-
-/// Returns the site of the quantizer that input `index` of `node` comes through: its own if there
-/// is one, else the nearest one upstream; nullptr if there is none.
-Site* quantizer_of_input(const Node& node, std::size_t index, Placement& placement) {
-  for (const Node* reader = &node;; index = 0) {
-    const Value& value = *reader->inputs()[index];
-    if (value.parameter() != nullptr && reader != &node) return nullptr;
-    Site& own = placement.input(*reader, index);
-    if (own.enabled.value) return &own;
-    if (value.producer() == nullptr) return nullptr;
-    Site& output = placement.at(value);
-    if (output.enabled.value) return &output;
-    reader = value.producer();
-  }
-}
 
 /// Every parameter is quantized like the output.
 void copy_output_settings(const Node& node, const Neighbourhood& near, const std::string& rule) {
@@ -38,7 +24,7 @@ void copy_output_settings(const Node& node, const Neighbourhood& near, const std
 void narrow_second_input(const Node& node, const Neighbourhood& near, const std::string& rule) {
   const auto inputs = node.inputs();
   if (inputs.size() < 2 || inputs[0]->parameter() || inputs[1]->parameter()) return;
-  Site* second = quantizer_of_input(node, 1, near.placement());
+  Site* second = near.quantizer_of_input(node, 1);
   if (second == nullptr) return;
   second->precision.set({8, false}, rule);
   second->symmetric.set(true, rule);
@@ -47,11 +33,10 @@ void narrow_second_input(const Node& node, const Neighbourhood& near, const std:
 /// A second input of 16 bits is symmetric, and the first one has 16 bits, too.
 void match_wide_inputs(const Node& node, const Neighbourhood& near, const std::string& rule) {
   if (node.inputs().size() < 2) return;
-  Site* second = quantizer_of_input(node, 1, near.placement());
+  Site* second = near.quantizer_of_input(node, 1);
   if (second == nullptr || second->precision.value != KernelPrecision{16, false}) return;
   second->symmetric.set(true, rule);
-  if (Site* first = quantizer_of_input(node, 0, near.placement()))
-    first->precision.set({16, false}, rule);
+  if (Site* first = near.quantizer_of_input(node, 0)) first->precision.set({16, false}, rule);
 }
 
 enum class Versions { up_to_v69, from_v73 };
@@ -71,20 +56,32 @@ constexpr auto kRules = std::to_array<Rule>({
 });
 
 constexpr std::string_view kUpToV69[] = {"V66", "V68", "V69"};
-constexpr std::string_view kFromV73[] = {"V73", "V75", "V79"};
-constexpr std::string_view kWithoutRules[] = {"V81"};
+constexpr std::string_view kFromV73[] = {"V73", "V75", "V79", "V81", "V85"};
+
+bool contains(std::span<const std::string_view> versions, std::string_view version) {
+  return std::ranges::find(versions, version) != versions.end();
+}
 
 bool holds(const Rule& rule, std::string_view version) {
-  return rule.versions == Versions::from_v73
-             ? std::ranges::find(kFromV73, version) != std::end(kFromV73)
-             : std::ranges::find(kUpToV69, version) != std::end(kUpToV69);
+  return contains(
+      rule.versions == Versions::from_v73 ? std::span<const std::string_view>(kFromV73) : kUpToV69,
+      version);
+}
+
+/// The weight of a LayerNormalization is asymmetric up to 15 bits.
+void apply_layer_norm_rule(const Neighbourhood& near) {
+  for (const Node* node : near.graph().nodes()) {
+    if (node->type() != "LayerNormalization" || node->inputs().size() < 2) continue;
+    Site& weight = near.placement().input(*node, 1);
+    if (weight.enabled.value)
+      weight.symmetric.set(weight.precision.value.bitwidth >= 16, "rung.asymmetric_layer_norm");
+  }
 }
 
 }  // namespace
 
 bool is_known_hardware(std::string_view version) {
-  return std::ranges::find(kWithoutRules, version) != std::end(kWithoutRules) ||
-         std::ranges::any_of(kRules, [&](const Rule& rule) { return holds(rule, version); });
+  return contains(kUpToV69, version) || contains(kFromV73, version);
 }
 
 void apply_hardware_rules(const QuantSimConfig& config, const Neighbourhood& near) {
@@ -94,6 +91,7 @@ void apply_hardware_rules(const QuantSimConfig& config, const Neighbourhood& nea
         rule.apply(*node, near,
                    fmt::format("defaults.hw_version {}: rule of [{} {}]", config.hw_version,
                                node->type(), node->name()));
+  if (config.rules.asymmetric_layer_norm) apply_layer_norm_rule(near);
 }
 
 }  // namespace rung::quantsim

@@ -1,26 +1,25 @@
 #include "quantsim/placement/placement.h"
 
 #include <algorithm>
-#include <functional>
 #include <iterator>
-#include <set>
 
 #include "core/check.h"
-#include "core/join.h"
 #include "quantsim/parameter_key.h"
 #include "quantsim/placement/config_rules.h"
 #include "quantsim/placement/config_warnings.h"
 #include "quantsim/placement/neighbourhood.h"
+#include "quantsim/placement/supergroups.h"
 #include "quantsim/placement/target.h"
-#include "rung/graph/pattern.h"
-#include "rung/ops/foldable_batch_norms.h"
+#include "quantsim/placement/units.h"
+#include "quantsim/placement/version_rules.h"
 #include "rung/quant/registry.h"
 
 // AIMET's order of precedence; a later level overrides an earlier one:
 //   0  everything off and asymmetric        6  model_output   (can switch on again)
 //   1  defaults                             7  per channel: op_type, else defaults
 //   2  params                               8  precisions: options, supported_kernels
-//   3  op_type                              9  rules of hw_version
+//   3  op_type, over the rule about         9  rules of hw_version
+//      ops that only move numbers          10  rules of the version (config.rules)
 //   4  supergroups (only switch off), and batch norms that could be folded
 //   5  model_input (can switch on again)
 
@@ -93,57 +92,6 @@ void apply_params(const std::map<std::string, ParamConfig>& params, const std::s
   }
 }
 
-void switch_off(const SiteList& sites, const std::string& rule) {
-  for (const auto& [site, is_neighbour] : sites)
-    if (site->enabled.value) site->enabled.set(false, rule);
-}
-
-/// Nothing is quantized inside a group of ops that hardware runs as one.
-void apply_supergroup(const std::vector<std::string>& types, const std::string& path,
-                      const Neighbourhood& near, const ChainOptions& options) {
-  for (const Chain& chain : find_chains(near.graph(), types, options)) {
-    std::vector<std::string_view> names;
-    for (const Node* node : chain) names.push_back(node->name());
-    const std::string rule = fmt::format("{} {}: inside ({})", path, join(types), join(names));
-    for (const Node* node : chain) {
-      if (node != chain.front()) switch_off(near.own_inputs(*node), rule);
-      if (node != chain.back()) switch_off(near.own_outputs(*node), rule);
-    }
-  }
-}
-
-/// Leaves a batch norm and its layer as they will be after folding: one op with one output.
-void apply_foldable_pair(const FoldablePair& pair, const Neighbourhood& near) {
-  const std::string rule =
-      fmt::format("{} can be folded into {}", pair.batch_norm->name(), pair.layer->name());
-  switch_off(near.own_inputs(*pair.batch_norm), rule);
-  switch_off(near.parameters(*pair.batch_norm), rule);
-  Setting<bool>& layer = near.placement().at(pair.layer->output()).enabled;
-  Setting<bool>& norm = near.placement().at(pair.batch_norm->output()).enabled;
-  const std::string_view layers = layer.rule();
-  if (!layers.empty() || norm.value)
-    norm.set(layer.value, layers.empty() ? rule : fmt::format("{}; {}", layers, rule));
-  if (layer.value) layer.set(false, rule);
-}
-
-void apply_supergroups(const QuantSimConfig& config, const Neighbourhood& near) {
-  // Batch norms that can be folded are not seen, so that folding them changes no placement.
-  const std::vector<FoldablePair> pairs = find_foldable_batch_norms(near.graph());
-  std::set<const Node*> foldable;
-  for (const FoldablePair& pair : pairs) foldable.insert(pair.batch_norm);
-  const ChainOptions options = {
-      .transparent = [&](const Node& node) { return foldable.contains(&node); }};
-
-  // Longest first, as AIMET: the order only matters for which one is named as the reason.
-  std::vector<std::size_t> order(config.supergroups.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_sort(order, std::greater{},
-                           [&](std::size_t i) { return config.supergroups[i].size(); });
-  for (const std::size_t i : order)
-    apply_supergroup(config.supergroups[i], fmt::format("supergroups[{}]", i), near, options);
-  for (const FoldablePair& pair : pairs) apply_foldable_pair(pair, near);
-}
-
 void apply_model_ends(const QuantSimConfig& config, const Neighbourhood& near) {
   if (config.is_model_input_quantized)
     for (const Value* input : near.graph().inputs())
@@ -165,12 +113,25 @@ void spare_truth_values(const Neighbourhood& near) {
   }
 }
 
-const OpConfig* find_op(const QuantSimConfig& config, const Node& node) {
-  const auto found = config.op_type.find(std::string(node.type()));
+const OpConfig* find_op(const QuantSimConfig& config, std::string_view type) {
+  const auto found = config.op_type.find(std::string(type));
   return found == config.op_type.end() ? nullptr : &found->second;
 }
 
-void apply_per_channel(const QuantSimConfig& config, const Neighbourhood& near) {
+void apply_op_types(const QuantSimConfig& config, const Units& units, const Neighbourhood& near) {
+  Level level;
+  for (const Node* node : near.graph().nodes()) {
+    const std::string_view type = units.type_of(*node);
+    const OpConfig* op = find_op(config, type);
+    if (op == nullptr) continue;
+    const std::string path = op_type_path(type);
+    apply_op(*op, path, *node, near, level);
+    apply_params(op->params, path + ".params", *node, near, level);
+  }
+}
+
+void apply_per_channel(const QuantSimConfig& config, const Units& units,
+                       const Neighbourhood& near) {
   const std::vector<Node*> nodes = near.graph().nodes();
   for (const Node* node : nodes)
     for (const auto& [site, is_neighbour] : near.parameters(*node))
@@ -182,10 +143,11 @@ void apply_per_channel(const QuantSimConfig& config, const Neighbourhood& near) 
         site->per_channel.set(false, fmt::format("constants of {} have one scale", node->type()));
   Level level;
   for (const Node* node : nodes) {
-    const OpConfig* op = find_op(config, *node);
+    const std::string_view type = units.type_of(*node);
+    const OpConfig* op = find_op(config, type);
     if (op != nullptr && op->per_channel_quantization)
       level.set(near.parameters(*node), &Site::per_channel, *op->per_channel_quantization,
-                op_type_path(node->type()) + ".per_channel_quantization", *node);
+                op_type_path(type) + ".per_channel_quantization", *node);
   }
 }
 
@@ -199,7 +161,7 @@ Placement::Placement(const Graph& graph) {
 
 Site& Placement::input(const Node& node, std::size_t index) {
   const Value& value = *node.inputs()[index];
-  return value.parameter() != nullptr ? at(value) : edges_.at({&node, index});
+  return is_quantizable_parameter(value) ? at(value) : edges_.at({&node, index});
 }
 
 bool is_quantizable_parameter(const Value& value) {
@@ -213,29 +175,30 @@ std::string op_type_path(std::string_view type) { return fmt::format("op_type[\"
 Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
                            const QuantSimOptions& options) {
   Placement placement(graph);
-  const Neighbourhood near(graph, placement);
+  const Neighbourhood near(graph, placement, config.rules);
+  const Units units(graph, config);
   const std::vector<Node*> nodes = graph.nodes();
 
-  Level defaults, params, op_type;
+  Level defaults, params;
   for (const Node* node : nodes) {
     apply_op(config.default_ops, "defaults.ops", *node, near, defaults);
     apply_param(config.default_params, "defaults.params", near.parameters(*node), *node, defaults);
   }
   for (const Node* node : nodes) apply_params(config.params, "params", *node, near, params);
-  for (const Node* node : nodes) {
-    const OpConfig* op = find_op(config, *node);
-    if (op == nullptr) continue;
-    const std::string path = op_type_path(node->type());
-    apply_op(*op, path, *node, near, op_type);
-    apply_params(op->params, path + ".params", *node, near, op_type);
-  }
-  apply_supergroups(config, near);
+  spare_data_movement(config, near);
+  apply_op_types(config, units, near);
+  apply_supergroups(config, units, near);
   apply_model_ends(config, near);
+  quantize_constant_factors(config, near);
   spare_truth_values(near);
-  apply_per_channel(config, near);
+  apply_per_channel(config, units, near);
   placement.warnings = config_warnings(config, graph);
   assign_precisions(config, options, near);
   apply_hardware_rules(config, near);
+  spare_constant_products(config, units, near);
+  spare_reused_layers(config, units, near);
+  set_symmetric_constraints(config, near);
+  share_quantizers(config, near);
   return placement;
 }
 
@@ -249,9 +212,10 @@ std::int64_t channel_axis(const Value& parameter) {
   return weighted->output_axis < 0 ? weighted->output_axis + rank : weighted->output_axis;
 }
 
-std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
+std::unique_ptr<Quantizer> quantizer_for(const Site& place, const Value& tensor,
                                          const QuantSimConfig& config,
                                          const QuantSimOptions& options) {
+  const Site& site = settings_of(place);
   const KernelPrecision& precision = site.precision.value;
   if (precision == KernelPrecision{16, true}) return std::make_unique<FloatQuantizer>(kFloat16);
   QuantizerOptions settings{

@@ -43,7 +43,15 @@ struct Site {
   Setting<bool> enabled{false}, symmetric{false}, per_channel{false};
   Setting<KernelPrecision> precision{{}};
   std::optional<EncodingConstraints> constraints = {};
+  /// The site whose quantizer this one's is, and the rule that says so; nullptr: it has its own.
+  Site* owner = nullptr;
+  std::string sharing_rule = {};
 };
+
+/// Returns the site whose settings hold for this one.
+inline const Site& settings_of(const Site& site) {
+  return site.owner != nullptr ? *site.owner : site;
+}
 
 /// Every place of a float graph where a quantizer could stand: behind each value and each
 /// parameter, and on each edge.
@@ -54,7 +62,8 @@ class Placement {
 
   Site& at(const Value& value) { return values_.at(&value); }
   const Site& at(const Value& value) const { return values_.at(&value); }
-  /// Returns the site of input `index` of `node`: of the parameter, or of that edge alone.
+  /// Returns the site of input `index` of `node`: of the parameter that can have a quantizer, or of
+  /// that edge alone.
   Site& input(const Node& node, std::size_t index);
   const Site& input(const Node& node, std::size_t index) const {
     return const_cast<Placement*>(this)->input(node, index);
@@ -78,7 +87,7 @@ std::string op_type_path(std::string_view type);
 Placement decide_placement(const Graph& graph, const QuantSimConfig& config,
                            const QuantSimOptions& options);
 
-/// Makes the quantizer that `tensor` gets at this site.
+/// Makes the quantizer that `tensor` gets at this site, by settings_of() it.
 std::unique_ptr<Quantizer> quantizer_for(const Site& site, const Value& tensor,
                                          const QuantSimConfig& config,
                                          const QuantSimOptions& options);

@@ -25,6 +25,7 @@ class Reasons {
     // Handles are for changing, so they want a graph that may change; nothing is changed here.
     const auto quantizers = find_quantizers(sim.graph());
     for (const QuantizerHandle& each : quantizers) left_.emplace(each.name(), each);
+    for (const Value* value : model.values()) name_of_[&placement.at(*value)] = value->name();
   }
 
   std::vector<PlacementReason> collect() {
@@ -50,16 +51,17 @@ class Reasons {
   void add_input(const Node& node, std::size_t index) {
     const Value& value = *node.inputs()[index];
     const Site& site = placement_.input(node, index);
-    if (value.parameter() != nullptr) {
+    const std::string name = fmt::format("{}.input{}", node.name(), index);
+    const bool was_wanted =
+        std::ranges::any_of(site.enabled.steps, [](const auto& step) { return step.value; });
+    const bool is_on_edge = was_wanted || left_.contains(name);
+    const bool is_constant = value.parameter() != nullptr && !is_on_edge;
+    if (quantsim::is_quantizable_parameter(value) || is_constant) {
       if (seen_.insert(&value).second) add(value, value.name(), QuantizerPlace::parameter, site);
       return;
     }
     // An edge matters if it is where an input of the network comes in, or was ever to be quantized.
-    const std::string name = fmt::format("{}.input{}", node.name(), index);
-    const bool was_wanted =
-        std::ranges::any_of(site.enabled.steps, [](const auto& step) { return step.value; });
-    if (value.is_input() || was_wanted || left_.contains(name))
-      add(value, name, QuantizerPlace::edge, site);
+    if (value.is_input() || is_on_edge) add(value, name, QuantizerPlace::edge, site);
   }
 
   void add(const Value& tensor, const std::string& name, QuantizerPlace place, const Site& site) {
@@ -70,7 +72,8 @@ class Reasons {
       rule.is_quantized = is_quantized;
     };
     for (const auto& [value, rule] : site.enabled.steps) add_rule(rule, value);
-    if (tensor.parameter() != nullptr && !quantsim::is_quantizable_parameter(tensor))
+    if (tensor.parameter() != nullptr && !quantsim::is_quantizable_parameter(tensor) &&
+        !site.enabled.value)
       add_rule("statistics have no quantizer", false);
     const auto found = left_.find(name);
     if (found != left_.end()) {
@@ -96,9 +99,14 @@ class Reasons {
     reason.symmetry = quantizer.symmetry();
     reason.per_channel = settings.axis().has_value();
     reason.format = format_of(settings);
-    reason.precision_rule = site.precision.rule();
-    reason.symmetric_rule = site.symmetric.rule();
-    if (tensor.parameter() != nullptr) reason.per_channel_rule = site.per_channel.rule();
+    const Site& decided = quantsim::settings_of(site);
+    reason.precision_rule = decided.precision.rule();
+    reason.symmetric_rule = decided.symmetric.rule();
+    if (tensor.parameter() != nullptr) reason.per_channel_rule = decided.per_channel.rule();
+    if (site.owner != nullptr) {
+      reason.shared_with = name_of_.at(site.owner);
+      reason.sharing_rule = site.sharing_rule;
+    }
     if (!site.enabled.value) {
       reason.by_hand = "added by hand";
       return;
@@ -122,6 +130,7 @@ class Reasons {
   const QuantSimConfig& config_;
   const QuantSimOptions& options_;
   std::map<std::string, QuantizerHandle> left_;  // quantizers that no reason speaks about yet
+  std::map<const Site*, std::string> name_of_;   // what the quantizer there is called
   std::set<const Value*> seen_;
   std::vector<PlacementReason> reasons_;
 };
@@ -147,6 +156,8 @@ std::string PlacementReason::why() const {
   if (is_present && format.empty() && !symmetric_rule.empty())
     more.push_back("symmetry: " + symmetric_rule);
   if (is_present && per_channel) more.push_back("per channel: " + per_channel_rule);
+  if (is_present && !shared_with.empty())
+    more.push_back(fmt::format("one with {}: {}", shared_with, sharing_rule));
   if (!more.empty()) text += fmt::format(" ({})", join(more, "; "));
   return by_hand.empty() ? text : fmt::format("{}, but {}", text, by_hand);
 }

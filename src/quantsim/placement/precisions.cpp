@@ -189,7 +189,7 @@ void assign_precisions(const QuantSimConfig& config, const QuantSimOptions& opti
       site.precision.set(usual.precision, usual.rule);
   };
   for (const Value* value : graph.values()) {
-    const bool is_parameter = value->parameter() != nullptr;
+    const bool is_parameter = is_quantizable_parameter(*value);
     assign(near.placement().at(*value),
            is_parameter ? weights.contains(value) : graph.is_output(*value),
            is_parameter ? param : activation);

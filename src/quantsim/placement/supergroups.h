@@ -1,0 +1,12 @@
+#pragma once
+
+#include "quantsim/placement/neighbourhood.h"
+#include "quantsim/placement/units.h"
+
+namespace rung::quantsim {
+
+/// Switches off every quantizer inside the configuration's supergroups and inside ops that are
+/// spelled out, and leaves batch norms that can be folded as they will be after folding.
+void apply_supergroups(const QuantSimConfig& config, const Units& units, const Neighbourhood& near);
+
+}  // namespace rung::quantsim
