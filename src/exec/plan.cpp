@@ -1,10 +1,9 @@
 // Builds a plan: which kernels run in which order on which buffers. The forward list is the graph's
-// order; reverse-mode differentiation is the loop in build_backward() that writes the other one.
+// order; backward.cpp writes the other one.
 
 #include "exec/plan.h"
 
 #include <algorithm>
-#include <set>
 
 #include "backend/onednn.h"
 #include "core/check.h"
@@ -170,11 +169,20 @@ void Plan::add_sources(const Graph& graph, Lowering& lowering) {
   }
 }
 
-// Adds one kernel: its step, the steps that its inputs need, and its outputs' buffers.
+// Adds the kernel of a node; of one that moves codes one for them, and one for real numbers only if
+// somebody wants these.
 void Plan::lower(FusedNode node, Lowering& lowering) {
+  const bool carries = lowering.flow.carriers.contains(node.node);
+  if (!carries || lowering.flow.real.contains(node.outputs[0])) lower(node, lowering, On::numbers);
+  if (carries) lower(std::move(node), lowering, On::codes);
+}
+
+// Adds one kernel: its step, the steps that its inputs need, and its outputs' buffers.
+void Plan::lower(FusedNode node, Lowering& lowering, On on) {
   Compiled compiled;
   compiled.node = std::move(node);
-  const std::string name = compiled.node.name();
+  compiled.moves_codes = on == On::codes;
+  const std::string name = compiled.node.name() + (compiled.moves_codes ? " codes" : "");
   compile(compiled, name, lowering);
   const Kernel& kernel = *compiled.kernel;
   for (std::size_t i = 0; i < compiled.node.inputs.size(); ++i) {
@@ -205,14 +213,16 @@ void Plan::lower(FusedNode node, Lowering& lowering) {
 void Plan::compile(Compiled& compiled, const std::string& name, const Lowering& lowering) {
   const FusedNode& node = compiled.node;
   const bool takes_codes = lowering.flow.takers.contains(node.node);
-  compiled.gives_codes = lowering.flow.codes.contains(node.outputs[0]);
+  compiled.gives_codes =
+      lowering.flow.codes.contains(node.outputs[0]) && !lowering.flow.carriers.contains(node.node);
   compiled.gives_real = !compiled.gives_codes || lowering.flow.real.contains(node.outputs[0]);
   std::vector<Shape> in, out;
   std::vector<Format> formats;
   compiled.wants = std::make_unique<bool[]>(node.inputs.size());
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const Value* value = node.inputs[i];
-    compiled.sources.push_back((takes_codes && i < 2 ? codes_of_ : buffer_of_).at(value));
+    const bool reads_codes = compiled.moves_codes || (takes_codes && i < 2);
+    compiled.sources.push_back((reads_codes ? codes_of_ : buffer_of_).at(value));
     const Buffer& buffer = buffers_[compiled.sources.back()];
     in.push_back(shapes_.at(value));
     formats.push_back(buffer.format);
@@ -253,14 +263,15 @@ void Plan::add_outputs(Compiled& compiled, Lowering& lowering) {
       compiled.outputs.push_back(-1);
       continue;
     }
-    const int buffer =
-        new_buffer(values[i]->name(), shapes_.at(values[i]), kernel.output_formats.at(i));
+    const int buffer = new_buffer(values[i]->name() + (compiled.moves_codes ? " codes" : ""),
+                                  shapes_.at(values[i]), kernel.output_formats.at(i));
     if (kernel.is_view())
       buffers_[buffer].alias = compiled.inputs[0];
     else if (derived)
       buffers_[buffer].storage = Storage::kept;
     compiled.outputs.push_back(buffer);
-    buffer_of_[values[i]] = buffer;
+    if (compiled.moves_codes) buffers_[buffer].codes = buffers_[compiled.inputs[0]].codes;
+    (compiled.moves_codes ? codes_of_ : buffer_of_)[values[i]] = buffer;
   }
   if (compiled.gives_codes) {
     const int codes = new_buffer(values[0]->name() + " codes", shapes_.at(values[0]),
@@ -293,107 +304,6 @@ void Plan::find_results(const Graph& graph, std::span<const std::string> watched
   for (const Value* input : graph.inputs()) watched_[input->name()] = buffer_of_.at(input);
   for (const std::string& name : watched)
     watched_[name] = in_format(buffer_of_.at(&graph.value(name)), Format::plain, forward_);
-}
-
-// ---- backward
-
-// Records one gradient of a value; a parameter's is added to parameter.grad at once.
-void Plan::contribute(const Value* value, int gradient) {
-  if (Parameter* parameter = value->parameter()) {
-    const int plain = in_format(gradient, Format::plain, backward_);
-    backward_.push_back({.kind = StepKind::accumulate,
-                         .name = parameter->name(),
-                         .inputs = {plain},
-                         .target = parameter});
-    return;
-  }
-  contributions_[value].push_back(gradient);
-}
-
-// Joins the gradients of all uses of a value, in the format it was produced in; -1 without any.
-int Plan::joined_gradient(const Value* value, int buffer) {
-  const auto found = contributions_.find(value);
-  if (found == contributions_.end()) return -1;
-  std::vector<int> parts;
-  for (const int part : found->second)
-    parts.push_back(in_format(part, buffers_[buffer].format, backward_));
-  if (parts.size() == 1) return parts[0];
-  const int sum = new_buffer("d " + value->name(), buffers_[buffer].shape, buffers_[buffer].format);
-  backward_.push_back(
-      {.kind = StepKind::sum, .name = value->name(), .inputs = parts, .outputs = {sum}});
-  return sum;
-}
-
-void Plan::build_backward(const Graph& graph, std::span<const std::string> watched) {
-  for (const Value* output : output_values_) {
-    const int gradient = new_buffer("d " + output->name(), shapes_.at(output), Format::plain);
-    output_gradients_.push_back(gradient);
-    contribute(output, gradient);
-  }
-  const auto keep_gradient = [&](const Value* value, int buffer) {
-    if (std::ranges::find(watched, value->name()) == watched.end()) return;
-    const int gradient = joined_gradient(value, buffer);
-    if (gradient < 0) return;
-    contributions_[value] = {gradient};  // joined once, for the producer as well
-    watched_gradients_[value->name()] = in_format(gradient, Format::plain, backward_);
-  };
-  for (std::size_t index = compiled_.size(); index-- > 0;) {  // consumers before producers
-    const Compiled& compiled = compiled_[index];
-    for (std::size_t i = 0; i < compiled.node.outputs.size(); ++i)
-      keep_gradient(compiled.node.outputs[i], compiled.outputs[i]);
-    if (compiled.needs_gradient) add_backward_step(index);
-  }
-  for (const Value* input : graph.inputs()) keep_gradient(input, buffer_of_.at(input));
-  std::set<const Parameter*> seen;  // from the end
-  for (std::size_t i = backward_.size(); i-- > 0;)
-    if (backward_[i].kind == StepKind::accumulate)
-      backward_[i].completes = seen.insert(backward_[i].target).second;
-}
-
-void Plan::add_backward_step(std::size_t index) {
-  Compiled& compiled = compiled_[index];
-  const Kernel& kernel = *compiled.kernel;
-  Step step{
-      .kind = StepKind::backward, .name = compiled.node.name(), .node = static_cast<int>(index)};
-  bool reached = false;
-  for (std::size_t i = 0; i < compiled.outputs.size(); ++i) {
-    step.output_grads.push_back(joined_gradient(compiled.node.outputs[i], compiled.outputs[i]));
-    reached = reached || step.output_grads.back() >= 0;
-  }
-  if (!reached) return;  // nothing that the loss sees depends on it
-  for (const int gradient : step.output_grads)
-    require(gradient >= 0, "[{}] every output of a node must be used in training", step.name);
-  bool runs = false;
-  std::vector<int> gradients(compiled.inputs.size(), -1);
-  for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
-    const Buffer input = buffers_[compiled.inputs[i]];
-    int written = -1;
-    if (compiled.wants[i]) {
-      const int same_output = kernel.gradient_is_output(i),
-                same_input = kernel.gradient_is_input(i);
-      if (same_output >= 0) {
-        const int source = step.output_grads[static_cast<std::size_t>(same_output)];
-        gradients[i] = source;
-        if (buffers_[source].shape != input.shape) {  // the same numbers under another shape
-          gradients[i] = new_buffer("d " + input.name, input.shape, input.format);
-          buffers_[gradients[i]].alias = source;
-        }
-      } else if (same_input >= 0) {
-        gradients[i] = gradients[static_cast<std::size_t>(same_input)];
-      } else {
-        gradients[i] = written = new_buffer("d " + input.name, input.shape, input.format);
-        runs = true;
-      }
-    }
-    step.input_grads.push_back(written);
-  }
-  step.workspace = compiled.workspace;
-  step.scratch = scratch_buffer(step.name + " scratch", kernel.scratch_backward);
-  step.inputs = compiled.inputs;
-  step.outputs = compiled.outputs;
-  if (runs) backward_.push_back(std::move(step));
-  for (std::size_t i = 0; i < gradients.size(); ++i)
-    if (gradients[i] >= 0) contribute(compiled.node.inputs[i], gradients[i]);
 }
 
 }  // namespace rung

@@ -109,6 +109,7 @@ class Plan {
     std::vector<int> inputs, outputs;  ///< buffers as the kernel reads and writes them
     int workspace = -1;
     bool gives_codes = false, gives_real = true;  ///< KernelContext
+    bool moves_codes = false;                     ///< a carrier of CodeFlow, on codes
     bool from_parameters = true;                  ///< all inputs derive from parameters only
     bool needs_gradient = false;                  ///< of any input
     std::unique_ptr<bool[]> wants;                ///< which inputs need one
@@ -120,7 +121,9 @@ class Plan {
                      std::span<const std::string> watched);
   struct Lowering;
   void add_sources(const Graph& graph, Lowering& lowering);
+  enum class On { numbers, codes };
   void lower(FusedNode node, Lowering& lowering);
+  void lower(FusedNode node, Lowering& lowering, On on);
   void compile(Compiled& compiled, const std::string& name, const Lowering& lowering);
   void add_outputs(Compiled& compiled, Lowering& lowering);
   void find_results(const Graph& graph, std::span<const std::string> watched);

@@ -14,6 +14,7 @@
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"
+#include "rung/ops/shape_ops.h"
 #include "support/quant_helpers.h"
 
 using namespace rung;
@@ -234,5 +235,47 @@ TEST_SUITE("exec: exact") {
       }
     Executor executor(graph);
     CHECK(equal(executor.forward(data).data(), expected));
+  }
+
+  TEST_CASE("codes go through ops that only move numbers, which may be read as numbers, too") {
+    const auto layer = [](Graph& graph, Var x) {
+      const Var y = nn::linear(x, {.out_features = 11}, "fc");
+      graph.parameter("fc.weight").edit().copy_from(normal({11, 48}, 2));
+      graph.parameter("fc.bias").edit().copy_from(normal({11}, 3));
+      quantize_parameter(graph, "fc.weight", {.symmetry = Symmetry::symmetric});
+      return y;
+    };
+    const auto quantized = [](Graph& graph, const Shape& shape) {
+      return nn::quantize_dequantize(graph.input("x", shape), std::make_unique<AffineQuantizer>(),
+                                     make_min_max(), "xq");
+    };
+    const auto moved = [](Var x) {
+      x = nn::max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1}, "pool");
+      return nn::flatten(nn::transpose(x, {0, 2, 1, 3}, "turned"), "flat");
+    };
+    Graph whole, front, back;
+    const Var flat = moved(quantized(whole, {2, 3, 8, 8}));
+    const Var y = layer(whole, flat);
+    whole.set_outputs({y, nn::relu(flat, "also")});
+    front.set_outputs({moved(quantized(front, {2, 3, 8, 8}))});
+    const Var z = layer(back, quantized(back, {2, 48}));
+    back.set_outputs({z});
+    for (Graph* graph : {&whole, &front, &back}) set_range(*graph, "xq", {{-2.0f, 3.0f}});
+
+    const Tensor data = normal({2, 3, 8, 8}, 4);
+    Executor executor(whole), watching(whole), first(front), second(back);
+    const Tensor numbers = first.forward(data), expected = second.forward(numbers);
+    const std::vector<Tensor> got = executor.forward(std::span(&data, 1));
+    CHECK(equal(got.at(0).data(), expected.data()));
+    for (std::size_t i = 0; i < numbers.data().size(); ++i)
+      CHECK(got.at(1).data()[i] == std::max(0.0f, numbers.data()[i]));
+    CHECK(to_string(executor.plan()).find("pool codes") != std::string::npos);
+    watching.watch({"turned"});
+    CHECK(equal(watching.forward(std::span(&data, 1)).at(0).data(), expected.data()));
+    CHECK(equal(watching.value("turned").data(), numbers.data()));
+    Executor real(whole, {.exact = false});
+    const std::vector<Tensor> rounded = real.forward(std::span(&data, 1));
+    for (std::size_t i = 0; i < expected.data().size(); ++i)
+      CHECK(rounded.at(0).data()[i] == doctest::Approx(expected.data()[i]).epsilon(1e-4));
   }
 }
