@@ -94,7 +94,7 @@ TEST_SUITE("io onnx import") {
         CHECK(a.axis == b.axis);
         ++quantizers;
       }
-      CHECK(quantizers == 27);
+      CHECK(quantizers == 25);
       CHECK(same(Executor(again).forward(images(3)), sim.executor().forward(images(3))));
       // And once more: nothing is lost on the way.
       Graph third = through_file(again, options);
