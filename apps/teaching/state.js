@@ -44,10 +44,17 @@ const state = (() => {
       range,
       encoding,
       ends: quant.ends(encoding),
+      inside: insideOf(encoding),
       rounding,
       error: quant.errorSplit(x, encoding, rounding),
       view: viewOf(observed, quant.ends(encoding))
     };
+  }
+
+  /// The numbers that are not clipped: those that round to a code.
+  function insideOf(encoding) {
+    const {min, max} = quant.ends(encoding);
+    return {min: min - encoding.scale / 2, max: max + encoding.scale / 2};
   }
 
   /// What charts over x show: the data and the range, with some room.

@@ -3,7 +3,7 @@
 
 panels.push({
   id: 'straight-through',
-  draw({encoding, ends, view, error}) {
+  draw({encoding, ends, inside, view, error}) {
     const {chart, legend, figures, show} = drawing;
     const [low, high] = view;
     const c = chart(document.getElementById('straight-through-chart'), {
@@ -15,8 +15,8 @@ panels.push({
       yTicks: [0, 1],
       say: `The gradient is 1 between ${show(ends.min)} and ${show(ends.max)}, and 0 outside`,
     });
-    c.box(low, -1, ends.min - encoding.scale / 2, 2, 'outside');
-    c.box(ends.max + encoding.scale / 2, -1, high, 2, 'outside');
+    c.box(low, -1, inside.min, 2, 'outside');
+    c.box(inside.max, -1, high, 2, 'outside');
     // The true one: zero, and a spike without end at every edge of a step.
     const first = encoding.qmin + encoding.offset, last = encoding.qmax + encoding.offset;
     if (last - first <= 300)
@@ -45,9 +45,9 @@ panels.push({
 
 panels.push({
   id: 'range-gradients',
-  draw({x, encoding, range, ends, view, rounding}) {
+  draw({x, encoding, range, inside, view, rounding}) {
     const lsq = document.getElementById('learn').value === 'lsq';
-    this.curves(lsq, {encoding, range, ends, view});
+    this.curves(lsq, {encoding, range, inside, view});
     // The loss of this panel: the mean squared error of the numbers themselves.
     const dy = new Float32Array(x.length);
     for (let i = 0; i < x.length; ++i)
@@ -80,7 +80,7 @@ panels.push({
     ]);
   },
 
-  curves(lsq, {encoding, range, ends, view}) {
+  curves(lsq, {encoding, range, inside, view}) {
     const {chart, legend} = drawing;
     const [low, high] = view;
     const byMin = [], byMax = [], byScale = [];
@@ -91,19 +91,20 @@ panels.push({
       const gradient = quant.rangeGradient(sums, encoding, range.min);
       byMin.push([x, gradient.min]), byMax.push([x, gradient.max]), byScale.push([x, sums.scale]);
     }
-    const most = Math.max(...byScale.map(([, g]) => Math.abs(g)));
+    const slopes = byScale.map(([, slope]) => slope);
+    const least = Math.min(...slopes), most = Math.max(...slopes), room = (most - least) * 0.12;
     const c = chart(document.getElementById('range-gradients-chart'), {
       x: view,
-      y: lsq ? [-most * 1.15, most * 1.15] : [-0.3, 1.2],
+      y: lsq ? [least - room, most + room] : [-0.3, 1.2],
       height: 340,
       xLabel: 'x',
       yLabel: lsq ? 'd x′ / d s' : 'd x′ / d min, d x′ / d max',
       say: lsq ? 'Gradient of the step size over x' :
                  'Gradients of min and max over x: 1 or 0 outside, a saw inside',
     });
-    const [bottom, top] = lsq ? [-most * 2, most * 2] : [-2, 2];
-    c.box(low, bottom, ends.min, top, 'outside');
-    c.box(ends.max, bottom, high, top, 'outside');
+    const [bottom, top] = lsq ? [least - 2 * room, most + 2 * room] : [-2, 2];
+    c.box(low, bottom, inside.min, top, 'outside');
+    c.box(inside.max, bottom, high, top, 'outside');
     c.level(0, 'zero');
     if (lsq)
       c.line(byScale, 'quantized');

@@ -12,7 +12,7 @@ function countIn(x, [low, high], bins) {
 
 panels.push({
   id: 'histogram',
-  draw({x, encoding, ends, view, error, observed}) {
+  draw({x, encoding, ends, inside, view, error, observed}) {
     const {chart, legend, figures, show} = drawing;
     const {counts, width} = countIn(x, view, 120);
     const sorted = [...counts].sort((a, b) => b - a);
@@ -27,8 +27,8 @@ panels.push({
       say: `Histogram of ${x.length} numbers between ${show(observed.min)} and ${
           show(observed.max)}; the range is ${show(ends.min)} to ${show(ends.max)}`,
     });
-    c.box(view[0], -1, ends.min, most * 2, 'outside');
-    c.box(ends.max, -1, view[1], most * 2, 'outside');
+    c.box(view[0], -1, inside.min, most * 2, 'outside');
+    c.box(inside.max, -1, view[1], most * 2, 'outside');
     const codes = encoding.qmax - encoding.qmin + 1;
     if (codes <= 128)
       for (let code = encoding.qmin; code <= encoding.qmax; ++code) {
@@ -41,7 +41,7 @@ panels.push({
       if (count > 0)
         c.box(
             middle - width * 0.46, 0, middle + width * 0.46, count, clipped ? 'clipping' : 'data');
-      if (count > most * 1.12) c.word(middle + width, most * 1.02, `${count} ↑`, '', 'start');
+      if (count > most * 1.12) c.word(middle + width, most * 0.9, `${count} ↑`, '', 'start');
     });
     c.upright(ends.min, 'low', show(ends.min), 0);
     c.upright(ends.max, 'high', show(ends.max), 0);
@@ -73,6 +73,7 @@ function split(place, {clipping, rounding}, total) {
     const element =
         html('div', {class: `part ${kind}`, style: `flex-grow:${Math.max(share(value), 0.001)}`});
     if (share(value) > 18) element.append(`${name} ${show(share(value), 3)} %`);
+    element.hidden = value === 0;
     return element;
   };
   place.replaceChildren(
@@ -87,7 +88,8 @@ function split(place, {clipping, rounding}, total) {
 
 panels.push({
   id: 'tradeoff',
-  draw({x, symmetry, observed, error}) {
+  draw({x, encoding, symmetry, observed}) {
+    const error = quant.errorSplit(x, encoding);  // of the nearest, as the curves
     const {chart, legend, figures, show} = drawing;
     const {now} = state;
     const whole = quant.minMax(x, now.bits, symmetry);

@@ -3,7 +3,7 @@
 
 panels.push({
   id: 'staircase',
-  draw({encoding, ends, view, rounding}) {
+  draw({encoding, ends, inside, view, rounding}) {
     const {chart, legend, figures, show} = drawing;
     const [low, high] = view;
     const span = high - low;
@@ -16,8 +16,8 @@ panels.push({
       say: `Staircase of ${encoding.qmax - encoding.qmin + 1} steps between ${show(ends.min)} and ${
           show(ends.max)}`,
     });
-    c.box(low, ends.min - span, ends.min, ends.max + span, 'outside');
-    c.box(ends.max, ends.min - span, high, ends.max + span, 'outside');
+    c.box(low, ends.min - span, inside.min, ends.max + span, 'outside');
+    c.box(inside.max, ends.min - span, high, ends.max + span, 'outside');
     c.line([[low, low], [high, high]], 'identity');
     if (rounding.stochastic) this.cloud(c, view, encoding, rounding);
     c.line(this.steps(view, encoding), rounding.stochastic ? 'quantized faint' : 'quantized');
