@@ -242,8 +242,9 @@ void check_gradients(const std::string& name, const Net& net, const golden::Tens
                             .config_file = "aimet_2_42_per_tensor"});
   calibrate(sim, data);
   freeze_bn_stats(sim.graph());
-  sim.executor().forward(golden::tensor(data.at("x_eval")), Mode::train);
-  sim.executor().backward(golden::tensor(data.at("dy")));
+  Executor executor(sim.graph(), {.conv_algorithm = golden::conv_algorithm()});
+  executor.forward(golden::tensor(data.at("x_eval")), Mode::train);
+  executor.backward(golden::tensor(data.at("dy")));
 
   const Gradients expected = expected_gradients(net, sim, data);
   std::vector<double> errors, ours, theirs;
