@@ -12,6 +12,7 @@
 
 #include "doctest/doctest.h"
 #include "golden/golden_runs.h"
+#include "golden/pytorch_quantizer.h"
 #include "rung/nn/loss.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/config_utils.h"
@@ -30,11 +31,15 @@ struct Measured {
 };
 
 Measured measure(const SimRun& run, const golden::Tensors& data) {
-  const golden::Outcome direct =
-      golden::follow(run, data, {.training = {.conv_algorithm = golden::conv_algorithm()}});
+  const bool as_pytorch = run.version.rules == golden::kVersion242.rules && !run.learns();
+  const auto follow = [&](Way way) {
+    if (as_pytorch) way.before_calibration = golden::compute_as_pytorch;
+    return golden::follow(run, data, way);
+  };
+  const golden::Outcome direct = follow({.training = {.conv_algorithm = golden::conv_algorithm()}});
   std::vector<Distances> spread;
   for (const Way& way : golden::right_ways())
-    spread.push_back(golden::distances(run, direct, golden::follow(run, data, way)));
+    spread.push_back(golden::distances(run, direct, follow(way)));
   return {direct, spread};
 }
 
