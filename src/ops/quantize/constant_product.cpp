@@ -8,7 +8,8 @@ namespace rung {
 
 namespace {
 
-/// Returns the parameter that a value is but for quantizers that are off; nullptr if it is none.
+/// Returns the constant number that a value is but for quantizers that are off; nullptr if it is
+/// none. What is trained is no constant.
 const Value* constant_of(const Value& value) {
   const Value* at = &value;
   while (at->producer() != nullptr) {
@@ -16,7 +17,8 @@ const Value* constant_of(const Value& value) {
     if (op == nullptr || op->enabled()) return nullptr;
     at = at->producer()->inputs()[0];
   }
-  return at->parameter() != nullptr && at->shape().numel() == 1 ? at : nullptr;
+  const bool is_constant = at->parameter() != nullptr && at->parameter()->role() == Role::buffer;
+  return is_constant && at->shape().numel() == 1 ? at : nullptr;
 }
 
 }  // namespace

@@ -10,8 +10,7 @@
 
 #include "io/onnx/constant_names.h"
 #include "ops/quantize/constant_product.h"
-#include "rung/ops/conv_transpose.h"
-#include "rung/ops/ops.h"
+#include "quantsim/placement/supergroups.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung::quantsim {
@@ -38,17 +37,6 @@ bool moves_numbers(const Node& node) {
   static constexpr std::array<std::string_view, 3> kOthers = {"Concat", "Pad", "Where"};
   return node.op().traits().grid_preserving() || is_clipping(node) ||
          std::ranges::find(kOthers, node.type()) != kOthers.end();
-}
-
-/// True for convolutions that AIMET of today never fuses with what is behind them.
-bool is_depthwise_or_3d(const Node& node) {
-  const auto* conv = node.as<Conv>();
-  const auto* transposed = node.as<ConvTranspose>();
-  if (conv == nullptr && transposed == nullptr) return false;
-  const Shape& weight = node.inputs()[1]->shape();
-  if (weight.rank() == 5) return true;
-  if (conv != nullptr) return conv->groups > 1 && weight[1] == 1;
-  return transposed->groups > 1 && transposed->groups == weight[0];
 }
 
 /// The entries of a file, those that are there and those that follow.

@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <iterator>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "core/check.h"
-#include "quantsim/placement/spelled_out.h"
+#include "ops/quantize/constant_product.h"
 #include "quantsim/placement/version_rules.h"
 
 // Where numbers are on a grid already, or AIMET takes quantizers away for another reason.
@@ -21,18 +20,6 @@ namespace {
 /// have no place on the input's grid: that keeps its quantizer here.
 bool only_moves_numbers(const Node& node) {
   return node.op().traits().grid_preserving() && node.type() != "Resize";
-}
-
-/// Returns the input of a product or quotient that a positive constant scales; none for other ops.
-std::optional<std::size_t> scaled_input(const Node& node) {
-  const bool is_product = node.type() == "Mul";
-  if (!is_product && node.type() != "Div") return std::nullopt;
-  for (const std::size_t i : {1u, 0u}) {
-    if (i == 0 && !is_product) break;
-    const std::optional<float> number = constant_number(*node.inputs()[i]);
-    if (number && *number > 0 && std::isfinite(*number)) return 1 - i;
-  }
-  return std::nullopt;
 }
 
 /// Returns "/relu/Relu" for "/relu_1/Relu"; empty for other names.
@@ -67,8 +54,8 @@ void spare_constant_products(const QuantSimConfig& config, const Units& units,
   if (config.rules.quantize_constant_products) return;
   for (const Node* node : near.graph().nodes()) {
     if (units.of(*node).is_spelled_out()) continue;
-    const std::optional<std::size_t> input = scaled_input(*node);
-    if (!input || near.quantizer_of_input(*node, *input) == nullptr) continue;
+    const std::optional<ConstantProduct> product = constant_product(*node);
+    if (!product || near.quantizer_of_input(*node, product->input) == nullptr) continue;
     switch_off(near.own_outputs(*node), "rung.quantize_constant_products");
   }
 }

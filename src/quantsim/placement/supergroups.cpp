@@ -16,11 +16,6 @@
 
 namespace rung::quantsim {
 
-namespace {
-
-using UnitChain = std::vector<const Unit*>;
-
-/// True for a convolution of 3 axes, or one whose every filter reads one channel.
 bool is_depthwise_or_3d(const Node& node) {
   const auto* conv = node.as<Conv>();
   const auto* transposed = node.as<ConvTranspose>();
@@ -30,6 +25,10 @@ bool is_depthwise_or_3d(const Node& node) {
   if (conv != nullptr) return conv->groups > 1 && weight[1] == 1;
   return transposed->groups > 1 && transposed->groups == weight[0];
 }
+
+namespace {
+
+using UnitChain = std::vector<const Unit*>;
 
 class Supergroups {
  public:
