@@ -80,7 +80,10 @@ void check_net(const std::string& net, const Config& config, golden::Report& rep
   for (const auto& [name, entry] : got)
     CHECK_MESSAGE((expected.contains(name) || is_constant_of_an_op(name) || kRenamed.contains(net)),
                   name);
-  CHECK(constants_only(got, expected) == constants_only(expected, got));
+  const auto ours = constants_only(got, expected), theirs = constants_only(expected, got);
+  CHECK(std::ranges::includes(ours, theirs));
+  // A Split comes in as Pads that cut, each of which has its constant.
+  if (net != "Split") CHECK(ours.size() == theirs.size());
 }
 
 }  // namespace
