@@ -9,7 +9,7 @@ const quant = (() => {
   const f = Math.fround;
   const MINIMUM_SCALE = 2 ** -23;  // float32's epsilon
   const LARGEST = 3.4028234663852886e38;
-  const BINS = 2048;
+  const BINS = 2048, LIMITED_BINS = 512;
 
   // As std::max, min and clamp: which of two equal zeros, or what becomes of NaN, is theirs.
   const larger = (a, b) => (a < b ? b : a);
@@ -170,25 +170,24 @@ const quant = (() => {
     return {min, max};
   }
 
-  /// Counts numbers in equal bins over their range.
-  function histogram(x) {
-    const {min, max} = observe(x);
-    const counts = new Float64Array(BINS), width = f(max - min);
+  /// Counts numbers in equal bins over their range: 2048, or the 512 of a "limited" one.
+  function histogram(x, isLimited = false) {
+    const bins = isLimited ? LIMITED_BINS : BINS, {min, max} = observe(x);
+    const isWide = !isLimited || min < max;
+    const from = isWide ? min : f(min - 0.5), to = isWide ? max : f(max + 0.5);
+    const binWidth = f(f(to - from) / bins);
+    const edge = (bin) => f(f(bin * binWidth) + from);
+    const first = isLimited ? edge(0) : min, width = f((isLimited ? edge(bins) : max) - first);
+    const counts = new Float64Array(bins);
     for (let i = 0; i < x.length; ++i) {
-      const position = f(f(f(x[i] - min) * BINS) / width);
-      const belowEnd = position < BINS - 1 ? position : BINS - 1;
+      const position = f(f(f(x[i] - first) * bins) / width);
+      const belowEnd = position < bins - 1 ? position : bins - 1;
       ++counts[belowEnd > 0 ? Math.floor(belowEnd) : 0];
     }
-    const binWidth = f(width / BINS);
-    const edge = (bin) => f(f(bin * binWidth) + min);
-    return {
-      min,
-      max,
-      counts,
-      total: x.length,
-      edge,
-      centre: (bin) => f(f(edge(bin + 1) + edge(bin)) / 2)
-    };
+    const between = (bin) => f(f(edge(bin + 1) + edge(bin)) / 2);
+    const one = f(edge(1) - edge(0)), middle = f(edge(0) + f(one / 2));
+    const centre = isLimited ? (bin) => f(middle + f(one * bin)) : between;
+    return {min, max, counts, total: x.length, edge, centre};
   }
 
   const minMax = (x, bits, symmetry) => legalRange(observe(x), bits, symmetry);
@@ -212,7 +211,7 @@ const quant = (() => {
 
   function filledBins(all) {
     const centre = [], count = [];
-    for (let bin = 0; bin < BINS; ++bin)
+    for (let bin = 0; bin < all.counts.length; ++bin)
       if (all.counts[bin] !== 0) centre.push(all.centre(bin)), count.push(f(all.counts[bin]));
     while (centre.length % LANES !== 0) centre.push(0), count.push(0);
     return {centre: Float32Array.from(centre), count: Float32Array.from(count)};
@@ -246,8 +245,9 @@ const quant = (() => {
     for (let k = 1; k <= ASYMMETRIC_STEPS; ++k) {
       const scale = f(f(full * k) / (ASYMMETRIC_STEPS - 1));
       for (const offset of offsets) {
-        const bottom = larger(f(scale * offset), lowOnGrid);
-        const top = smaller(f(scale * f(offset + steps)), highOnGrid);
+        const lowest = f(scale * offset);
+        const bottom = larger(lowest, lowOnGrid);
+        const top = smaller(f(lowest + f(scale * steps)), highOnGrid);
         const fitted = larger(f(f(top - bottom) / steps), MINIMUM_SCALE);
         candidates.push({scale: fitted, offset: rint(f(bottom / fitted))});
       }
@@ -263,9 +263,9 @@ const quant = (() => {
     return candidates;
   }
 
-  /// Searches the range with the least squared error.
-  function sqnr(x, bits, symmetry) {
-    const all = histogram(x);
+  /// Searches the range with the least squared error; in AIMET 2.42's way if it is limited.
+  function sqnr(x, bits, symmetry, isLimited = false) {
+    const all = histogram(x, isLimited);
     const {qmin, qmax} = makeGrid(bits, symmetry);
     const steps = qmax - qmin;
     const low = smaller(all.min, 0);
@@ -290,6 +290,7 @@ const quant = (() => {
   /// The stored range that an estimator chooses for numbers.
   function estimate(estimator, x, bits, symmetry, percent) {
     if (estimator === 'sqnr') return sqnr(x, bits, symmetry);
+    if (estimator === 'tf_enhanced') return sqnr(x, bits, symmetry, true);
     if (estimator === 'percentile') return percentile(x, bits, symmetry, percent);
     return minMax(x, bits, symmetry);
   }

@@ -9,7 +9,7 @@ const state = (() => {
     tensor: 'weight',
     bits: 4,
     symmetry: 'asymmetric',
-    estimator: 'sqnr',  // or min_max, percentile, by_hand
+    estimator: 'sqnr',  // or min_max, tf_enhanced, percentile, by_hand
     percent: 99.9,
     rounding: 'nearest',
     min: -1,

@@ -102,7 +102,7 @@
   for (const tensor of ['weight', 'input'])
     for (let layer = 0; layer < state.sample.layers.length; ++layer)
       for (const symmetry of ['asymmetric', 'symmetric', 'strict_symmetric', 'unsigned_symmetric'])
-        for (const estimator of ['min_max', 'sqnr', 'percentile'])
+        for (const estimator of ['min_max', 'sqnr', 'tf_enhanced', 'percentile'])
           for (const bw of [2, 16]) {
             use('layer', layer), use('tensor', tensor), use('symmetry', symmetry),
                 use('estimator', estimator), use('bits', bw);
@@ -193,6 +193,14 @@
       'names are text',
       byId('trace-name').querySelector('img') === null &&
           byId('trace-name').textContent.includes('<img'));
+  const twice = (step) => Object.fromEntries(Object.entries(step).map(
+      ([key, value]) => [key, Array.isArray(value) ? [value[0], value[0] / 2] : value]));
+  const channels = short.steps.map((step) => ({...twice(step), gradient: twice(step.gradient)}));
+  await give(JSON.stringify({...short, steps: channels}));
+  check('channels can be chosen', !byId('trace-channel-row').hidden);
+  const ofFirst = byId('learning-figures').textContent;
+  use('trace-channel', 1);
+  check('another channel has other figures', byId('learning-figures').textContent !== ofFirst);
   for (const [name, text] of [
            ['no JSON', '{'], ['nothing', ''], ['another object', '{"a": 1}'],
            ['no steps', '{"steps": []}'], ['a step without a range', '{"steps": [{"loss": 1}]}'], [

@@ -128,6 +128,7 @@ std::string range_json(std::string_view name, double percent, std::span<const fl
   std::unique_ptr<RangeEstimator> estimator = make_percentile(percent);
   if (name == "min_max") estimator = make_min_max();
   if (name == "sqnr") estimator = make_sqnr();
+  if (name == "tf_enhanced") estimator = make_tf_enhanced();
   const auto [low, high] = std::ranges::minmax(x);
   estimator->begin_batch({low, high}, std::ssize(x));
   estimator->accumulate(x);
@@ -180,6 +181,7 @@ std::vector<std::string> ranges(const std::vector<std::vector<float>>& sets) {
         };
         add("min_max", 100.0);
         add("sqnr", 100.0);
+        add("tf_enhanced", 100.0);
         for (const double percent : {100.0, 99.9, 95.0}) add("percentile", percent);
       }
   return texts;

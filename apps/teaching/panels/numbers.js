@@ -130,6 +130,7 @@ panels.push({
     const names = {
       min_max: 'min-max',
       sqnr: 'SQNR search',
+      tf_enhanced: 'tf_enhanced',
       percentile: `percentile ${now.percent}`
     };
     Object.entries(names).forEach(([estimator, name], row) => {
