@@ -4,6 +4,7 @@
 
 #include "rung/analysis/analysis.h"
 #include "rung/analysis/analyze.h"
+#include "rung/analysis/findings.h"
 #include "rung/build_info.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"

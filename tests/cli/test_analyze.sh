@@ -31,6 +31,7 @@ refuses "analyze: a worse model" "more than --max-drop 0.5 worse; the worst laye
   analyze analyzed2.rung --test-images 100 --baseline analysis8.json --max-drop 0.5 \
   --json worse.json
 check "analyze: figures of a worse model are there" is_json worse.json
+check "analyze: says what stands out" stdout_has "    try --edge-bw 8"
 works "analyze: a worse model within limits" analyze analyzed2.rung --test-images 100 \
   --baseline analysis8.json --max-drop 100
 

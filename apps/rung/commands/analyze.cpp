@@ -123,6 +123,7 @@ void run(const Options& options) {
                                                     .per_quantizer = options.per_quantizer});
   if (!unfit.empty()) console.line(unfit + ": top1 is not computed");
   console.text(table_of(now, options.rows));
+  console.text(lines_of(analysis::findings(now)));
   console.line(fmt::format("{} images, {:.0f} s, as many multiplications as {:.1f} passes",
                            now.cost.images, now.cost.seconds, now.cost.passes));
   write_figures(options.run.json, analysis::to_json(now) + "\n");

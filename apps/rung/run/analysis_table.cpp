@@ -87,6 +87,16 @@ std::string table_of(const Analysis& analysis, std::int64_t rows) {
   return text;
 }
 
+std::string lines_of(const std::vector<analysis::Finding>& findings) {
+  std::string text;
+  for (const analysis::Finding& each : findings) {
+    text += each.subject.empty() ? "" : printable(each.subject) + ": ";
+    text += each.text;
+    text += each.remedy.empty() ? "\n" : "\n    try " + each.remedy + "\n";
+  }
+  return text.empty() ? text : "\n" + text + "\n";
+}
+
 void check_comparable(const Analysis& before, const std::string& metric, std::int64_t images) {
   if (before.levels.metric != metric)
     throw Error(

@@ -2,14 +2,19 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "rung/analysis/analysis.h"
+#include "rung/analysis/findings.h"
 
 namespace rung::cli {
 
 /// Returns what an analysis says about the whole network, and a table of its layers with the worst
 /// one first, at most `rows` of them (0: all), in at most 100 columns beside the layers' names.
 std::string table_of(const analysis::Analysis& analysis, std::int64_t rows);
+
+/// Returns a line for each finding, with its remedy; empty if there is none.
+std::string lines_of(const std::vector<analysis::Finding>& findings);
 
 /// Returns what a metric's figures are for people: "SQNR in dB", "top1 in %".
 std::string unit_of(const std::string& metric);

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rung/analysis/analysis.h"
+#include "rung/core/export.h"
+
+namespace rung::analysis {
+
+/// Something in an analysis that a person should know.
+struct Finding {
+  std::string subject = {};  ///< the layer or quantizer that it is about; empty: the network
+  std::string text = {};     ///< what is so, and why that matters, as one sentence
+  /// Options of `rung quantize`, or another command, that may help; empty if none does.
+  std::string remedy = {};
+  friend bool operator==(const Finding&, const Finding&) = default;
+};
+
+/// Returns what stands out, by these rules in their order: a network that loses more by weights
+/// than by activations, or the other way round; layers that make a large part of the error;
+/// outliers; channels of very different sizes with one scale; much that is clipped; codes that
+/// nobody uses; dead channels; many numbers on ties. Of each rule the worst come first, at most
+/// `most`.
+RUNG_API std::vector<Finding> findings(const Analysis& analysis, std::size_t most = 3);
+
+}  // namespace rung::analysis

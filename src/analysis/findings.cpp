@@ -1,0 +1,175 @@
+#include "rung/analysis/findings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "core/check.h"
+
+namespace rung::analysis {
+namespace {
+
+// What is worth a sentence. Below, quantization works as it should.
+constexpr double kGoodSqnr = 30.0;        // dB: top1 of classifiers hardly changes
+constexpr double kOneSided = 6.0;         // dB between weights and activations: 4 times the noise
+constexpr double kLargePart = 0.25;       // of the error that all layers make alone
+constexpr double kOutliers = 4.0;         // range over that of 99.8 % of the numbers
+constexpr double kUnequalChannels = 8.0;  // 3 of the bits are lost for the channel in the middle
+constexpr double kClipped = 0.01;         // of the numbers
+constexpr double kUsedCodes = 0.25;       // 2 of the bits are wasted
+constexpr double kDeadChannels = 0.25;    // of the channels
+constexpr double kTies = 0.01;            // of the numbers
+
+/// A finding and how bad it is.
+using Weighted = std::pair<double, Finding>;
+using Rule = std::function<std::vector<Weighted>(const Analysis&)>;
+
+bool is_activation(const Quantizer& quantizer) { return quantizer.place != "parameter"; }
+
+double noise_of(const Sensitivity& each) { return each.alone_error.mse; }
+
+/// Calls `look` with every quantizer; where it finds something, that is about the quantizer.
+template <typename Look>
+Rule for_quantizers(Look look) {
+  return [look](const Analysis& analysis) {
+    std::vector<Weighted> found;
+    for (const Quantizer& each : analysis.quantizers)
+      if (std::optional<Weighted> one = look(each)) {
+        one->second.subject = each.name;
+        found.push_back(std::move(*one));
+      }
+    return found;
+  };
+}
+
+std::vector<Weighted> one_sided(const Analysis& analysis) {
+  if (analysis.levels.metric != "sqnr" || analysis.levels.everything >= kGoodSqnr) return {};
+  const double weights = analysis.levels.weights, activations = analysis.levels.activations;
+  if (!(std::abs(weights - activations) >= kOneSided)) return {};
+  const bool by_weights = weights < activations;
+  return {{0.0,
+           {.text = fmt::format("the outputs' SQNR is {:.1f} dB with quantized weights alone and "
+                                "{:.1f} dB with quantized activations alone: the {} lose most",
+                                weights, activations, by_weights ? "weights" : "activations"),
+            .remedy = by_weights ? "--config per_channel, --param-bw" : "--output-bw"}}};
+}
+
+/// The first and the last layer that has parameters are those of --edge-bw.
+bool is_edge(const Analysis& analysis, const std::string& name) {
+  const auto has_parameters = [](const Layer& layer) { return layer.parameters > 0; };
+  const auto first = std::ranges::find_if(analysis.layers, has_parameters);
+  const auto last = std::find_if(analysis.layers.rbegin(), analysis.layers.rend(), has_parameters);
+  return first != analysis.layers.end() && (first->name == name || last->name == name);
+}
+
+std::vector<Weighted> sensitive_layers(const Analysis& analysis) {
+  double all = 0.0;
+  for (const Sensitivity& each : analysis.layers_sensitivity) all += noise_of(each);
+  std::vector<Weighted> found;
+  if (analysis.outputs.sqnr_db >= kGoodSqnr || analysis.layers_sensitivity.size() < 2) return {};
+  for (const Sensitivity& each : analysis.layers_sensitivity) {
+    const double part = noise_of(each) / all;
+    const auto layer = std::ranges::find(analysis.layers, each.name, &Layer::name);
+    if (!(part >= kLargePart) || layer == analysis.layers.end()) continue;
+    const auto eight = std::ranges::find(layer->at_bitwidths, 8, &AtBitwidth::bitwidth);
+    std::string then;
+    if (eight != layer->at_bitwidths.end() && eight->alone_sqnr_db > each.alone_error.sqnr_db + 1.0)
+      then = fmt::format(", with 8 bits it would be about {:.1f} dB", eight->alone_sqnr_db);
+    found.push_back(
+        {part,
+         {.subject = each.name,
+          .text = fmt::format("of the error that layers make alone it makes {:.0f} %: the outputs' "
+                              "SQNR is {:.1f} dB with it alone{}",
+                              100 * part, each.alone_error.sqnr_db, then),
+          .remedy = then.empty()                   ? "rung qat"
+                    : is_edge(analysis, each.name) ? "--edge-bw 8"
+                                                   : "more bits for it, or rung qat"}});
+  }
+  return found;
+}
+
+std::optional<Weighted> outliers(const Quantizer& each) {
+  const std::vector<double>& percentiles = each.statistics.percentiles;
+  if (!is_activation(each) || !each.codes || percentiles.size() != std::size(kPercentiles))
+    return {};
+  const double most = percentiles.back() - percentiles.front();
+  double range = 0.0;  // that the quantizer has
+  for (std::size_t c = 0; c < each.min.size(); ++c)
+    range = std::max(range, double{each.max[c]} - each.min[c]);
+  if (!(most > 0.0) || range / most < kOutliers) return {};
+  return Weighted{
+      range / most,
+      {.text = fmt::format("its range is {:.1f} times as wide as 99.8 % of its numbers need: few "
+                           "outliers take the codes of all others",
+                           range / most),
+       .remedy = "--scheme tf_enhanced, or --scheme percentile --percentile 99.9"}};
+}
+
+std::optional<Weighted> unequal_channels(const Quantizer& each) {
+  const double spread = each.statistics.channel_spread;
+  if (each.per_channel || is_activation(each) || spread < kUnequalChannels) return {};
+  return Weighted{spread,
+                  {.text = fmt::format("its largest channel is {:.1f} times the one in the middle, "
+                                       "and all have one scale",
+                                       spread),
+                   .remedy = "--config per_channel"}};
+}
+
+std::optional<Weighted> clipped(const Quantizer& each) {
+  if (!each.codes) return {};
+  const double share = each.codes->clipped_below + each.codes->clipped_above;
+  if (share < kClipped || each.codes->clipping_mse < each.codes->rounding_mse) return {};
+  return Weighted{share,
+                  {.text = fmt::format("{:.1f} % of its numbers lie outside its range, and cost "
+                                       "more than rounding does",
+                                       100 * share),
+                   .remedy = "--scheme tf, or more --calibration-images"}};
+}
+
+std::optional<Weighted> unused_codes(const Quantizer& each) {
+  if (!each.codes || each.bitwidth > 8 || each.codes->used >= kUsedCodes ||
+      static_cast<double>(each.statistics.count) < 16.0 * std::exp2(each.bitwidth))
+    return {};
+  return Weighted{1.0 - each.codes->used,
+                  {.text = fmt::format("only {:.0f} % of its {} codes occur",
+                                       100 * each.codes->used, 1 << each.bitwidth),
+                   .remedy = "--scheme tf_enhanced"}};
+}
+
+std::optional<Weighted> dead_channels(const Quantizer& each) {
+  const auto channels = static_cast<double>(each.statistics.channel_min.size());
+  const auto dead = static_cast<double>(each.statistics.dead_channels);
+  if (channels == 0.0 || dead / channels < kDeadChannels) return {};
+  return Weighted{dead / channels,
+                  {.text = fmt::format("{:.0f} of its {:.0f} channels never change: they cost time "
+                                       "and do nothing",
+                                       dead, channels)}};
+}
+
+std::optional<Weighted> ties(const Quantizer& each) {
+  if (!each.codes || each.codes->ties < kTies) return {};
+  return Weighted{each.codes->ties,
+                  {.text = fmt::format("{:.1f} % of its numbers lie in the middle between two "
+                                       "codes: other machines may round them the other way",
+                                       100 * each.codes->ties)}};
+}
+
+}  // namespace
+
+std::vector<Finding> findings(const Analysis& analysis, std::size_t most) {
+  std::vector<Finding> all;
+  for (const Rule& rule :
+       {Rule(one_sided), Rule(sensitive_layers), for_quantizers(outliers),
+        for_quantizers(unequal_channels), for_quantizers(clipped), for_quantizers(unused_codes),
+        for_quantizers(dead_channels), for_quantizers(ties)}) {
+    std::vector<Weighted> found = rule(analysis);
+    std::ranges::stable_sort(found, std::ranges::greater{}, &Weighted::first);
+    for (std::size_t i = 0; i < std::min(most, found.size()); ++i)
+      all.push_back(std::move(found[i].second));
+  }
+  return all;
+}
+
+}  // namespace rung::analysis
