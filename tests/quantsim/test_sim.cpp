@@ -280,8 +280,7 @@ TEST_SUITE("quantsim: files") {
       const io::ModuleEncodingsFile modules = io::parse_module_encodings(torch, files[2]);
       CHECK(modules.activations.size() == 6);
       CHECK(modules.parameters.size() == 4);
-      // AIMET's word for what the defaults of the configuration say.
-      CHECK_FALSE(modules.quantizer_args->per_channel_quantization);
+      CHECK(modules.quantizer_args->per_channel_quantization);
     }
     CHECK_THROWS_AS(sim.export_to(folder.path(), "net", {.encodings_version = "3"}), Error);
     CHECK_THROWS_AS(sim.export_to(folder.path(), "../net"), Error);

@@ -63,7 +63,7 @@ struct QuantSimConfig {
   bool per_channel_quantization = false;
   std::vector<SupportedKernel> supported_kernels;
   /// The target machine ("V73"), empty if absent: has rules of its own about some op types (see
-  /// src/quantsim/placement/hardware_rules.cpp). Not compared with AIMET's results.
+  /// src/quantsim/placement/hardware_rules.cpp), of which V69 and V73 are compared with AIMET's.
   std::string hw_version;
   std::map<std::string, ParamConfig> params;
   std::map<std::string, OpConfig> op_type;

@@ -2,8 +2,8 @@
 
 #include "quantsim/placement/neighbourhood.h"
 
-// What the target machine has to say, after everything else. Rebuilt from AIMET's description; no
-// results of AIMET's were at hand to compare with.
+// What the target machine has to say, after everything else. Rebuilt from AIMET's description, and
+// where the golden data of 2.42 have it (MatMul up to V69) compared with its results.
 
 namespace rung::quantsim {
 
