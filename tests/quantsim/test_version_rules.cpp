@@ -2,6 +2,7 @@
 // they say is checked by tests/golden/test_placement.cpp.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -252,21 +253,32 @@ TEST_SUITE("quantsim: rules of versions") {
   }
 
   TEST_CASE("a module that is called twice, by PyTorch's names") {
-    Graph graph;
-    Var y = graph.input("x", {1, 4, 4, 4});
-    for (const char* end : {"", "_1", "_2"}) {
-      y = conv(y, ("/conv" + std::string(end) + "/Conv").c_str());
-      y = nn::leaky_relu(y, {}, "/act" + std::string(end) + "/LeakyRelu");
-    }
-    graph.set_outputs({nn::sigmoid(y, "/gate_7/Sigmoid")});
+    const auto make_graph = [](const std::array<const char*, 3>& convolutions) {
+      Graph graph;
+      Var y = graph.input("x", {1, 4, 4, 4});
+      std::string end;
+      for (const char* name : convolutions) {
+        y = nn::leaky_relu(conv(y, name), {}, "/act" + end + "/LeakyRelu");
+        end = end.empty() ? "_1" : "_2";
+      }
+      graph.set_outputs({nn::sigmoid(y, "/gate_7/Sigmoid")});
+      return graph;
+    };
+    const Graph graph = make_graph({"/conv1/Conv", "/conv2/Conv", "/conv3/Conv"});
     QuantizationSimModel own = make_sim(graph, with_rule(""));
     CHECK(has_quantizer(own, "/act_2/LeakyRelu"));
     QuantizationSimModel sim = make_sim(graph, with_rule(R"("skip_reused_layers": true)"));
     for (const char* name : {"/act/LeakyRelu", "/act_1/LeakyRelu", "/act_2/LeakyRelu"})
       CHECK_FALSE_MESSAGE(has_quantizer(sim, name), name);
-    // Layers have weights of their own, and nothing else is called like the Sigmoid.
-    for (const char* name : {"/conv/Conv", "/conv_1/Conv", "/gate_7/Sigmoid"})
+    // Nothing else is called like the Sigmoid.
+    for (const char* name : {"/conv1/Conv", "/conv2/Conv", "/gate_7/Sigmoid"})
       CHECK_MESSAGE(has_quantizer(sim, name), name);
+    // What prepare_model makes: names lack the modules around them, as those of layers show.
+    QuantizationSimModel prepared =
+        make_sim(make_graph({"/conv/Conv", "/conv_1/Conv", "/conv_2/Conv"}),
+                 with_rule(R"("skip_reused_layers": true)"));
+    for (const char* name : {"/act/LeakyRelu", "/act_1/LeakyRelu", "/conv_1/Conv"})
+      CHECK_MESSAGE(has_quantizer(prepared, name), name);
     const char* fixed = R"({"LeakyRelu": {"encoding_constraints": {"min": 0, "max": 1}}})";
     QuantizationSimModel constrained =
         make_sim(graph, with_rule(R"("skip_reused_layers": true)", "", fixed));

@@ -32,6 +32,20 @@ std::string first_call(const std::string& name) {
   return name.substr(0, digits - 1) + name.substr(end);
 }
 
+/// True if a layer is named like a second call, but has another weight than the first one. Names
+/// then lack the modules around them, as those that PyTorch writes of what AIMET's prepare_model
+/// makes (/relu_1/Relu for layer1.0.relu), and do not tell which modules are called again.
+bool has_short_names(const std::map<std::string, const Unit*>& by_name) {
+  const auto weight_of = [](const Unit& unit) -> const Value* {
+    const std::optional<Weighted> weighted = unit.last().op().traits().weighted;
+    return weighted ? unit.last().inputs()[weighted->weight] : nullptr;
+  };
+  return std::ranges::any_of(by_name, [&](const auto& each) {
+    const auto first = by_name.find(first_call(each.first));
+    return first != by_name.end() && weight_of(*first->second) != weight_of(*each.second);
+  });
+}
+
 }  // namespace
 
 void spare_data_movement(const QuantSimConfig& config, const Neighbourhood& near) {
@@ -75,6 +89,7 @@ void spare_reused_layers(const QuantSimConfig& config, const Units& units,
   if (!config.rules.skip_reused_layers) return;
   std::map<std::string, const Unit*> by_name;
   for (const Unit* unit : units.all()) by_name[unit->last().name()] = unit;
+  if (has_short_names(by_name)) return;
   const auto spare = [&](const Unit& unit) {
     for (const Node* node : unit.nodes) {
       SiteList sites = near.own_inputs(*node);
