@@ -253,7 +253,7 @@ class Exchange:
 
 
 def main():
-    program, names = os.path.abspath(sys.argv[1]), sys.argv[2:] or NETWORKS
+    program, names = os.path.abspath(sys.argv[1]), sys.argv[2:] or list(NETWORKS)
     table = Table()
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
