@@ -162,9 +162,10 @@ void check_run(const nlohmann::json& run, golden::Report& report, golden::Floors
   const std::string name = run.at("name");
   CAPTURE(name);
   const golden::Tensors data = golden::tensors("conv_bn/" + name + ".safetensors");
-  QuantizationSimModel sim(network(run, data),
-                           {.config_file = run.at("per_channel") ? "per_channel" : "default",
-                            .batch_norms = BatchNormMode::fold_in_simulation});
+  QuantizationSimModel sim(
+      network(run, data),
+      {.config_file = run.at("per_channel") ? "aimet_2024_per_channel" : "aimet_2024",
+       .batch_norms = BatchNormMode::fold_in_simulation});
   set_quantizers(sim, run.at("quantizers"), report);
   sim.executor().set_conv_algorithm(golden::conv_algorithm());
   nn::Sgd sgd(sim.graph().parameters(),
