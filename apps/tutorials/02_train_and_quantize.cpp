@@ -34,8 +34,7 @@ int main() {
   QuantizationSimModel sim(model,
                            {.quant_scheme = QuantScheme::training_range_learning_with_tf_init,
                             .default_output_bw = 4,
-                            .default_param_bw = 4,
-                            .config_file = "per_channel"});
+                            .default_param_bw = 4});
   sim.compute_encodings([&](Executor& calibration) {
     for (const nn::Batch& batch : train.take(8)) calibration.forward(batch.images);
   });

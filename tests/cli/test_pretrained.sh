@@ -9,7 +9,7 @@ works "a checkpoint to start from" train --model resnet18 --dataset image-folder
 works "as PyTorch has it" convert pretrained.rung resnet18.pth
 
 works "pretrained: quantize" quantize --weights resnet18.pth --model resnet18 \
-  --dataset image-folder --data "$photos" --scheme tf_enhanced --config per_channel \
+  --dataset image-folder --data "$photos" --scheme sqnr \
   --calibration-images 12 --out w8a8.rung --json quantized.json
 works "pretrained: fine-tune" qat w8a8.rung --data "$photos" --epochs 1 --batch-size 4 \
   --lr 0.0001 --out w8a8_qat.rung

@@ -205,8 +205,8 @@ check "an image is cut off when going on: one line" one_error_line
 
 # ---- ranges
 run train --model lenet "${small[@]:2}" --out ranges.rung
-run quantize ranges.rung --scheme range_learning_tf --param-bw 4 --calibration-images 64 \
-  --test-images 100 --out ranges_sim.rung
+run quantize ranges.rung --scheme range_learning_tf --config per_tensor --param-bw 4 \
+  --calibration-images 64 --test-images 100 --out ranges_sim.rung
 learning=(qat ranges_sim.rung --epochs 2 --train-images 256 --test-images 100 --batch-size 32)
 works "learned ranges at a usual rate" "${learning[@]}" --lr 0.001 --out learned.rung --json fine.json
 check "learned ranges at a usual rate: no warning" grep -qF '"warnings": []' fine.json
