@@ -21,9 +21,9 @@ namespace {
 constexpr int kMaxScans = 500;
 
 /// libjpeg-turbo's decoder for one file.
-class Decoder : public CLibrary {
+class JpegDecoder : public CLibrary {
  public:
-  Decoder(std::span<const std::byte> file, const std::string& name) : CLibrary(name) {
+  JpegDecoder(std::span<const std::byte> file, const std::string& name) : CLibrary(name) {
     info.err = jpeg_std_error(&errors_);
     errors_.error_exit = give_up_with_message;
     errors_.emit_message = warn;
@@ -35,8 +35,8 @@ class Decoder : public CLibrary {
       jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(file.data()), file.size());
     });
   }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
 
   struct Info : jpeg_decompress_struct {
     ~Info() { jpeg_destroy_decompress(this); }
@@ -44,7 +44,7 @@ class Decoder : public CLibrary {
 
  private:
   static CLibrary& library(j_common_ptr common) {
-    return *static_cast<Decoder*>(common->client_data);
+    return *static_cast<JpegDecoder*>(common->client_data);
   }
 
   static void give_up_with_message(j_common_ptr common) {
@@ -93,8 +93,8 @@ void cmyk_to_rgb(std::span<std::uint8_t> row) {
 }  // namespace
 
 void decode_jpeg(std::span<const std::byte> file, const std::string& name, nn::Image& image) {
-  Decoder decoder(file, name);
-  Decoder::Info& info = decoder.info;
+  JpegDecoder decoder(file, name);
+  JpegDecoder::Info& info = decoder.info;
   decoder.run([&] { jpeg_read_header(&info, TRUE); });
   const std::size_t stored = static_cast<std::size_t>(info.num_components),
                     colors = stored == 1 ? 1 : 3;

@@ -26,9 +26,9 @@ Size size_of(std::span<const std::byte> file, const std::string& name) {
 
 /// libpng's decoder for one file. It gets all bytes at once and hands out what they hold: only of a
 /// file that ends too early some rows are missing.
-class Decoder : public CLibrary {
+class PngDecoder : public CLibrary {
  public:
-  Decoder(Size size, const std::string& name)
+  PngDecoder(Size size, const std::string& name)
       : CLibrary(name), size_(size), pixels_(std::size_t{3} * size.width * size.height) {
     run([&] {
       png_structp& png = state_.png;
@@ -42,8 +42,8 @@ class Decoder : public CLibrary {
       png_set_progressive_read_fn(png, this, begin, take_row, nullptr);
     });
   }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
+  PngDecoder(const PngDecoder&) = delete;
+  PngDecoder& operator=(const PngDecoder&) = delete;
 
   void decode(std::span<const std::byte> file) {
     // It is only read.
@@ -68,8 +68,8 @@ class Decoder : public CLibrary {
  private:
   static constexpr int kPasses = 7;  // of interlaced files
 
-  static Decoder& decoder(png_structp png) {
-    return *static_cast<Decoder*>(png_get_error_ptr(png));
+  static PngDecoder& decoder(png_structp png) {
+    return *static_cast<PngDecoder*>(png_get_error_ptr(png));
   }
 
   static void give_up_with_message(png_structp png, png_const_charp message) {
@@ -84,7 +84,7 @@ class Decoder : public CLibrary {
 
   /// Knows all that comes before the pixels, and says how they are wanted.
   static void begin(png_structp png, png_infop info) {
-    Decoder& self = decoder(png);
+    PngDecoder& self = decoder(png);
     const auto type = png_get_color_type(png, info);
     const int bits = png_get_bit_depth(png, info);
     self.is_wide_grey_ = type == PNG_COLOR_TYPE_GRAY && bits == 16;
@@ -103,7 +103,7 @@ class Decoder : public CLibrary {
 
   /// Of interlaced files rows come several times, or not at all in a pass.
   static void take_row(png_structp png, png_bytep row, png_uint_32 y, int /*pass*/) {
-    Decoder& self = decoder(png);
+    PngDecoder& self = decoder(png);
     png_progressive_combine_row(png, self.pixels_.data() + y * self.stride_, row);
   }
 
@@ -130,7 +130,7 @@ class Decoder : public CLibrary {
 void decode_png(std::span<const std::byte> file, const std::string& name, nn::Image& image) {
   const Size size = size_of(file, name);
   make_room(size.width, size.height, file.size(), name, image);
-  Decoder decoder(size, name);
+  PngDecoder decoder(size, name);
   decoder.decode(file);
   decoder.store(image);
 }

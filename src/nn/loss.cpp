@@ -11,7 +11,7 @@
 namespace rung::nn {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 15;  // elements per chunk: one partial sum each
+constexpr std::int64_t kRowsGrain = 1 << 15;  // elements per chunk: one partial sum each
 
 void check(std::string_view who, const Tensor& logits, std::span<const std::int64_t> labels) {
   require(logits.rank() == 2 && logits.numel() > 0, "{}: logits must be [N, C], got {}", who,
@@ -61,7 +61,7 @@ Loss CrossEntropy::operator()(const Tensor& logits, std::span<const std::int64_t
   const std::span<const float> x = logits.data();
   const std::span<float> dx = loss.gradient.data();
   std::vector<double> row_losses(labels.size());
-  parallel_for(rows, kGrain / classes + 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(rows, kRowsGrain / classes + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const auto offset = static_cast<std::size_t>(row * classes);
       const auto count = static_cast<std::size_t>(classes);

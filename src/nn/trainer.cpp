@@ -12,7 +12,7 @@ namespace {
 struct Stop {};
 
 /// Rounds a share to a hundredth of a percent.
-double rounded(double share) { return std::round(share * 1e4) / 1e4; }
+double in_figures(double share) { return std::round(share * 1e4) / 1e4; }
 
 }  // namespace
 
@@ -92,7 +92,7 @@ Metrics Trainer::train(std::int64_t epoch, const Metrics& before) {
 void Trainer::finish_epoch(std::int64_t epoch, const Metrics& before, const Metrics& train) {
   const auto images = static_cast<double>(train.images - before.images);
   EpochFigures figures{.loss = train.loss,
-                       .top1 = rounded(train.top1),
+                       .top1 = in_figures(train.top1),
                        .seconds = train.seconds,
                        .lr = options_.schedule ? options_.schedule(optimizer_.initial_lr(),
                                                                    static_cast<double>(epoch))
@@ -107,7 +107,7 @@ void Trainer::finish_epoch(std::int64_t epoch, const Metrics& before, const Metr
         options_.checkpoints->write(state_, step_, options_.save);
       throw Stop();
     }
-    figures.top1_validation = rounded(validation->top1);
+    figures.top1_validation = in_figures(validation->top1);
     figures.seconds += validation->seconds;
   }
   state_.epochs.push_back(figures);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint64_t kMaxElements = std::uint64_t{1}
                                        << 48;  // of a storage: sizes cannot overflow
-constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxPthRank = 8;
 // Tensors that repeat their storage (expanded, stride 0) need more memory than the file has.
 constexpr std::uint64_t kMaxExpanded = std::uint64_t{1} << 28;
 
@@ -28,8 +28,8 @@ Shape checked_shape(const PickledTensor& tensor, const std::string& where,
           tensor.sizes.size(), tensor.strides.size());
   require(tensor.storage_count <= kMaxElements, "{} has a storage of {} elements", where,
           tensor.storage_count);
-  require(tensor.sizes.size() <= kMaxRank, "{} has {} dimensions, more than {}", where,
-          tensor.sizes.size(), kMaxRank);
+  require(tensor.sizes.size() <= kMaxPthRank, "{} has {} dimensions, more than {}", where,
+          tensor.sizes.size(), kMaxPthRank);
   const bool empty = std::ranges::find(tensor.sizes, 0u) != tensor.sizes.end();
   const std::uint64_t limit = tensor.storage_count;
   std::uint64_t count = empty ? 0 : 1, last = tensor.offset;

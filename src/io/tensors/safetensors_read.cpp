@@ -17,10 +17,10 @@
 namespace rung::io {
 namespace {
 
-constexpr std::uint64_t kMaxHeader = 100'000'000;  // the format's own cap
+constexpr std::uint64_t kHeaderCap = 100'000'000;  // the format's own cap
 constexpr std::size_t kMaxName = 4096;
 constexpr std::size_t kMaxRank = 64;
-constexpr std::size_t kChunk = 1 << 16;  // bytes converted at a time
+constexpr std::size_t kChunkBytes = 1 << 16;  // bytes converted at a time
 constexpr std::string_view kMetadata = "__metadata__";
 
 std::string read_header(const InputFile& file) {
@@ -30,7 +30,7 @@ std::string read_header(const InputFile& file) {
   std::array<std::byte, 8> prefix;
   file.read(0, prefix);
   const auto length = std::bit_cast<std::uint64_t>(prefix);
-  require(length <= kMaxHeader, "{}: is a file of an unknown kind; expected a safetensors file",
+  require(length <= kHeaderCap, "{}: is a file of an unknown kind; expected a safetensors file",
           path);
   require(length <= file.size() - 8, "{}: truncated: a header of {} bytes in a file of {}", path,
           length, file.size());
@@ -97,7 +97,7 @@ struct SafetensorsFile::Impl {
   /// Hands the tensor's bytes over in chunks of whole elements.
   template <typename Consume>
   void stream(const TensorInfo& info, std::size_t element, const Consume& consume) const {
-    std::vector<std::byte> buffer(kChunk / element * element);
+    std::vector<std::byte> buffer(kChunkBytes / element * element);
     for (std::uint64_t at = info.begin; at < info.end; at += buffer.size()) {
       const auto size =
           static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), info.end - at));

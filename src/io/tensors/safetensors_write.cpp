@@ -56,7 +56,7 @@ class HeaderWriter {
   std::int64_t position_ = 0;
 };
 
-constexpr std::size_t kChunk = 1 << 14;  // elements converted at a time
+constexpr std::size_t kChunkElements = 1 << 14;  // elements converted at a time
 
 /// One tensor that is to be written: of floats, of integers, or bytes.
 struct Source {
@@ -85,10 +85,10 @@ bool stream(const Source& source, const Consume& consume) {
     return true;
   }
   const auto element = static_cast<std::size_t>(bit_size(source.dtype) / 8);
-  std::vector<std::byte> buffer(kChunk * element);
+  std::vector<std::byte> buffer(kChunkElements * element);
   const auto convert = [&](const auto& values, const auto& from) {
-    for (std::size_t at = 0; at < values.size(); at += kChunk) {
-      const auto part = values.subspan(at, std::min(kChunk, values.size() - at));
+    for (std::size_t at = 0; at < values.size(); at += kChunkElements) {
+      const auto part = values.subspan(at, std::min(kChunkElements, values.size() - at));
       const auto bytes = std::span(buffer).first(part.size() * element);
       if (!from(source.dtype, part, bytes)) return false;
       consume(std::span<const std::byte>(bytes));

@@ -15,7 +15,7 @@
 namespace rung::io {
 namespace {
 
-constexpr std::size_t kListed = 8;  // names of each kind that a message shows
+constexpr std::size_t kListedNames = 8;  // names of each kind that a message shows
 
 /// Names that may stand for each other; long ones and long lists are not worth comparing.
 std::string suggestion(const std::string& name, const std::vector<std::string>& candidates) {
@@ -34,12 +34,12 @@ class Complaints {
   explicit Complaints(std::string_view kind) : kind_(kind) {}
   template <typename Describe>
   void add(const Describe& describe) {
-    if (++count_ <= kListed) text_ += (count_ > 1 ? ", " : "") + describe();
+    if (++count_ <= kListedNames) text_ += (count_ > 1 ? ", " : "") + describe();
   }
   void append_to(std::string& message) const {
     if (count_ == 0) return;
     message += fmt::format("; {} {}: {}", count_, kind_, text_);
-    if (count_ > kListed) message += fmt::format(" and {} more", count_ - kListed);
+    if (count_ > kListedNames) message += fmt::format(" and {} more", count_ - kListedNames);
   }
 
  private:

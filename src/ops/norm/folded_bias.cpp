@@ -8,7 +8,7 @@
 namespace rung {
 namespace {
 
-enum Input { kBias, kGamma, kBeta, kMean, kVariance, kInputs };
+enum Input { kBias, kGamma, kBeta, kMean, kVariance, kBiasInputs };
 
 class FoldedBiasKernel final : public Kernel {
  public:
@@ -66,7 +66,7 @@ void FoldedBias::visit(AttributeVisitor& v) {
 }
 
 std::vector<Shape> FoldedBias::infer(std::span<const Shape> in) const {
-  require_input_count(in, kInputs);
+  require_input_count(in, kBiasInputs);
   require_epsilon(epsilon);
   require(in[kBias].rank() == 1, "bias must be [O], got {}", in[kBias]);
   for (const Shape& shape : in)

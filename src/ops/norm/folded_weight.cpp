@@ -9,7 +9,7 @@
 namespace rung {
 namespace {
 
-enum Input { kWeight, kGamma, kVariance };
+enum WeightInput { kWeight, kWeightGamma, kWeightVariance };
 
 class FoldedWeightKernel final : public Kernel {
  public:
@@ -21,15 +21,15 @@ class FoldedWeightKernel final : public Kernel {
     output_formats = {Format::plain};
     // Forward's factors: the batch norm moves running_var before backward comes.
     workspace = 2 * channels_;
-    needs = context.wants[kGamma] ? op.backward_needs() : Needs::nothing();
+    needs = context.wants[kWeightGamma] ? op.backward_needs() : Needs::nothing();
   }
 
   std::string name() const override { return "loop"; }
 
   void forward(const Io& io) override {
     float *factor = io.workspace(), *sigma = factor + channels_;
-    const float *w = io.input(kWeight).data, *gamma = io.input(kGamma).data,
-                *variance = io.input(kVariance).data;
+    const float *w = io.input(kWeight).data, *gamma = io.input(kWeightGamma).data,
+                *variance = io.input(kWeightVariance).data;
     float* y = io.output(0).data;
     each_channel([&](std::int64_t o) {
       sigma[o] = fold_sigma(variance[o], epsilon_);
@@ -42,7 +42,7 @@ class FoldedWeightKernel final : public Kernel {
     const float *factor = io.workspace(), *sigma = factor + channels_;
     const float *dy = io.output_grad(0).data, *w = io.input(kWeight).data;
     float* dw = io.wants(kWeight) ? io.input_grad(kWeight).data : nullptr;
-    float* dgamma = io.wants(kGamma) ? io.input_grad(kGamma).data : nullptr;
+    float* dgamma = io.wants(kWeightGamma) ? io.input_grad(kWeightGamma).data : nullptr;
     each_channel([&](std::int64_t o) {
       const std::int64_t begin = o * row_, end = begin + row_;
       if (dw != nullptr)
@@ -75,7 +75,7 @@ std::vector<Shape> FoldedWeight::infer(std::span<const Shape> in) const {
   require_input_count(in, 3);
   require_epsilon(epsilon);
   require(in[kWeight].rank() >= 1, "weight must be [O, ...], got {}", in[kWeight]);
-  for (const Input i : {kGamma, kVariance})
+  for (const WeightInput i : {kWeightGamma, kWeightVariance})
     require(in[i] == Shape{in[kWeight][0]}, "gamma and running_var must be [{}], got {}",
             in[kWeight][0], in[i]);
   return {in[kWeight]};

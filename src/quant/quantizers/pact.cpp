@@ -18,7 +18,7 @@
 namespace rung {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 14;  // numbers per piece of work
+constexpr std::int64_t kPiece = 1 << 14;  // numbers per piece of work
 
 /// Parameterized clipping activation (Choi et al. 2018, equations 1 to 3): alpha is the parameter
 /// "max". A calibrated "min" below 0 stays as it is; a symmetric grid (weights) clips at -alpha,
@@ -67,9 +67,9 @@ class Pact final : public RangeQuantizer {
     const ChannelRuns runs(shape, granularity());
     std::vector<Piece> pieces;
     for (std::int64_t run = 0; run < runs.count(); ++run)
-      for (std::int64_t done = 0; done < runs.length(); done += kGrain) {
+      for (std::int64_t done = 0; done < runs.length(); done += kPiece) {
         const auto first = static_cast<std::size_t>(runs.start(run) + done);
-        const std::int64_t length = std::min(kGrain, runs.length() - done);
+        const std::int64_t length = std::min(kPiece, runs.length() - done);
         pieces.push_back({static_cast<std::size_t>(runs.channel(run)), first,
                           first + static_cast<std::size_t>(length)});
       }

@@ -23,7 +23,7 @@ struct Bin {
   double centre, count, log_count;
 };
 
-std::vector<Bin> filled_bins(const Histogram& histogram) {
+std::vector<Bin> smoothed_bins(const Histogram& histogram) {
   std::vector<double> counts = histogram.counts();
   // Zero is exact whatever the range; behind a Relu it would decide everything. It counts as much
   // as what is beside it.
@@ -100,7 +100,7 @@ class Entropy final : public HistogramEstimator<Entropy> {
   Range estimate(const Grid& grid, Symmetry symmetry) const override {
     const Range all = histogram().range();
     const Range seen{std::min(all.min, 0.0f), std::max(all.max, 0.0f)};
-    const std::vector<Bin> bins = filled_bins(histogram());
+    const std::vector<Bin> bins = smoothed_bins(histogram());
     const double largest = std::max(std::abs(double{seen.min}), std::abs(double{seen.max}));
     const double bin_width = (double{all.max} - double{all.min}) / Histogram::kBins;
     // Finer codes than bins would look free of loss.

@@ -18,7 +18,7 @@ namespace rung::io::onnx_import {
 namespace {
 
 namespace fs = std::filesystem;
-using Tensor = ::onnx::TensorProto;
+using TensorProto = ::onnx::TensorProto;
 
 /// Where the bytes of a tensor lie.
 struct Place {
@@ -36,7 +36,7 @@ std::uint64_t number_of(const std::string& key, const std::string& text) {
 }
 
 /// Reads where a tensor lies, and checks that it is as long as its shape says.
-Place place_of(const Tensor& tensor) {
+Place place_of(const TensorProto& tensor) {
   Place place;
   place.length = stored_bytes(tensor);
   for (const auto& entry : tensor.external_data()) {
@@ -84,16 +84,16 @@ class Neighbours {
 };
 
 /// Calls body(tensor) for every tensor that lies in another file.
-void each_external(::onnx::ModelProto& model, const std::function<void(Tensor&)>& body) {
-  const auto look_at = [&](Tensor& tensor) {
-    if (tensor.data_location() != Tensor::EXTERNAL && tensor.external_data_size() == 0) return;
+void each_external(::onnx::ModelProto& model, const std::function<void(TensorProto&)>& body) {
+  const auto look_at = [&](TensorProto& tensor) {
+    if (tensor.data_location() != TensorProto::EXTERNAL && tensor.external_data_size() == 0) return;
     try {
       body(tensor);
     } catch (const Error& error) {
       fail("tensor {} {}", shown_name(tensor.name()), error.what());
     }
   };
-  for (Tensor& tensor : *model.mutable_graph()->mutable_initializer()) look_at(tensor);
+  for (TensorProto& tensor : *model.mutable_graph()->mutable_initializer()) look_at(tensor);
   for (auto& node : *model.mutable_graph()->mutable_node())
     for (auto& attribute : *node.mutable_attribute())
       if (attribute.has_t()) look_at(*attribute.mutable_t());
@@ -104,7 +104,7 @@ void each_external(::onnx::ModelProto& model, const std::function<void(Tensor&)>
 std::uint64_t read_external_data(::onnx::ModelProto& model, const fs::path& folder) {
   Neighbours files(folder);
   std::uint64_t all = 0;
-  each_external(model, [&](Tensor& tensor) {
+  each_external(model, [&](TensorProto& tensor) {
     const Place place = place_of(tensor);
     const InputFile& file = files.open(place.location);
     require(place.offset <= file.size() && place.length <= file.size() - place.offset,
@@ -115,7 +115,7 @@ std::uint64_t read_external_data(::onnx::ModelProto& model, const fs::path& fold
   // As bytes and as numbers. Tensors may share the bytes of a file: its size is no limit.
   require(2.0 * static_cast<double>(all) < available_memory(),
           "has {} bytes in other files, more than there is memory for", all);
-  each_external(model, [&](Tensor& tensor) {
+  each_external(model, [&](TensorProto& tensor) {
     const Place place = place_of(tensor);
     std::string bytes(static_cast<std::size_t>(place.length), '\0');
     files.open(place.location).read(place.offset, std::as_writable_bytes(std::span(bytes)));

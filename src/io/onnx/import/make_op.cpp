@@ -57,9 +57,9 @@ class Finder final : public AttributeVisitor {
   std::string_view name_;
 };
 
-class Reader final : public AttributeVisitor {
+class AttributeReader final : public AttributeVisitor {
  public:
-  explicit Reader(const NodeReader& node) : node_(node) {}
+  explicit AttributeReader(const NodeReader& node) : node_(node) {}
   void operator()(std::string_view name, std::int64_t& value) override {
     value = node_.integer(name, value);
   }
@@ -87,7 +87,7 @@ class Reader final : public AttributeVisitor {
 
 std::unique_ptr<Op> read_op(const NodeReader& node) {
   std::unique_ptr<Op> op = make_op(node.type());
-  Reader reader(node);
+  AttributeReader reader(node);
   op->visit(reader);
   return op;
 }

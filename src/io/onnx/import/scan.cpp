@@ -13,7 +13,7 @@ namespace rung::io::onnx_import {
 namespace {
 
 constexpr std::size_t kMaxParts = 1'000'000;
-constexpr int kMaxDepth = 24;
+constexpr int kMaxNesting = 24;
 
 enum class Kind {
   bytes,
@@ -63,7 +63,7 @@ class Scanner {
   explicit Scanner(std::string_view bytes) : bytes_(bytes) {}
 
   void message(Kind kind, std::size_t end, int depth) {
-    require(depth < kMaxDepth, "is damaged: messages lie within each other {} times", depth);
+    require(depth < kMaxNesting, "is damaged: messages lie within each other {} times", depth);
     while (at_ < end) {
       const std::uint64_t key = varint(end);
       const std::uint64_t field = key >> 3;
