@@ -104,7 +104,7 @@ std::optional<Weighted> outliers(const Quantizer& each) {
       {.text = fmt::format("its range is {:.1f} times as wide as 99.8 % of its numbers need: few "
                            "outliers take the codes of all others",
                            range / most),
-       .remedy = "--scheme tf_enhanced, or --scheme percentile --percentile 99.9"}};
+       .remedy = "--scheme sqnr, or --scheme percentile --percentile 99.9"}};
 }
 
 std::optional<Weighted> unequal_channels(const Quantizer& each) {
@@ -135,12 +135,14 @@ std::optional<Weighted> unused_codes(const Quantizer& each) {
   return Weighted{1.0 - each.codes->used,
                   {.text = fmt::format("only {:.0f} % of its {} codes occur",
                                        100 * each.codes->used, 1 << each.bitwidth),
-                   .remedy = "--scheme tf_enhanced"}};
+                   .remedy = "--scheme sqnr"}};
 }
 
 std::optional<Weighted> dead_channels(const Quantizer& each) {
   const auto channels = static_cast<double>(each.statistics.channel_min.size());
   const auto dead = static_cast<double>(each.statistics.dead_channels);
+  // A batch norm's weight has one number per channel, which cannot change.
+  if (each.statistics.count <= std::ssize(each.statistics.channel_min)) return {};
   if (channels == 0.0 || dead / channels < kDeadChannels) return {};
   return Weighted{dead / channels,
                   {.text = fmt::format("{:.0f} of its {:.0f} channels never change: they cost time "

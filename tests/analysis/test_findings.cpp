@@ -69,7 +69,7 @@ TEST_SUITE("analysis: findings") {
     says(a, "middle", "30.0 dB with it alone", "rung qat");
     a = good();
     a.quantizers[0].max = {9};
-    says(a, "conv", "times as wide", "--scheme tf_enhanced");
+    says(a, "conv", "times as wide", "--scheme sqnr");
     a = good();
     a.quantizers[2].place = "parameter";
     a.quantizers[2].statistics.channel_spread = 20;
@@ -82,10 +82,12 @@ TEST_SUITE("analysis: findings") {
     says(a, "middle", "5.0 % of its numbers lie outside", "--scheme tf,");
     a = good();
     a.quantizers[1].codes->used = 0.1;
-    says(a, "middle", "only 10 % of its 256 codes", "--scheme tf_enhanced");
+    says(a, "middle", "only 10 % of its 256 codes", "--scheme sqnr");
     a = good();
     a.quantizers[1].statistics.dead_channels = 1;
     says(a, "middle", "1 of its 2 channels", "");
+    a.quantizers[1].statistics.count = 2;  // a number per channel cannot change
+    CHECK(analysis::findings(a).empty());
     a = good();
     a.quantizers[1].codes->ties = 0.2;
     says(a, "middle", "20.0 % of its numbers lie in the middle", "");

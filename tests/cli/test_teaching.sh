@@ -58,12 +58,28 @@ check "teach: no other layer" lacks own/quantizer.html 'layer2.0.conv1'
 check "teach: the sample is JSON" is_json sample.json
 check "teach: the run" grep -qF "\"quantizer\":\"$activation\"" own/quantizer.html
 works "teach of a quantized model" teach --model taught_w4a4.rung --out own
-echo '{"model": "</script><script>alert(1)</script>", "steps": []}' >hostile.json
+sed 's#"model":"[^"]*"#"model":"</script><script>alert(1)</script>"#' steps.json >hostile.json
 works "teach of a hostile file" teach --trace hostile.json --out own
 check "teach: text ends no script" test "$(scripts own/quantizer.html)" -eq "$(scripts page/quantizer.html)"
-refuses "teach of no JSON" "taught.rung: is no JSON object" teach --trace taught.rung --out own
+refuses "teach of no JSON" "taught.rung: expected the steps of a quantizer" teach --trace taught.rung --out own
 refuses "teach of an unknown layer" "conv9" teach --model taught.rung --layer conv9 --out own
 refuses "teach of another layer" "cannot be shown" teach --model taught.rung --layer relu1 --out own
 misused "a layer of no model" "--layer is for --model" teach --layer conv1 --out own
 : >file_page
 refuses "teach into a file" "file_page" teach --out file_page
+
+# ---- nothing that is read is written over
+cp taught.rung kept.rung
+misused "teach: --sample is not the model" "would replace what --model names" \
+  teach --model taught.rung --sample taught.rung --out page
+misused "teach: --sample is not the trace" "would replace what --trace names" \
+  teach --model taught.rung --trace steps.json --sample steps.json --out page
+misused "teach: --sample is not the page" "one would replace the other" \
+  teach --model taught.rung --sample page/quantizer.html --out page
+check "teach: the model stays" cmp -s taught.rung kept.rung
+check "teach: the trace stays" cmp -s steps.json again.json
+for text in '{}' '{"bitwidth":4,"steps":[]}' '{"bitwidth":4,"steps":[{}]}' '[1]'; do
+  echo "$text" >no_trace.json
+  refuses "teach: $text is no trace" "as rung trace writes them" \
+    teach --trace no_trace.json --out page
+done

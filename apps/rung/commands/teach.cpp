@@ -93,12 +93,16 @@ std::string sample_of(const Options& options, const Console& console) {
                      json_string(task.dataset), text);
 }
 
+std::string page_of(const Options& options) {
+  return (fs::path(options.out) / "quantizer.html").string();
+}
+
 void run(const Options& options) {
   std::error_code error;
   fs::create_directories(options.out, error);
   if (error)
     throw Error(fmt::format("cannot create the folder {}: {}", options.out, error.message()));
-  const std::string path = (fs::path(options.out) / "quantizer.html").string();
+  const std::string path = page_of(options);
   std::vector<std::string> files = {path};
   if (!options.sample.empty()) files.push_back(options.sample);
   begin_run(options.run, files);
@@ -124,6 +128,7 @@ void add_teach(Program& program) {
   Command command = program.command(
       "teach", "Write a page that shows what quantization does to numbers", kDetails);
   options->visit(command);
+  command.also_writes([options] { return std::vector{page_of(*options)}; });
   command.action([options] { run(*options); });
 }
 

@@ -19,7 +19,7 @@ std::string json_numbers(std::span<const std::int64_t> numbers);
 /// Returns one number, or null.
 std::string json_number(double number);
 
-/// Throws Error that begins with `path` unless the text is one object of JSON, which is returned
+/// Throws Error that begins with `path` unless the text is what rung trace writes, which is returned
 /// without "<", so that it can stand in a page's <script>.
 std::string json_for_page(const std::string& path, const std::string& text);
 
