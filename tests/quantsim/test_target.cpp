@@ -289,6 +289,8 @@ TEST_SUITE("quantsim: configuration warnings") {
           std::vector<std::string>{
               "supergroups[1].op_list: there is no op type \"Rellu\"; did you mean Relu?"});
     CHECK(warnings(R"({"Batchnormalisation": {}, "MaxPol": {}})", "[]").size() == 2);
+    CHECK(warnings(R"({"Linear": {}})", "[]") ==
+          std::vector<std::string>{"op_type: there is no op type \"Linear\"; did you mean Gemm?"});
     // Ops of other frameworks and of users are none of our business.
     CHECK(warnings(R"({"PRelu": {}, "Elu": {}, "Sub": {}, "Mean": {}, "ConvTranspose": {},
                        "DetectionOutput": {}, "MyOp": {}, "If": {}})",

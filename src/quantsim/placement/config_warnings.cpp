@@ -41,6 +41,26 @@ Slice Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToBatch SpaceToDept
 SplitToSequence Sqrt Squeeze StringConcat StringNormalizer StringSplit Sub Sum Swish Tan Tanh
 TfIdfVectorizer ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor)";
 
+/// PyTorch's names of layers, which people write, and what ONNX calls them.
+struct TorchName {
+  std::string_view layer, op_type;
+};
+constexpr TorchName kTorchNames[] = {{"AdaptiveAvgPool2d", "GlobalAveragePool"},
+                                     {"AvgPool2d", "AveragePool"},
+                                     {"BatchNorm1d", "BatchNormalization"},
+                                     {"BatchNorm2d", "BatchNormalization"},
+                                     {"BatchNorm3d", "BatchNormalization"},
+                                     {"Conv1d", "Conv"},
+                                     {"Conv2d", "Conv"},
+                                     {"Conv3d", "Conv"},
+                                     {"ConvTranspose2d", "ConvTranspose"},
+                                     {"FullyConnected", "Gemm"},
+                                     {"LayerNorm", "LayerNormalization"},
+                                     {"Linear", "Gemm"},
+                                     {"MaxPool2d", "MaxPool"},
+                                     {"ReLU6", "Clip"},
+                                     {"SiLU", "Swish"}};
+
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -49,6 +69,8 @@ std::string lower(std::string text) {
 /// Returns the op type that was probably meant; empty if the name is one, or resembles none.
 std::string meant_by(const std::string& name, const std::set<std::string>& known) {
   if (known.contains(name)) return {};
+  const auto torch = std::ranges::find(kTorchNames, name, &TorchName::layer);
+  if (torch != std::end(kTorchNames)) return std::string(torch->op_type);
   std::string best;
   std::size_t allowed = name.size() < 4 ? 0 : name.size() < 8 ? 1 : 2;
   for (const std::string& type : known) {
