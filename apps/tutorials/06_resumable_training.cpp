@@ -5,19 +5,14 @@
 
 #include <rung/rung.h>
 
-#include <csignal>
 #include <iostream>
 #include <numeric>
 #include <vector>
 using namespace rung;
 
-namespace {
-volatile std::sig_atomic_t stop = 0;
-}
-
 int main(int argc, char** argv) {
   const std::string out = argc > 1 ? argv[1] : "lenet.rung";
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { stop = 1; });
+  const StopSignals signals;  // Ctrl-C ends the step first
 
   nn::Checkpoints checkpoints({.folder = out + ".checkpoints",
                                .every = "5",                    // steps; also epoch, 10m, never
@@ -47,7 +42,7 @@ int main(int argc, char** argv) {
                        .schedule = nn::CosineAnnealingLR{.t_max = 3},
                        .validate = [&] { return nn::evaluate(executor, validation); },
                        .checkpoints = &checkpoints,
-                       .stop = [] { return stop != 0; },
+                       .stop = [&] { return !signals.received().empty(); },
                        .on_epoch =
                            [](std::int64_t epoch, const nn::EpochFigures& figures) {
                              std::cout << "epoch " << epoch + 1 << ": loss " << figures.loss

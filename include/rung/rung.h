@@ -9,6 +9,7 @@
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"
 #include "rung/core/rng.h"
+#include "rung/core/stop_signals.h"
 #include "rung/core/tensor.h"
 #include "rung/datasets.h"
 #include "rung/exec/executor.h"

@@ -77,6 +77,12 @@ void Team::check() const {
           sizes[0], threads_, sizes[0]);
 }
 
+void Team::on_each(const std::function<void()>& body) const {
+  if (threads_ == 1) return body();  // a region would wait for the pool that a fork has lost
+#pragma omp parallel num_threads(threads_)
+  body();
+}
+
 #else  // the fuzz targets
 
 namespace {
@@ -93,6 +99,7 @@ Team::Team() : Team(1) {}
 Team::Team(int) : threads_(1), wanted_before_(1), dynamic_before_(false) {}
 Team::~Team() = default;
 void Team::check() const {}
+void Team::on_each(const std::function<void()>& body) const { body(); }
 
 #endif
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 namespace rung {
 
 /// Keeps the calling thread's team as it is: while it lives, every parallel region that the thread
@@ -18,6 +20,8 @@ class Team {
   int threads() const { return threads_; }
   /// Throws Error if a parallel region has another number of threads after all.
   void check() const;
+  /// Calls `body`, which throws nothing, once in every thread of the team.
+  void on_each(const std::function<void()>& body) const;
 
  private:
   int threads_, wanted_before_;

@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "rung/core/stop_signals.h"
+
 namespace rung::cli {
 
 /// The exit code of a run that a signal has ended, with everything saved.
@@ -14,15 +16,16 @@ class Interrupted : public std::runtime_error {
   explicit Interrupted(const std::string& message) : std::runtime_error(message) {}
 };
 
-/// While one lives, SIGINT, SIGTERM and SIGHUP (a closed terminal) are only noted, so that a step
-/// can be finished and saved; a second signal ends the process at once, as if there were no guard.
-/// SIGHUP stays ignored if it was (nohup). There may be one at a time.
+/// While one lives, signals are noted as StopSignals says.
 class InterruptGuard {
  public:
   InterruptGuard();
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  StopSignals signals_;
 };
 
 /// Returns the name of the signal that came ("SIGTERM"), or an empty text.

@@ -1,0 +1,99 @@
+#include <doctest/doctest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "rung/core/parallel.h"
+#include "rung/core/stop_signals.h"
+
+using namespace rung;
+
+namespace {
+
+bool soon(const std::function<bool()>& happens) {
+  for (int i = 0; i < 2000 && !happens(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  return happens();
+}
+
+/// Returns how many threads of this process let the signal through.
+int threads_open_to(int signal) {
+  int open = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(task.path() / "status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("SigBlk:"))
+        open += (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1) == 0;
+  }
+  return open;
+}
+
+/// Returns how a child that does this ends, as waitpid() says it.
+int end_of_child(const std::function<void()>& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+}  // namespace
+
+TEST_SUITE("core") {
+  TEST_CASE("signals are noted, the first one is told, and none meets a thread that computes") {
+    parallel_for(64, 1, [](std::int64_t, std::int64_t) {});  // OpenMP's threads are there before
+    sigset_t before, after;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    const int open = threads_open_to(SIGTERM);
+    {
+      const StopSignals signals;
+      CHECK(signals.received().empty());
+      // The system shows the one that waits for them as open.
+      for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+        CHECK(soon([&] { return threads_open_to(signal) == 1; }));
+      kill(getpid(), SIGTERM);
+      REQUIRE(soon([&] { return !signals.received().empty(); }));
+      CHECK(signals.received() == "SIGTERM");
+    }
+    pthread_sigmask(SIG_SETMASK, nullptr, &after);
+    CHECK(sigismember(&after, SIGTERM) == sigismember(&before, SIGTERM));
+    CHECK(threads_open_to(SIGTERM) == open);
+    const StopSignals again;
+    CHECK(again.received().empty());
+  }
+
+  TEST_CASE("the second signal ends the process, whichever was the first") {
+    const int status = end_of_child([] {
+      const StopSignals signals;
+      kill(getpid(), SIGINT);
+      soon([&] { return signals.received() == "SIGINT"; });
+      kill(getpid(), SIGTERM);
+      std::this_thread::sleep_for(std::chrono::seconds(20));
+    });
+    REQUIRE(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGTERM);
+  }
+
+  TEST_CASE("a signal that was ignored as nohup does stays ignored") {
+    const int status = end_of_child([] {
+      signal(SIGHUP, SIG_IGN);
+      const StopSignals signals;
+      kill(getpid(), SIGHUP);
+      kill(getpid(), SIGINT);
+      soon([&] { return !signals.received().empty(); });
+      _exit(signals.received() == "SIGINT" ? 7 : 8);
+    });
+    CHECK(WEXITSTATUS(status) == 7);
+  }
+}
