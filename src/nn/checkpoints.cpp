@@ -20,6 +20,7 @@ using io::JsonPlace;
 
 constexpr const char* kSettings = "configuration";
 constexpr const char* kEpochs = "epochs";
+const std::string kKept = "kept.";  // begins the names of what the program keeps
 
 /// The checkpoints of a folder, newest first. Names end in the step, with leading zeros.
 std::vector<fs::path> checkpoints_in(const fs::path& folder) {
@@ -140,6 +141,10 @@ void Checkpoints::load(const std::string& path) {
   const JsonPlace epochs = place[kEpochs];
   epochs.array();
   for (std::size_t i = 0; i < epochs.size(); ++i) state.epochs.push_back(figures_of(epochs[i]));
+  for (const auto& [name, text] : file.sections)
+    if (name.starts_with(kKept)) state.kept.sections[name.substr(kKept.size())] = text;
+  for (const auto& [name, tensor] : file.tensors)
+    if (name.starts_with(kKept)) state.kept.tensors.emplace_back(name.substr(kKept.size()), tensor);
   RunSettings settings;
   const JsonPlace was = place[kSettings];
   for (const auto& [name, value] : was.object().json().items()) settings[name] = was[name].string();
@@ -178,6 +183,9 @@ void Checkpoints::write(const RunState& state, std::int64_t step, const SaveMode
   json[kEpochs] = Json::array();
   for (const EpochFigures& figures : state.epochs) json[kEpochs].push_back(to_json(figures));
   extras.sections[kRunSection] = io::dump_json(json, kRunSection);
+  for (const auto& [name, text] : state.kept.sections) extras.sections[kKept + name] = text;
+  for (const auto& [name, tensor] : state.kept.tensors)
+    extras.tensors.emplace_back(kKept + name, tensor);
   std::error_code ignored;
   try {
     save((folder / fmt::format("step-{:09}.rung", step)).string(), std::move(extras));

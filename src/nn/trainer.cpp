@@ -32,13 +32,16 @@ Trainer::Trainer(Executor& executor, DataLoader& data, LossFunction loss, Optimi
     options_.save = [&graph = executor.graph()](const std::string& path, io::ModelExtras extras) {
       io::save_model(path, graph, extras);
     };
-  if (options_.checkpoints != nullptr && !options_.checkpoints->resumed_path().empty()) {
+  const bool resumes =
+      options_.checkpoints != nullptr && !options_.checkpoints->resumed_path().empty();
+  if (resumes) {
     state_ = options_.checkpoints->resumed_state();
     load_training_state(state_.training, executor_, data_, optimizer_);
   } else {
     state_.training.data = data_.state();
   }
   note_step();
+  if (resumes && options_.restore) options_.restore(state_, step_);
 }
 
 TrainingEnd Trainer::run() {
@@ -141,10 +144,13 @@ void Trainer::note_state(const Metrics& epoch) {
   if (options_.check_numerics != CheckNumerics::off)
     if (const std::string bad = find_not_finite_parameter(executor_.graph()); !bad.empty())
       fail("{}; try a lower learning rate", bad);
-  if (options_.checkpoints != nullptr)
+  if (options_.checkpoints != nullptr) {
     state_.training = training_state(executor_, data_, optimizer_);
-  else
+    state_.kept = {};
+    if (options_.keep) options_.keep(state_.kept);
+  } else {
     state_.training.data = data_.state();  // nobody wants a copy of the momentum
+  }
   state_.training.epoch = epoch;
 }
 

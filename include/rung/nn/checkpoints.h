@@ -34,6 +34,7 @@ RUNG_API std::optional<std::size_t> best_epoch(const std::vector<EpochFigures>& 
 struct RunState {
   TrainingState training = {};
   std::vector<EpochFigures> epochs = {};  ///< those that have ended
+  io::ModelExtras kept = {};              ///< what the program needs to go on
 };
 
 /// The section of a checkpoint that records its run: settings, figures and notes. Nothing that a

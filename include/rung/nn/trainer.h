@@ -51,6 +51,12 @@ struct TrainerOptions {
   std::function<void(const Progress& progress)> on_progress = {};  ///< after every step
   std::function<void(const std::string& warning)> on_warning = {};
   std::function<void(std::int64_t epoch, const EpochFigures& figures)> on_epoch = {};
+
+  /// Adds to each checkpoint what callbacks need to go on, under names of their own.
+  std::function<void(io::ModelExtras& kept)> keep = {};
+  /// Gets the state that the run goes on from, with what was kept, and its number of steps; called
+  /// by the trainer's constructor.
+  std::function<void(const RunState& state, std::int64_t step)> restore = {};
 };
 
 /// How a run has ended.
