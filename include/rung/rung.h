@@ -5,6 +5,8 @@
 #include "rung/analysis/analysis.h"
 #include "rung/analysis/analyze.h"
 #include "rung/analysis/findings.h"
+#include "rung/analysis/training.h"
+#include "rung/analysis/training_recorder.h"
 #include "rung/build_info.h"
 #include "rung/core/error.h"
 #include "rung/core/parallel.h"

@@ -1,25 +1,16 @@
 // An analysis as JSON text and back: one list of members for both directions.
 
-#include "io/files/json.h"
-
 #include <cmath>
-#include <limits>
-#include <optional>
 #include <set>
 #include <string>
-#include <type_traits>
 #include <vector>
 
+#include "analysis/json_members.h"
+#include "analysis/training_members.h"
 #include "core/check.h"
 #include "rung/analysis/analysis.h"
 
 namespace rung::analysis {
-namespace {
-
-using io::Json;
-using io::JsonPlace;
-
-constexpr std::int64_t kVersion = 1;
 
 // ---- the members, each under its name in the file
 
@@ -101,114 +92,12 @@ void visit(Visitor& v, Analysis& a) {
   v("layers_sensitivity", a.layers_sensitivity);
   v("quantizers_sensitivity", a.quantizers_sensitivity);
   v("groups_sensitivity", a.groups_sensitivity), v("layers", a.layers);
-  v("quantizers", a.quantizers), v("cost", a.cost);
+  v("quantizers", a.quantizers), v("cost", a.cost), v("training", a.training);
 }
 
-template <typename T>
-struct IsVector : std::false_type {};
-template <typename T>
-struct IsVector<std::vector<T>> : std::true_type {};
-template <typename T>
-struct IsOptional : std::false_type {};
-template <typename T>
-struct IsOptional<std::optional<T>> : std::true_type {};
+namespace {
 
-// ---- writing
-
-class Writer {
- public:
-  template <typename T>
-  void operator()(const char* key, T& member) {
-    if constexpr (IsOptional<T>::value) {
-      if (member) json_[key] = to(*member);
-    } else {
-      json_[key] = to(member);
-    }
-  }
-  Json take() { return std::move(json_); }
-
-  template <typename T>
-  static Json to(T& member) {
-    if constexpr (std::is_floating_point_v<T>) {
-      if (std::isnan(member)) return "nan";
-      if (std::isinf(member)) return member > 0 ? "inf" : "-inf";
-      return member;
-    } else if constexpr (IsVector<T>::value) {
-      Json list = Json::array();
-      for (auto& each : member) list.push_back(to(each));
-      return list;
-    } else if constexpr (std::is_class_v<T> && !std::is_same_v<T, std::string>) {
-      Writer writer;
-      visit(writer, member);
-      return writer.take();
-    } else {
-      return member;
-    }
-  }
-
- private:
-  Json json_ = Json::object();
-};
-
-// ---- reading
-
-class Reader {
- public:
-  explicit Reader(const JsonPlace& place) : place_(place) { place.object(); }
-
-  template <typename T>
-  void operator()(const char* key, T& member) {
-    known_.insert(key);
-    if constexpr (IsOptional<T>::value) {
-      if (place_.has(key)) from(place_[key], member.emplace());
-    } else {
-      from(place_[key], member);
-    }
-  }
-  void know(const char* key) { known_.insert(key); }
-  /// Throws Error for a key that nobody asked for.
-  void check_keys() const {
-    for (const auto& [key, value] : place_.json().items())
-      if (!known_.contains(key)) place_[key].refuse("is an unknown key");
-  }
-
- private:
-  static double number(const JsonPlace& place) {
-    if (!place.json().is_string()) return place.number();
-    const std::string& text = place.string(4);
-    if (text == "inf") return std::numeric_limits<double>::infinity();
-    if (text == "-inf") return -std::numeric_limits<double>::infinity();
-    if (text != "nan") place.refuse("must be a number, \"inf\", \"-inf\" or \"nan\"");
-    return std::numeric_limits<double>::quiet_NaN();
-  }
-
-  template <typename T>
-  static void from(const JsonPlace& place, T& member) {
-    if constexpr (std::is_same_v<T, bool>) {
-      member = place.boolean();
-    } else if constexpr (std::is_integral_v<T>) {
-      member = static_cast<T>(
-          place.integer(std::numeric_limits<T>::min(), std::numeric_limits<T>::max()));
-    } else if constexpr (std::is_floating_point_v<T>) {
-      const double x = number(place);
-      const bool fits = !std::isfinite(x) || std::abs(x) <= std::numeric_limits<T>::max();
-      if (!fits) place.refuse("must fit into 32 bits");
-      member = static_cast<T>(x);
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      member = place.string();
-    } else if constexpr (IsVector<T>::value) {
-      place.array();
-      for (std::size_t i = 0; i < place.size(); ++i) from(place[i], member.emplace_back());
-    } else {
-      Reader reader(place);
-      visit(reader, member);
-      reader.check_keys();
-    }
-  }
-
-  const JsonPlace& place_;
-  std::set<std::string, std::less<>> known_;
-};
+constexpr std::int64_t kVersion = 1;
 
 // ---- what cannot be
 
@@ -259,6 +148,7 @@ void check(const Analysis& analysis) {
       for (const std::string& name : each.quantizers)
         require(quantizers.contains(name), "{} has the quantizer {}, which is not listed",
                 each.name, name);
+  if (analysis.training) check(*analysis.training);
   require(analysis.cost.images > 0, "{} images were analyzed", analysis.cost.images);
 }
 

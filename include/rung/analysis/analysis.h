@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rung/analysis/training.h"
 #include "rung/core/export.h"
 
 // What quantization does to a network, as plain numbers: what analyze() finds, reports show and
@@ -151,6 +152,8 @@ struct Analysis {
   std::vector<Layer> layers = {};                        ///< in network order
   std::vector<Quantizer> quantizers = {};                ///< in network order
   Cost cost = {};
+  /// How the model was trained, for those who show both: analyze() leaves it out.
+  std::optional<TrainingRecord> training = {};
   friend bool operator==(const Analysis&, const Analysis&) = default;
 
   /// Returns the layer or quantizer of this name; throws Error if there is none.
