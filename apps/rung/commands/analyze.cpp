@@ -27,7 +27,7 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data = {.test_images = 1000};
-  std::string file, metric = "sqnr", baseline;
+  std::string file, metric = "sqnr", baseline, training;
   bool per_quantizer = false;
   std::int64_t rows = 20;
   double max_drop = 0.0;
@@ -103,6 +103,10 @@ void run(const Options& options) {
   std::optional<analysis::Analysis> before;
   if (!options.baseline.empty())
     before = analysis::from_json(io::read_text_file(options.baseline), options.baseline);
+  std::optional<analysis::TrainingRecord> training;
+  if (!options.training.empty())
+    training =
+        analysis::training_record_from_json(io::read_text_file(options.training), options.training);
   const std::string& path = options.file;
   io::ModelFile file = read_model_file(path);
   if (!has_checkpoint(file))
@@ -117,10 +121,11 @@ void run(const Options& options) {
   nn::DataLoader loader = data.named();
   if (before) check_baseline(options, *before, level_metric, loader);
   const InterruptGuard guard;
-  const analysis::Analysis now = analysis::analyze(sim, with_progress(loader), {},
-                                                   {.metric = options.metric,
-                                                    .level_metric = level_metric,
-                                                    .per_quantizer = options.per_quantizer});
+  analysis::Analysis now = analysis::analyze(sim, with_progress(loader), {},
+                                             {.metric = options.metric,
+                                              .level_metric = level_metric,
+                                              .per_quantizer = options.per_quantizer});
+  now.training = std::move(training);
   if (!unfit.empty()) console.line(unfit + ": top1 is not computed");
   console.text(table_of(now, options.rows));
   console.text(lines_of(analysis::findings(now)));
@@ -142,6 +147,8 @@ void add_analyze(Program& program) {
   command.flag("--per-quantizer", options->per_quantizer,
                "measure single quantizers, too, for --json");
   command.option("--rows N", options->rows, "layers to show, 0 = all", at_least(0));
+  command.option("--training FILE", options->training,
+                 "put how the model was trained into --json: what --record of train and qat wrote");
   command.option("--baseline FILE", options->baseline, "compare with the --json of another run");
   command.option("--max-drop X", options->max_drop,
                  "with --baseline: what the model may be worse by", at_least(0));

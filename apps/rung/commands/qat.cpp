@@ -16,6 +16,7 @@
 #include "run/saving.h"
 #include "run/task.h"
 #include "run/training.h"
+#include "run/training_log.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
 #include "rung/quantsim/batch_norm_fold.h"
@@ -31,6 +32,7 @@ struct Options {
   QatRecipe qat;
   ConvOptions conv;
   CheckpointOptions checkpoint;
+  LogOptions log;
   std::optional<int> freeze_bn_after;
   std::string model, out;
 
@@ -53,10 +55,17 @@ struct Options {
     data.visit(v);
     data.validation.visit(v);
     checkpoint.visit(v);
+    log.visit(v);
     conv.visit_with_autotune(v);
     run.visit(v);
   }
 };
+
+std::vector<std::string> outputs_of(const Options& options) {
+  std::vector<std::string> files = files_of(options.log);
+  files.push_back(options.out);
+  return files;
+}
 
 constexpr const char* kDetails =
     R"(Goes on training with the quantizers in place, so that the weights get used to them. The
@@ -103,7 +112,7 @@ double top1_before(nn::Checkpoints& checkpoints, Executor& executor, nn::DataLoa
 void run(Options options) {
   check(options.qat.recipe);
   settle(options.data, options.checkpoint);
-  begin_run(options.run, {options.out});
+  begin_run(options.run, outputs_of(options));
   const Console console(options.run.json);
   io::ModelFile file = read_model_file(options.model);
   if (!has_checkpoint(file))
@@ -168,6 +177,7 @@ void run(Options options) {
                 .patience = options.data.validation.patience,
                 .out = options.out,
                 .json = options.run.json,
+                .log = options.log,
                 .checkpoints = checkpoints,
                 .save = save,
                 .test_saved = test_saved,

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "commands/subcommands.h"
 #include "console/interrupt.h"
@@ -12,6 +14,7 @@
 #include "run/saving.h"
 #include "run/task.h"
 #include "run/training.h"
+#include "run/training_log.h"
 #include "rung/core/error.h"
 #include "rung/io/model_file.h"
 #include "rung/models.h"
@@ -25,6 +28,7 @@ struct Options {
   ConvOptions conv;
   Recipe recipe;
   CheckpointOptions checkpoint;
+  LogOptions log;
   double lr = 0.1;
   std::optional<std::int64_t> image_size;
   InitOptions init;
@@ -50,10 +54,17 @@ struct Options {
     data.visit(v);
     data.validation.visit(v);
     checkpoint.visit(v);
+    log.visit(v);
     conv.visit_with_autotune(v);
     run.visit(v);
   }
 };
+
+std::vector<std::string> outputs_of(const Options& options) {
+  std::vector<std::string> files = files_of(options.log);
+  files.push_back(options.out);
+  return files;
+}
 
 constexpr const char* kDetails =
     R"(Images are normalized, shifted and mirrored (--no-augment: only normalized). Those of an
@@ -123,7 +134,7 @@ void run(Options options) {
   settle(options.data, options.checkpoint);
   check(options.recipe);
   check_init_options(options.init);
-  begin_run(options.run, {options.out});
+  begin_run(options.run, outputs_of(options));
   const Console console(options.run.json);
   const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
   if (dataset.classes == 0)
@@ -184,6 +195,7 @@ void run(Options options) {
                 .patience = options.data.validation.patience,
                 .out = options.out,
                 .json = options.run.json,
+                .log = options.log,
                 .checkpoints = checkpoints,
                 .save = save,
                 .test_saved = test_saved},

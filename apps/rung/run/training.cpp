@@ -46,6 +46,7 @@ class Run {
         console_(console),
         report_(report),
         scores_(training.executor.graph()),
+        log_(training.log, training.executor, training.optimizer),
         trainer_(
             training.executor, training.train,
             scores_.loss(training.executor, {.label_smoothing = training.recipe.label_smoothing}),
@@ -79,6 +80,8 @@ class Run {
     report_.set("top1", top1);
   }
 
+  void write_log() const { log_.write(); }
+
  private:
   nn::TrainerOptions options() {
     const Recipe& recipe = training_.recipe;
@@ -102,6 +105,7 @@ class Run {
         .on_epoch = [this](std::int64_t epoch,
                            const nn::EpochFigures& figures) { on_epoch(epoch, figures); }};
     if (training_.validation != nullptr) options.validate = [this] { return validate(); };
+    log_.listen_to(options);
     return options;
   }
 
@@ -165,6 +169,7 @@ class Run {
   const Console& console_;
   Report& report_;
   const ClassScores scores_;
+  TrainingLog log_;
   std::optional<ProgressBar> bar_;
   nn::Trainer trainer_;
 };
@@ -183,6 +188,7 @@ void run_training(const Training& training, const Console& console, Report& repo
   }
   training.data.report_skipped({&training.train, training.validation, &training.test}, console,
                                report);
+  run.write_log();
   training.save(training.out, {});
   report.write(training.json);
   training.checkpoints.finish();

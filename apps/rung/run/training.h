@@ -11,6 +11,7 @@
 #include "run/data.h"
 #include "run/recipe.h"
 #include "run/saving.h"
+#include "run/training_log.h"
 #include "rung/exec/executor.h"
 #include "rung/nn/checkpoints.h"
 #include "rung/nn/optim.h"
@@ -33,6 +34,7 @@ struct Training {
   std::optional<std::int64_t> patience;
   std::string out;   ///< the file to write
   std::string json;  ///< the file of the figures, see Report::write()
+  const LogOptions& log;
   nn::Checkpoints& checkpoints;
   nn::SaveModel save;  ///< the model as it is now
   /// Tests a model that was saved.
