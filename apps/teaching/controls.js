@@ -105,16 +105,7 @@ const controls = (() => {
     on('seed', () => {});
   }
 
-  // ---- light and dark, one panel at a time
-
-  function bindTheme() {
-    byId('theme').addEventListener('click', () => {
-      const root = document.documentElement;
-      const isDark = root.dataset.theme ? root.dataset.theme === 'dark' :
-                                          matchMedia('(prefers-color-scheme: dark)').matches;
-      root.dataset.theme = isDark ? 'light' : 'dark';
-    });
-  }
+  // ---- one panel at a time
 
   const sections = () => [...document.querySelectorAll('main > section')];
   let current = 0;
@@ -173,7 +164,7 @@ const controls = (() => {
     byId('dataset').textContent = sample.dataset;
     placeProbe();
     bind();
-    bindTheme();
+    theme.start();
     bindPresenting();
     learning.start();
     drawAll();
