@@ -1,14 +1,10 @@
 'use strict';
 // Runs inside the page: compares its arithmetic with what the library printed (numbers.cpp), then
-// uses the page as a person would. In the end the page consists of lines: a count, and what failed.
+// uses the page as a person would.
 
-(async () => {
-  const failures = [];
-  let checks = 0;
-  const check = (name, holds) => {
-    ++checks;
-    if (!holds) failures.push(name);
-  };
+let compared = 0;  // numbers
+checks.run(async () => {
+  const {check} = checks;
 
   // ---- the same numbers, to the bit
 
@@ -30,7 +26,6 @@
   }
 
   const numbers = JSON.parse(document.getElementById('numbers').textContent);
-  let compared = 0;
   for (const each of numbers.cases) {
     const name = `${each.bits} bits ${each.symmetry}${each.stochastic ? ' stochastic' : ''}`;
     const [min, max] = floats(each.range);
@@ -221,14 +216,4 @@
   check(
       'the run plays to its end',
       byId('trace-step').value === '6' && byId('trace-play').textContent === 'Play');
-
-  for (const problem of problems) failures.push(`the page reported: ${problem}`);
-  return [`${checks} checks, ${failures.length} failed; ${compared} numbers compared`, ...failures];
-})().catch((error) => [`0 checks, 1 failed; 0 numbers compared`, String(error.stack || error)])
-    .then((lines) => {
-      const result = document.createElement('pre');
-      result.textContent = lines.join('\n');
-      document.head.replaceChildren();
-      document.body.replaceChildren(result);
-      document.title = 'done';
-    });
+}, () => `; ${compared} numbers compared`);
