@@ -44,6 +44,34 @@ Rule for_quantizers(Look look) {
   };
 }
 
+/// Returns the bitwidth above the least of these quantizers that networks are run with; 0 if there
+/// is none.
+template <typename Wanted>
+int more_bits(const Analysis& analysis, Wanted wanted) {
+  int least = 16;
+  for (const Quantizer& each : analysis.quantizers)
+    if (wanted(each)) least = std::min(least, each.bitwidth);
+  return least < 4 ? 4 : least < 8 ? 8 : least < 16 ? 16 : 0;
+}
+
+std::vector<std::string> more_for_weights(const Analysis& analysis) {
+  const auto is_weight = [](const Quantizer& each) { return !is_activation(each); };
+  std::vector<std::string> remedies;
+  if (std::ranges::any_of(analysis.quantizers, [&](const Quantizer& each) {
+        return is_weight(each) && !each.per_channel && each.statistics.channel_min.size() > 1;
+      }))
+    remedies.emplace_back("--config per_channel");
+  if (const int bits = more_bits(analysis, is_weight); bits > 0)
+    remedies.push_back(fmt::format("--param-bw {}", bits));
+  return remedies;
+}
+
+std::vector<std::string> more_for_activations(const Analysis& analysis) {
+  const int bits = more_bits(analysis, is_activation);
+  if (bits == 0) return {};
+  return {fmt::format("--output-bw {}", bits)};
+}
+
 std::vector<Weighted> one_sided(const Analysis& analysis) {
   if (analysis.levels.metric != "sqnr" || analysis.levels.everything >= kGoodSqnr) return {};
   const double weights = analysis.levels.weights, activations = analysis.levels.activations;
@@ -53,7 +81,7 @@ std::vector<Weighted> one_sided(const Analysis& analysis) {
            {.text = fmt::format("the outputs' SQNR is {:.1f} dB with quantized weights alone and "
                                 "{:.1f} dB with quantized activations alone: the {} lose most",
                                 weights, activations, by_weights ? "weights" : "activations"),
-            .remedy = by_weights ? "--config per_channel, --param-bw" : "--output-bw"}}};
+            .remedies = by_weights ? more_for_weights(analysis) : more_for_activations(analysis)}}};
 }
 
 /// The first and the last layer that has parameters are those of --edge-bw.
@@ -83,9 +111,9 @@ std::vector<Weighted> sensitive_layers(const Analysis& analysis) {
           .text = fmt::format("of the error that layers make alone it makes {:.0f} %: the outputs' "
                               "SQNR is {:.1f} dB with it alone{}",
                               100 * part, each.alone_error.sqnr_db, then),
-          .remedy = then.empty()                   ? "rung qat"
-                    : is_edge(analysis, each.name) ? "--edge-bw 8"
-                                                   : "more bits for it, or rung qat"}});
+          .remedies = !then.empty() && is_edge(analysis, each.name)
+                          ? std::vector<std::string>{"--edge-bw 8", "rung qat"}
+                          : std::vector<std::string>{"rung qat"}}});
   }
   return found;
 }
@@ -104,7 +132,7 @@ std::optional<Weighted> outliers(const Quantizer& each) {
       {.text = fmt::format("its range is {:.1f} times as wide as 99.8 % of its numbers need: few "
                            "outliers take the codes of all others",
                            range / most),
-       .remedy = "--scheme sqnr, or --scheme percentile --percentile 99.9"}};
+       .remedies = {"--scheme sqnr", "--scheme percentile --percentile 99.9"}}};
 }
 
 std::optional<Weighted> unequal_channels(const Quantizer& each) {
@@ -114,7 +142,7 @@ std::optional<Weighted> unequal_channels(const Quantizer& each) {
                   {.text = fmt::format("its largest channel is {:.1f} times the one in the middle, "
                                        "and all have one scale",
                                        spread),
-                   .remedy = "--config per_channel"}};
+                   .remedies = {"--config per_channel"}}};
 }
 
 std::optional<Weighted> clipped(const Quantizer& each) {
@@ -125,7 +153,7 @@ std::optional<Weighted> clipped(const Quantizer& each) {
                   {.text = fmt::format("{:.1f} % of its numbers lie outside its range, and cost "
                                        "more than rounding does",
                                        100 * share),
-                   .remedy = "--scheme tf, or more --calibration-images"}};
+                   .remedies = {"--scheme tf", "--calibration-images 4096"}}};
 }
 
 std::optional<Weighted> unused_codes(const Quantizer& each) {
@@ -135,7 +163,7 @@ std::optional<Weighted> unused_codes(const Quantizer& each) {
   return Weighted{1.0 - each.codes->used,
                   {.text = fmt::format("only {:.0f} % of its {} codes occur",
                                        100 * each.codes->used, 1 << each.bitwidth),
-                   .remedy = "--scheme sqnr"}};
+                   .remedies = {"--scheme sqnr"}}};
 }
 
 std::optional<Weighted> dead_channels(const Quantizer& each) {

@@ -1,6 +1,7 @@
 #include "run/analysis_table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -92,7 +93,9 @@ std::string lines_of(const std::vector<analysis::Finding>& findings) {
   for (const analysis::Finding& each : findings) {
     text += each.subject.empty() ? "" : printable(each.subject) + ": ";
     text += each.text;
-    text += each.remedy.empty() ? "\n" : "\n    try " + each.remedy + "\n";
+    text += each.remedies.empty()
+                ? "\n"
+                : fmt::format("\n    try {}\n", fmt::join(each.remedies, ", or "));
   }
   return text.empty() ? text : "\n" + text + "\n";
 }

@@ -13,7 +13,7 @@ namespace rung::cli {
 /// one first, at most `rows` of them (0: all), in at most 100 columns beside the layers' names.
 std::string table_of(const analysis::Analysis& analysis, std::int64_t rows);
 
-/// Returns a line for each finding, with its remedy; empty if there is none.
+/// Returns a line for each finding, with what may help; empty if there is none.
 std::string lines_of(const std::vector<analysis::Finding>& findings);
 
 /// Returns what a metric's figures are for people: "SQNR in dB", "top1 in %".

@@ -12,8 +12,9 @@ namespace rung::analysis {
 struct Finding {
   std::string subject = {};  ///< the layer or quantizer that it is about; empty: the network
   std::string text = {};     ///< what is so, and why that matters, as one sentence
-  /// Options of `rung quantize`, or another command, that may help; empty if none does.
-  std::string remedy = {};
+  /// What may help, the likeliest first: each are options of `rung quantize`, with their values, or
+  /// a command ("rung qat").
+  std::vector<std::string> remedies = {};
   friend bool operator==(const Finding&, const Finding&) = default;
 };
 
