@@ -42,3 +42,33 @@ refuses "analyze: a baseline that is none" "eval8.json: " analyze analyzed8.rung
   --baseline eval8.json
 misused "analyze: a drop of nothing" "--max-drop" analyze analyzed8.rung --max-drop 1
 misused "analyze: an unknown metric" "--metric" analyze analyzed8.rung --metric snr
+
+# ---- the report
+scripts() { grep -o '</script>' "$1" | wc -l; }
+works "analyze: a report" analyze analyzed2.rung --test-images 100 --out report.html \
+  --json reported.json
+check "analyze: names the report" stdout_has "wrote report.html"
+check "analyze: figures beside the report" is_json reported.json
+check "analyze: the report is one page" grep -qF '</html>' report.html
+check "analyze: all parts are in it" lacks report.html '@DATA@'
+check "analyze: under 2 MB" between "$(stat -c %s report.html)" 100000 2000000
+remedy="--scheme tf --param-bw 2 --output-bw 2 --config default --edge-bw 8"
+check "analyze: a remedy is a command" \
+  grep -qF "\"rung quantize FLOAT.rung $remedy --out analyzed2_new.rung\"" report.html
+check "analyze: classes that are confused" grep -qF '"classes":["T-shirt/top"' report.html
+works "analyze: figures of another run" analyze reported.json --out again.html --rows 1
+check "analyze: shows them as well" stdout_has "--rows 0 shows all"
+works "analyze: two models" analyze --compare analyzed8.rung analyzed2.rung --test-images 50 \
+  --out both.html
+check "analyze: both are in the report" test "$(grep -c '^"analysis"' both.html)" -eq 2
+sed 's#"conv1#"</script><script>alert(1)</script>conv1#g' reported.json >hostile.json
+works "analyze: hostile names" analyze hostile.json --out hostile.html
+check "analyze: names end no script" test "$(scripts hostile.html)" -eq "$(scripts report.html)"
+refuses "analyze: figures of no analysis" "eval8.json: " analyze eval8.json --out x.html
+check "analyze: what is refused writes nothing" absent x.html
+refuses "analyze: figures that are worse" "more than --max-drop" \
+  analyze reported.json --baseline analysis8.json
+misused "analyze: two without a report" "--compare is for --out" \
+  analyze analyzed8.rung --compare analyzed2.rung
+misused "analyze: the report is not the model" "would replace" \
+  analyze analyzed8.rung --out analyzed8.rung

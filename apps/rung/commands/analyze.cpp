@@ -6,20 +6,18 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "commands/subcommands.h"
 #include "console/console.h"
-#include "console/interrupt.h"
 #include "console/report.h"
+#include "run/analysis_report.h"
+#include "run/analysis_source.h"
 #include "run/analysis_table.h"
-#include "run/data.h"
-#include "run/model_source.h"
 #include "run/options.h"
-#include "run/task.h"
 #include "rung/core/error.h"
-#include "rung/io/model_file.h"
+#include "rung/core/text.h"
 #include "rung/io/text_file.h"
-#include "rung/quantsim/quantsim.h"
 
 namespace rung::cli {
 namespace {
@@ -27,7 +25,7 @@ namespace {
 struct Options {
   RunOptions run;
   DataOptions data = {.test_images = 1000};
-  std::string file, metric = "sqnr", baseline, training;
+  std::string file, metric = "sqnr", baseline, training, out, compare;
   bool per_quantizer = false;
   std::int64_t rows = 20;
   double max_drop = 0.0;
@@ -48,35 +46,23 @@ Metrics: sqnr (dB), mse, cosine; of classifiers kl, agreement (same winner as in
 Ranges stay as they are: nothing is calibrated.
 With --baseline the exit code is 1 if the model is worse than in that analysis by more than
 --max-drop, in percent of top1 (or dB of SQNR).
+With --out all of it goes into a report: one page that opens in a browser and needs nothing else.
+With --compare A B it shows A and B side by side, both analyzed on the same images. In place of a
+model there may be the --json of an earlier analysis, for which no images are needed.
 
 Examples:
+  rung analyze w4a4.rung --out report.html
+  rung analyze --compare w4a4.rung w4a4_qat.rung --out both.html
   rung analyze w4a4.rung --json w4a4.json
   rung analyze w4a4.rung --metric top1 --rows 0
   rung analyze new.rung --baseline w4a4.json --max-drop 0.3
 The figures of --json: the whole analysis, as include/rung/analysis/analysis.h has it)";
 
-/// Returns the loader's batches, behind a progress bar.
-analysis::Data with_progress(nn::DataLoader& loader) {
-  return analysis::Data([&loader](const analysis::Data::Use& use) {
-    ProgressBar bar("analysis");
-    nn::Progress progress;
-    progress.batches = loader.size();
-    for (const nn::Batch& batch : loader) {
-      throw_if_interrupted();
-      use({&batch.images, 1}, batch.labels);
-      ++progress.batch;
-      progress.metrics.images += batch.size();
-      bar.update(progress);
-    }
-  });
-}
-
 /// Before hours of work that could not be compared.
 void check_baseline(const Options& options, const analysis::Analysis& before,
-                    const std::string& level_metric, const nn::DataLoader& loader) {
+                    const std::string& level_metric, std::int64_t images) {
   // How many cannot be read, nobody knows yet.
-  const bool skips = options.data.skip_corrupt;
-  const std::int64_t images = skips ? before.cost.images : loader.dataset().size();
+  if (options.data.skip_corrupt) images = before.cost.images;
   try {
     check_comparable(before, level_metric, images);
   } catch (const Error& error) {
@@ -97,8 +83,16 @@ void compare_with(const analysis::Analysis& before, const analysis::Analysis& no
   console.line(fmt::format("compared with {}: {}", options.baseline, change));
 }
 
+void tell(const analysis::Analysis& analysis, std::int64_t rows, const Console& console) {
+  console.text(table_of(analysis, rows));
+  console.text(lines_of(analysis::findings(analysis)));
+  console.line(fmt::format("{} images, {:.0f} s, as many multiplications as {:.1f} passes",
+                           analysis.cost.images, analysis.cost.seconds, analysis.cost.passes));
+}
+
 void run(const Options& options) {
-  begin_run(options.run);
+  begin_run(options.run, options.out.empty() ? std::vector<std::string>()
+                                             : std::vector<std::string>{options.out});
   const Console console(options.run.json);
   std::optional<analysis::Analysis> before;
   if (!options.baseline.empty())
@@ -107,31 +101,27 @@ void run(const Options& options) {
   if (!options.training.empty())
     training =
         analysis::training_record_from_json(io::read_text_file(options.training), options.training);
-  const std::string& path = options.file;
-  io::ModelFile file = read_model_file(path);
-  if (!has_checkpoint(file))
-    throw Error(path + ": is not quantized: rung quantize makes a model that can be analyzed");
-  const Task task = task_of(file, path);
-  const Data data(task, options.data, options.run);
-  data.check_fits(file.graph);
-  console.line(describe_preparation(data.task(), options.data.normalize, path));
-  const QuantizationSimModel sim = load_checkpoint(std::move(file), path);
-  const std::string unfit = data.labels_unfit();
-  const std::string level_metric = unfit.empty() ? "top1" : "sqnr";
-  nn::DataLoader loader = data.named();
-  if (before) check_baseline(options, *before, level_metric, loader);
-  const InterruptGuard guard;
-  analysis::Analysis now = analysis::analyze(sim, with_progress(loader), {},
-                                             {.metric = options.metric,
-                                              .level_metric = level_metric,
-                                              .per_quantizer = options.per_quantizer});
-  now.training = std::move(training);
-  if (!unfit.empty()) console.line(unfit + ": top1 is not computed");
-  console.text(table_of(now, options.rows));
-  console.text(lines_of(analysis::findings(now)));
-  console.line(fmt::format("{} images, {:.0f} s, as many multiplications as {:.1f} passes",
-                           now.cost.images, now.cost.seconds, now.cost.passes));
+  AnalysisOptions how{.metric = options.metric,
+                      .per_quantizer = options.per_quantizer,
+                      .wants_confusion = !options.out.empty()};
+  std::vector<ReportedModel> models;
+  if (!options.compare.empty())
+    models.push_back(analyze_file(options.compare, options.data, options.run, how, console));
+  how.before = [&](const std::string& level_metric, std::int64_t images) {
+    if (before) check_baseline(options, *before, level_metric, images);
+  };
+  models.push_back(analyze_file(options.file, options.data, options.run, how, console));
+  if (training) models.back().analysis.training = std::move(training);
+  for (const ReportedModel& model : models) {
+    if (models.size() > 1) console.text("\n" + printable(model.name) + "\n");
+    tell(model.analysis, options.rows, console);
+  }
+  const analysis::Analysis& now = models.back().analysis;
   write_figures(options.run.json, analysis::to_json(now) + "\n");
+  if (!options.out.empty()) {
+    io::write_text_file(options.out, report_page(models));
+    console.line("wrote " + options.out);
+  }
   if (before) compare_with(*before, now, options, console);
 }
 
@@ -141,14 +131,19 @@ void add_analyze(Program& program) {
   const auto options = std::make_shared<Options>();
   Command command = program.command(
       "analyze", "Show what quantization does to a model, layer by layer", kDetails);
-  command.argument("MODEL", options->file, "a quantized model, *.rung");
+  command.argument("MODEL", options->file,
+                   "a quantized model, *.rung, or the --json of another run");
+  command.option("--out FILE", options->out, "write a report, *.html, to open in a browser");
+  command.option("--compare FILE", options->compare,
+                 "with --out: show this model, or the --json of another run, beside MODEL");
+  command.only_for("--compare", "--out", [options] { return !options->out.empty(); });
   command.option("--metric NAME", options->metric, "of the sensitivities, see below",
                  one_of(analysis::metric_names()));
   command.flag("--per-quantizer", options->per_quantizer,
                "measure single quantizers, too, for --json");
   command.option("--rows N", options->rows, "layers to show, 0 = all", at_least(0));
   command.option("--training FILE", options->training,
-                 "put how the model was trained into --json: what --record of train and qat wrote");
+                 "also show how the model was trained: what --record of train and qat wrote");
   command.option("--baseline FILE", options->baseline, "compare with the --json of another run");
   command.option("--max-drop X", options->max_drop,
                  "with --baseline: what the model may be worse by", at_least(0));

@@ -15,17 +15,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// In JSON "<" is a part of texts only, where it can be written so.
-std::string without_tags(std::string_view json) {
-  std::string safe;
-  for (const char c : json)
-    if (c == '<')
-      safe += "\\u003c";
-    else
-      safe += c;
-  return safe;
-}
-
 template <typename T>
 std::string list(std::span<const T> numbers) {
   std::string text = "[";
@@ -56,6 +45,16 @@ bool is_trace(const ordered_json& json) {
 }
 
 }  // namespace
+
+std::string without_tags(std::string_view json) {
+  std::string safe;
+  for (const char c : json)
+    if (c == '<')
+      safe += "\\u003c";
+    else
+      safe += c;
+  return safe;
+}
 
 std::string json_string(std::string_view text) {
   return without_tags(

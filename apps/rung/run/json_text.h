@@ -19,8 +19,12 @@ std::string json_numbers(std::span<const std::int64_t> numbers);
 /// Returns one number, or null.
 std::string json_number(double number);
 
-/// Throws Error that begins with `path` unless the text is what rung trace writes, which is returned
-/// without "<", so that it can stand in a page's <script>.
+/// Returns JSON that means the same and can stand in a page's <script>: "<", which is in texts
+/// only, is written as its code.
+std::string without_tags(std::string_view json);
+
+/// Throws Error that begins with `path` unless the text is what rung trace writes, which is
+/// returned without "<", so that it can stand in a page's <script>.
 std::string json_for_page(const std::string& path, const std::string& text);
 
 }  // namespace rung::cli
