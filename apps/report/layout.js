@@ -12,29 +12,33 @@ const layout = (() => {
     return rank;
   }
 
-  /// Places: a node, or where an edge that is longer than a row passes one. Returns them row by
-  /// row, and the edges as lists of places.
+  /// A node's place, or one without a node; `trail` are those that its long edges pass, by row.
+  const placeAt = (id, rank) => ({id, rank, x: 0, up: [], down: [], trail: []});
+
+  /// Places: a node, or where an edge that is longer than a row passes one: the
+  /// edges of a node go together as far as they can. Returns places row by row, and the edges as
+  /// lists of places.
   function placesOf(nodes) {
     const rank = ranksOf(nodes), byId = new Map(), rows = [], edges = [];
     const add = (place) => ((rows[place.rank] ||= []).push(place), place);
     const join = (a, b, weight) => (a.down.push([b, weight]), b.up.push([a, weight]));
     for (const node of nodes) {
-      const here = add({id: node.id, rank: rank.get(node.id), x: 0, up: [], down: []});
+      const here = add(placeAt(node.id, rank.get(node.id)));
       byId.set(node.id, here);
       for (const input of new Set(node.inputs)) {
         const from = byId.get(input);
         if (!from) continue;
         const points = [from];
-        for (let r = from.rank + 1; r < here.rank; ++r)
-          points.push(add({id: null, rank: r, x: 0, up: [], down: []}));
+        for (let r = from.rank + 1; r < here.rank; ++r) {
+          const before = points.at(-1);
+          if (!from.trail[r]) {  // what is long should be straight
+            from.trail[r] = add(placeAt(null, r));
+            join(before, from.trail[r], before === from ? 1 : 8);
+          }
+          points.push(from.trail[r]);
+        }
+        join(points.at(-1), here, points.length === 1 ? 3 : 1);
         points.push(here);
-        // What is long should be straight, and straight ahead before aside.
-        for (let i = 1; i < points.length; ++i)
-          join(
-              points[i - 1], points[i],
-              points[i - 1].id === null && points[i].id === null ? 8 :
-                  points.length === 2                            ? 3 :
-                                                                   1);
         edges.push({from: input, to: node.id, points});
       }
     }
@@ -108,9 +112,10 @@ const layout = (() => {
       for (const place of block.places) place.x = block.x + place.offset;
   }
 
-  /// Cuts the rows into `count` columns of about the same height, where few edges pass.
-  function cuts(rows, count) {
-    const ends = [], each = rows.length / count, room = Math.floor(each * 0.2);
+  /// Cuts the rows into `count` columns of about the same height (a share of it is
+  /// `slack`), where few edges pass.
+  function cuts(rows, count, slack) {
+    const ends = [], each = rows.length / count, room = Math.floor(each * slack);
     for (let c = 1; c < count; ++c) {
       let best = Math.round(c * each), fewest = Infinity;
       for (let r = best - room; r <= Math.round(c * each) + room; ++r) {
@@ -149,10 +154,10 @@ const layout = (() => {
     const pitch = nodeHeight + gapY, gutter = 3 * gapX;
     const half = (place) => (place.id === null ? gapX / 2 : nodeWidth / 2);
 
-    function columnsOf(count) {
+    function columnsOf(count, slack) {
       const columns = [];
       let left = 0, first = 0;
-      for (const end of cuts(rows, count)) {
+      for (const end of cuts(rows, count, slack)) {
         const places = rows.slice(first, end).flat();
         const low = places.reduce((m, p) => Math.min(m, p.x - half(p)), Infinity);
         const high = places.reduce((m, p) => Math.max(m, p.x + half(p)), -Infinity);
@@ -168,10 +173,12 @@ const layout = (() => {
     }
     // As many columns as make the nodes largest on the screen.
     let chosen = null, largest = 0;
-    for (let count = 1; count <= Math.min(16, rows.length); ++count) {
-      const tried = columnsOf(count), scale = Math.min(aspect / tried.width, 1 / tried.height);
-      if (scale > largest * 1.02) largest = scale, chosen = tried;
-    }
+    for (let count = 1; count <= Math.min(16, rows.length); ++count)
+      for (const slack of [0.2, 0.08]) {
+        const tried = columnsOf(count, slack);
+        const scale = Math.min(aspect / tried.width, 1 / tried.height);
+        if (scale > largest * 1.04) largest = scale, chosen = tried;
+      }
     const {columns, width, height} = chosen;
     const columnOf = (place) => columns.findIndex((c) => place.rank < c.end);
     const at = (place) => {

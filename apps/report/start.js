@@ -15,7 +15,10 @@ const report = (() => {
   }
 
   function start() {
-    const title = models.map((model) => model.title).join(' and ');
+    const titles = [...new Set(models.map((model) => model.title))];
+    const title = titles.length === models.length ?
+        titles.join(' and ') :
+        `${titles[0]}: ${models.map((model) => model.name).join(' and ')}`;
     document.title = `${title}: quantization report`;
     byId('title').textContent = title;
     byId('subtitle')

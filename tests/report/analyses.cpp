@@ -103,6 +103,35 @@ Analysis empty() {
   return a;
 }
 
+/// A run of training, in which one number is not finite.
+TrainingRecord run() {
+  TrainingRecord record{.steps_per_point = 10};
+  RangeHistory range;
+  CodeHistory codes{.weights = 100};
+  for (std::int64_t i = 1; i <= 20; ++i) {
+    const auto at = static_cast<double>(i);
+    record.steps.push_back(10 * i);
+    record.loss.push_back(2 / at);
+    record.top1.push_back(1 - 0.9 / at);
+    record.lr.push_back(0.01 * (20 - at));
+    record.gradient_norm.push_back(i == 7 ? std::numeric_limits<double>::infinity() : at);
+    range.min.push_back(-1 - 0.01 * at);
+    range.max.push_back(1 + 0.02 * at);
+    codes.flips.push_back(0.1 / at);
+    codes.oscillating.push_back(0.02);
+    codes.frozen.push_back(0.04 * at);
+  }
+  record.ranges = {{kImage, range}};
+  record.codes = {{"conv1.weight", codes}};
+  record.epochs = {.step = {100, 200},
+                   .loss = {1, 0.5},
+                   .top1 = {0.5, 0.9},
+                   .top1_validation = {0.4, 0.8},
+                   .lr = {0.1, 0.01},
+                   .seconds = {3, 3}};
+  return record;
+}
+
 Analysis small(double better) {
   Analysis a = empty();
   a.levels.everything += 0.01 * better;
@@ -120,6 +149,7 @@ Analysis small(double better) {
   Statistics& constant = a.quantizers[1].statistics;
   constant.min = constant.max = constant.distribution.min = constant.distribution.max = 0.5;
   constant.dead_channels = 24;
+  a.training = run();
   return a;
 }
 

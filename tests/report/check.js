@@ -32,7 +32,10 @@ checks.run(async () => {
     return count;
   };
   const charts = all('canvas');
-  if (typeof Chart === 'function') check(`there are charts: ${charts.length}`, charts.length >= 5);
+  const places = all('details.numbers').length;
+  check(
+      `a chart, or a table, in each place: ${charts.length}, ${places}`,
+      places >= 9 && charts.length === (typeof Chart === 'function' ? places : 0));
   for (const canvas of charts) {
     const name = canvas.getAttribute('aria-label');
     check(`${name}: is drawn`, canvas.width > 200 && inked(canvas) > 2000);
@@ -172,7 +175,22 @@ checks.run(async () => {
   use('plan-from', 'least');
   check('from the fewest bits', planned().includes('estimated SQNR'));
 
+  // ---- training
+
+  const parts = (id) => all(`#${id} details`).length;
+  check(
+      'curves of training',
+      !byId('training').hidden && parts('training-loss') === 1 && parts('training-gradient') === 1);
+  use('training-quantizer', IMAGE);
+  check('a range that learns', parts('training-range') === 1 && parts('training-codes') === 0);
+  use('training-quantizer', 'conv1.weight');
+  check('codes that flip', parts('training-codes') === 1);
+
   // ---- words, keys, light and dark
+
+  check(
+      'what it costs is said',
+      byId('summary-figures').innerText.includes('Quantization costs 20.0 points of top1'));
 
   check('something stands out', all('.finding').length > 0 && all('.finding .command').length > 0);
   for (const button of all('.copy'))

@@ -19,7 +19,7 @@ const network = (() => {
   function boxOf(row, {x, y}) {
     const value = COLORS[byId('network-color').value].of(row), grade = data.grade(value);
     const known = Number.isNaN(value) ? '' : `${db(value)} dB`;
-    const what = [charts.short(row.type, 16), row.bits.text, known].filter(Boolean).join('  ');
+    const what = [charts.short(row.type, 14), row.bits.text, known].filter(Boolean).join('  ');
     const node = svg('g', {
       class: `node ${grade >= 0 ? `q${grade}` : 'plain'}`,
       transform: `translate(${x - BOX.nodeWidth / 2} ${y - BOX.nodeHeight / 2})`,

@@ -212,6 +212,7 @@
     model = models[Number(byId('plan-model').value)];
     layers = layersOf();
     byId('plan-rest').hidden = layers.length === 0;
+    byId('plan-note').textContent = 'There are no figures of single layers to plan with.';
     if (layers.length === 0) return;
     path = pathOf(byId('plan-from').value === 'now');
     byHand = new Map();

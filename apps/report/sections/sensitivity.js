@@ -34,6 +34,8 @@
     const all = chosen(kind, order);
     const list = byId('sensitivity-all').checked ? all : all.slice(0, FEW);
     byId('sensitivity-count').textContent = `${list.length} of ${all.length} layers`;
+    if (all.length === 0)
+      return byId('sensitivity-chart').replaceChildren('There are no figures of single layers.');
     const finite = models.flatMap((m) => m.rows.map((row) => data.inUnits(name, row[kind])))
                        .filter(Number.isFinite);
     const top = Math.max(...finite, 0);

@@ -128,6 +128,32 @@ const summary = (() => {
     return button;
   }
 
+  /// What quantization costs, in words.
+  function costs(model) {
+    const {levels} = model.analysis, name = levels.metric;
+    const at = (key) => data.inUnits(name, data.number(levels[key]));
+    const parts = [];
+    if (isCompared) parts.push(html('b', {}, `${model.letter}  ${model.name}: `));
+    if (data.metric(name).unit === '%') {
+      const points = (key) => fixed(Math.max(0, at('nothing') - at(key)), 1);
+      const lost = at('nothing') - at('everything');
+      parts.push(
+          lost > 0 ?
+              `Quantization costs ${points('everything')} points of ${name}; weights alone ` +
+                  `cost ${points('weights')}, activations alone ${points('activations')}. ` :
+              `Quantization costs nothing of ${name} on these images. `);
+    }
+    parts.push(`The SQNR of the outputs is ${db(model.outputs)} dB. `);
+    const known = model.rows.filter((row) => !Number.isNaN(row.aloneSqnr));
+    if (known.length > 1) {
+      const worst = known.reduce((a, b) => (b.aloneSqnr < a.aloneSqnr ? b : a));
+      parts.push(
+          'The layer that hurts most is ', subject(model, worst.name),
+          `: with it alone quantized it would be ${db(worst.aloneSqnr)} dB.`);
+    }
+    return html('p', {class: 'lead'}, ...parts);
+  }
+
   function findings(model) {
     const list = model.findings.map(
         (each) => html(
@@ -149,7 +175,8 @@ const summary = (() => {
   }
 
   function draw() {
-    byId('summary-figures').replaceChildren(...(isCompared ? [comparison()] : [tiles(models[0])]));
+    byId('summary-figures')
+        .replaceChildren(...models.map(costs), isCompared ? comparison() : tiles(models[0]));
     const name = models[0].analysis.levels.metric;
     byId('summary-findings')
         .replaceChildren(...models.map((model) => html('div', {}, ...findings(model))));

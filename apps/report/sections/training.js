@@ -82,7 +82,9 @@
         byId('training-top1'), 'top1 (%)',
         [...series('training', (run) => run.top1), ...epochs('validation', 'top1_validation')],
         {factor: 100});
-    lines(byId('training-lr'), 'learning rate', series('learning rate', (run) => run.lr));
+    lines(
+        byId('training-lr'), 'learning rate', series('learning rate', (run) => run.lr),
+        {axis: {beginAtZero: true}});
     lines(
         byId('training-gradient'), 'gradient norm',
         series('all gradients', (run) => run.gradient_norm));

@@ -54,11 +54,13 @@ std::string quantize_command(const Options& options, const std::string& out) {
 
 /// Returns what a person types to try a remedy.
 std::string command_for(const std::string& remedy, const ReportedModel& model) {
+  // Of an earlier analysis nobody knows the model's file.
+  const std::string file = model.quantize_options.empty() ? "MODEL.rung" : model.name;
   if (remedy == "rung qat")
-    return fmt::format("rung qat {} --out {}", shell_word(model.name),
-                       shell_word(beside(model.name, "_qat.rung")));
+    return fmt::format("rung qat {} --out {}", shell_word(file),
+                       shell_word(beside(file, "_qat.rung")));
   if (remedy.starts_with("rung ")) return remedy;
-  return quantize_command(with(model.quantize_options, remedy), beside(model.name, "_new.rung"));
+  return quantize_command(with(model.quantize_options, remedy), beside(file, "_new.rung"));
 }
 
 std::string finding_json(const analysis::Finding& finding, const ReportedModel& model) {
