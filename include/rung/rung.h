@@ -24,6 +24,7 @@
 #include "rung/nn/data.h"
 #include "rung/nn/loss.h"
 #include "rung/nn/lr_scheduler.h"
+#include "rung/nn/metrics.h"
 #include "rung/nn/optim.h"
 #include "rung/nn/train.h"
 #include "rung/nn/trainer.h"

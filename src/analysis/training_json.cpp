@@ -36,11 +36,13 @@ void check(const EpochHistory& epochs) {
   for (const auto* column : {&epochs.loss, &epochs.top1, &epochs.lr, &epochs.seconds})
     require(column->size() == count, "epochs has columns of {} and {} numbers", count,
             column->size());
-  require(epochs.top1_validation.empty() || epochs.top1_validation.size() == count,
-          "epochs.top1_validation has {} numbers for {} epochs", epochs.top1_validation.size(),
-          count);
-  check_shares(epochs.top1, "epochs.top1");
-  check_shares(epochs.top1_validation, "epochs.top1_validation");
+  for (const auto* column :
+       {&epochs.top5, &epochs.loss_validation, &epochs.top1_validation, &epochs.top5_validation})
+    require(column->empty() || column->size() == count, "epochs has columns of {} and {} numbers",
+            count, column->size());
+  for (const auto* column :
+       {&epochs.top1, &epochs.top5, &epochs.top1_validation, &epochs.top5_validation})
+    check_shares(*column, "epochs");
 }
 
 }  // namespace

@@ -18,8 +18,9 @@ void visit(Visitor& v, CodeHistory& c) {
 
 template <typename Visitor>
 void visit(Visitor& v, EpochHistory& e) {
-  v("step", e.step), v("loss", e.loss), v("top1", e.top1);
-  v("top1_validation", e.top1_validation), v("lr", e.lr), v("seconds", e.seconds);
+  v("step", e.step), v("loss", e.loss), v("top1", e.top1), v("top5", e.top5);
+  v("loss_validation", e.loss_validation), v("top1_validation", e.top1_validation);
+  v("top5_validation", e.top5_validation), v("lr", e.lr), v("seconds", e.seconds);
 }
 
 template <typename Visitor>

@@ -137,11 +137,10 @@ void TrainingRecorder::Impl::after_backward() {
 
 void TrainingRecorder::Impl::on_progress(const nn::Progress& progress) {
   if (progress.batch == 1) before = {};
-  const nn::Metrics& done = progress.metrics;
-  const auto images = static_cast<double>(done.images - before.images);
-  now[0] = (done.loss_sum - before.loss_sum) / images;
-  now[1] = static_cast<double>(done.correct - before.correct) / images;
-  before = done;
+  const nn::Metrics of_step = progress.metrics.since(before);
+  now[0] = of_step.loss;
+  now[1] = of_step.top1;
+  before = progress.metrics;
   ++step;
   open_point();
   write(now);
@@ -191,7 +190,11 @@ void TrainingRecorder::Impl::on_epoch(const nn::EpochFigures& figures) {
   epochs.step.push_back(step);
   epochs.loss.push_back(figures.loss);
   epochs.top1.push_back(figures.top1);
-  if (figures.top1_validation) epochs.top1_validation.push_back(*figures.top1_validation);
+  for (const auto& [column, figure] : {std::pair(&epochs.top5, figures.top5),
+                                       std::pair(&epochs.loss_validation, figures.loss_validation),
+                                       std::pair(&epochs.top1_validation, figures.top1_validation),
+                                       std::pair(&epochs.top5_validation, figures.top5_validation)})
+    if (figure) column->push_back(*figure);
   epochs.lr.push_back(figures.lr);
   epochs.seconds.push_back(figures.seconds);
 }

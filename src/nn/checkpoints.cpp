@@ -64,23 +64,37 @@ double number_of(const JsonPlace& place) {
   return place.json().is_null() ? std::numeric_limits<double>::quiet_NaN() : place.number();
 }
 
-double percent(double share) { return std::round(share * 1e4) / 1e2; }
-double share(double percent) { return std::round(percent * 1e2) / 1e4; }
+Json percent(const std::optional<double>& share) {
+  return share ? Json(std::round(*share * 1e4) / 1e2) : Json(nullptr);
+}
+
+std::optional<double> share_of(const JsonPlace& place) {
+  if (place.json().is_null()) return {};
+  return std::round(place.number() * 1e2) / 1e4;
+}
 
 Json to_json(const EpochFigures& figures) {
-  const Json validation =
-      figures.top1_validation ? Json(percent(*figures.top1_validation)) : Json(nullptr);
-  return {number(figures.loss),    percent(figures.top1), validation,
-          number(figures.seconds), number(figures.lr),    number(figures.images_per_s)};
+  return {number(figures.loss),
+          percent(figures.top1),
+          percent(figures.top1_validation),
+          number(figures.seconds),
+          number(figures.lr),
+          number(figures.images_per_s),
+          percent(figures.top5),
+          percent(figures.top5_validation),
+          figures.loss_validation ? number(*figures.loss_validation) : Json("none")};
 }
 
 EpochFigures figures_of(const JsonPlace& place) {
   const auto at = [&](std::size_t i) { return place[i]; };
-  EpochFigures figures{.loss = number_of(at(0)), .top1 = share(at(1).number())};
-  if (!at(2).json().is_null()) figures.top1_validation = share(at(2).number());
+  EpochFigures figures{.loss = number_of(at(0)), .top1 = share_of(at(1)).value_or(0)};
+  figures.top1_validation = share_of(at(2));
   figures.seconds = number_of(at(3));
   figures.lr = number_of(at(4));
   figures.images_per_s = number_of(at(5));
+  figures.top5 = share_of(at(6));
+  figures.top5_validation = share_of(at(7));
+  if (!at(8).json().is_string()) figures.loss_validation = number_of(at(8));
   return figures;
 }
 

@@ -104,16 +104,22 @@ std::span<const std::int64_t> LossFunction::labels_of(const Batch& batch) { retu
 
 LossOfOutputs LossFunction::of_one(Loss loss) { return {loss.value, {std::move(loss.gradient)}}; }
 
-std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels) {
+std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels,
+                           std::int64_t top_k) {
   check("count_correct", logits, labels);
+  require(top_k > 0, "count_correct: top_k must be positive, got {}", top_k);
   const auto classes = static_cast<std::size_t>(logits.size(1));
   std::int64_t correct = 0;
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const std::span<const float> x = logits.data().subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
-    bool wins = x[label] == x[label];  // written so that any NaN loses
-    for (std::size_t c = 0; c < classes; ++c) wins = wins && (c == label || x[label] > x[c]);
-    correct += wins;
+    bool has_nan = false;
+    std::int64_t not_less = 0;  // of all classes, the label's among them
+    for (std::size_t c = 0; c < classes; ++c) {
+      has_nan = has_nan || std::isnan(x[c]);
+      not_less += x[c] >= x[label] ? 1 : 0;
+    }
+    correct += !has_nan && not_less <= top_k ? 1 : 0;
   }
   return correct;
 }

@@ -17,17 +17,21 @@ class Meter {
       : seconds_(before.seconds),
         loss_(before.loss_sum),
         correct_(before.correct),
+        correct_top5_(before.correct_top5),
         images_(before.images) {}
   void add(const Batch& batch, const Tensor& scores, double loss) {
     loss_ += loss * static_cast<double>(batch.size());
-    if (scores.defined() && scores.rank() == 2 && scores.size(1) > 1)
+    if (scores.defined() && scores.rank() == 2 && scores.size(1) > 1) {
       correct_ += count_correct(scores, batch.labels);
+      if (scores.size(1) > 5)
+        correct_top5_ = correct_top5_.value_or(0) + count_correct(scores, batch.labels, 5);
+    }
     images_ += batch.size();
   }
   Metrics metrics() const {
     require(images_ > 0, "none of the images could be read");
     const std::chrono::duration<double> elapsed = Clock::now() - start_;
-    Metrics metrics = Metrics::of(loss_, correct_, images_);
+    Metrics metrics = Metrics::of(loss_, correct_, images_, correct_top5_);
     metrics.seconds = seconds_ + elapsed.count();
     return metrics;
   }
@@ -36,7 +40,9 @@ class Meter {
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
   double seconds_, loss_;
-  std::int64_t correct_, images_;
+  std::int64_t correct_;
+  std::optional<std::int64_t> correct_top5_;
+  std::int64_t images_;
 };
 
 /// Says that the loss of a batch is not finite, and which node made it so.
@@ -55,12 +61,25 @@ Tensor scores_of(const std::vector<Tensor>& outputs, const ScoresOf& scores) {
 
 }  // namespace
 
-Metrics Metrics::of(double loss_sum, std::int64_t correct, std::int64_t images) {
+Metrics Metrics::of(double loss_sum, std::int64_t correct, std::int64_t images,
+                    std::optional<std::int64_t> correct_top5) {
   const auto count = static_cast<double>(images);
-  Metrics metrics{.images = images, .loss_sum = loss_sum, .correct = correct};
-  if (images > 0)
-    metrics.loss = loss_sum / count, metrics.top1 = static_cast<double>(correct) / count;
+  Metrics metrics{
+      .images = images, .loss_sum = loss_sum, .correct = correct, .correct_top5 = correct_top5};
+  if (images == 0) return metrics;
+  metrics.loss = loss_sum / count;
+  metrics.top1 = static_cast<double>(correct) / count;
+  if (correct_top5) metrics.top5 = static_cast<double>(*correct_top5) / count;
   return metrics;
+}
+
+Metrics Metrics::since(const Metrics& earlier) const {
+  std::optional<std::int64_t> top5_since = correct_top5;
+  if (top5_since) *top5_since -= earlier.correct_top5.value_or(0);
+  Metrics later = of(loss_sum - earlier.loss_sum, correct - earlier.correct,
+                     images - earlier.images, top5_since);
+  later.seconds = seconds - earlier.seconds;
+  return later;
 }
 
 Metrics train_one_epoch(Executor& executor, DataLoader& loader, const LossFunction& loss,

@@ -13,6 +13,9 @@ struct Stop {};
 
 /// Rounds a share to a hundredth of a percent.
 double in_figures(double share) { return std::round(share * 1e4) / 1e4; }
+std::optional<double> in_figures(const std::optional<double>& share) {
+  return share ? std::optional(in_figures(*share)) : std::nullopt;
+}
 
 }  // namespace
 
@@ -96,6 +99,7 @@ void Trainer::finish_epoch(std::int64_t epoch, const Metrics& before, const Metr
   const auto images = static_cast<double>(train.images - before.images);
   EpochFigures figures{.loss = train.loss,
                        .top1 = in_figures(train.top1),
+                       .top5 = in_figures(train.top5),
                        .seconds = train.seconds,
                        .lr = options_.schedule ? options_.schedule(optimizer_.initial_lr(),
                                                                    static_cast<double>(epoch))
@@ -110,7 +114,9 @@ void Trainer::finish_epoch(std::int64_t epoch, const Metrics& before, const Metr
         options_.checkpoints->write(state_, step_, options_.save);
       throw Stop();
     }
+    figures.loss_validation = validation->loss;
     figures.top1_validation = in_figures(validation->top1);
+    figures.top5_validation = in_figures(validation->top5);
     figures.seconds += validation->seconds;
   }
   state_.epochs.push_back(figures);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -52,15 +53,16 @@ void add_training_state(io::ModelExtras& extras, const TrainingState& state) {
   Json scalars = Json::array();
   for (const auto& [name, value] : state.optimizer.scalars)
     scalars.push_back(Json::array({name, value}));
+  Json epoch = {{"loss_sum", state.epoch.loss_sum},
+                {"correct", state.epoch.correct},
+                {"images", state.epoch.images}};
+  if (state.epoch.correct_top5) epoch["correct_top5"] = *state.epoch.correct_top5;
   const Json json = {
       {"optimizer", {{"kind", state.optimizer.kind}, {"scalars", scalars}}},
       {"data",
        {{"seed", hex(state.data.seed)}, {"epoch", state.data.epoch}, {"batch", state.data.batch}}},
       {"forward_count", static_cast<std::int64_t>(state.forward_count)},
-      {"epoch",
-       {{"loss_sum", state.epoch.loss_sum},
-        {"correct", state.epoch.correct},
-        {"images", state.epoch.images}}}};
+      {"epoch", epoch}};
   require(extras.sections.emplace(kSection, io::dump_json(json, kSection)).second,
           "the section {} is there already", kSection);
   for (const auto& [name, tensor] : state.optimizer.tensors)
@@ -89,8 +91,10 @@ TrainingState training_state_of(const io::ModelFile& file, std::string_view path
   state.data.batch = place["data"]["batch"].integer(0, kMost);
   state.forward_count = static_cast<std::uint64_t>(place["forward_count"].integer(0, kMost));
   const JsonPlace epoch = place["epoch"];
+  std::optional<std::int64_t> correct_top5;
+  if (epoch.has("correct_top5")) correct_top5 = epoch["correct_top5"].integer(0, kMost);
   state.epoch = Metrics::of(epoch["loss_sum"].number(), epoch["correct"].integer(0, kMost),
-                            epoch["images"].integer(0, kMost));
+                            epoch["images"].integer(0, kMost), correct_top5);
   return state;
 }
 

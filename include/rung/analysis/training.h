@@ -38,7 +38,9 @@ struct CodeHistory {
 struct EpochHistory {
   std::vector<std::int64_t> step = {};       ///< the last one of each
   std::vector<double> loss = {}, top1 = {};  ///< of the training images; shares in [0, 1]
-  std::vector<double> top1_validation = {};  ///< empty if there was none
+  std::vector<double> top5 = {};             ///< empty for five classes or fewer
+  /// Empty if there was no validation.
+  std::vector<double> loss_validation = {}, top1_validation = {}, top5_validation = {};
   std::vector<double> lr = {}, seconds = {};
   friend bool operator==(const EpochHistory&, const EpochHistory&) = default;
 };

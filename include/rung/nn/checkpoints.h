@@ -19,11 +19,13 @@ namespace rung::nn {
 /// Figures of one finished epoch. Accuracies are shares in [0, 1], rounded to a hundredth of a
 /// percent: what is shown is what is compared.
 struct EpochFigures {
-  double loss = 0, top1 = 0;  ///< of the training images, while the network changed
-  std::optional<double> top1_validation = {};  ///< if there was a validation
-  double seconds = 0;                          ///< of training and validation
-  double lr = 0;                               ///< of the first group, at the start of the epoch
-  double images_per_s = 0;                     ///< of training
+  double loss = 0, top1 = 0;        ///< of the training images, while the network changed
+  std::optional<double> top5 = {};  ///< of more than five classes
+  /// If there was a validation.
+  std::optional<double> loss_validation = {}, top1_validation = {}, top5_validation = {};
+  double seconds = 0;       ///< of training and validation
+  double lr = 0;            ///< of the first group, at the start of the epoch
+  double images_per_s = 0;  ///< of training
 };
 
 /// Returns the epoch, from 0, with the best validation, the first of several; nothing if there is

@@ -123,10 +123,13 @@ struct KlDivOptions {
 RUNG_API Loss kl_div(const Tensor& log_probabilities, const Tensor& target,
                      const KlDivOptions& options = {});
 
-/// Counts the rows of logits [N, C] in which the label's element is larger than every other. A tie
-/// is wrong: few bits give many equal logits, and guessing among them is no merit (torch.argmax
-/// takes the first). A row with a NaN is wrong. Throws Error as cross_entropy does.
-RUNG_API std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels);
+/// Counts the rows of logits [N, C] in which the label's element is one of the top_k largest: fewer
+/// than top_k others are as large or larger. So a tie is wrong where it decides: few bits give many
+/// equal logits, and guessing among them is no merit (torch.argmax takes the first, torch.topk
+/// any). A row with a NaN is wrong. Throws Error as cross_entropy does, and unless top_k is
+/// positive.
+RUNG_API std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels,
+                                    std::int64_t top_k = 1);
 /// Returns the share of such rows, in [0, 1].
 RUNG_API double top1_accuracy(const Tensor& logits, std::span<const std::int64_t> labels);
 

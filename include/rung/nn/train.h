@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "rung/core/export.h"
 #include "rung/exec/executor.h"
@@ -14,17 +15,23 @@ namespace rung::nn {
 
 /// Figures of a pass over the data, or of the part of it so far. Every image counts the same, also
 /// those of a smaller last batch. Right answers are counted in scores [N, C] of two classes or
-/// more, which are the network's first output unless options say otherwise.
+/// more, which are the network's first output unless options say otherwise; see count_correct().
+/// Of five classes or fewer nothing is counted among the top five: all of them are.
 struct RUNG_API Metrics {
-  double loss = 0.0;  ///< mean over the images
-  double top1 = 0.0;  ///< share of right answers, in [0, 1]
+  double loss = 0.0;                ///< mean over the images
+  double top1 = 0.0;                ///< share of right answers, in [0, 1]
+  std::optional<double> top5 = {};  ///< share of labels among the five largest scores
   std::int64_t images = 0;
   double seconds = 0.0;      ///< wall time
   double loss_sum = 0.0;     ///< over the images: from here an interrupted pass goes on exactly
   std::int64_t correct = 0;  ///< right answers; 0 where there are no scores
+  std::optional<std::int64_t> correct_top5 = {};
 
   /// Returns the figures of so many images.
-  static Metrics of(double loss_sum, std::int64_t correct, std::int64_t images);
+  static Metrics of(double loss_sum, std::int64_t correct, std::int64_t images,
+                    std::optional<std::int64_t> correct_top5 = {});
+  /// Returns the figures of what came behind `earlier`, a part of the same pass.
+  Metrics since(const Metrics& earlier) const;
 };
 
 /// What a progress callback is told after every batch.
