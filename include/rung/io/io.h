@@ -10,5 +10,6 @@
 #include "rung/io/output_file.h"
 #include "rung/io/pth.h"
 #include "rung/io/safetensors.h"
+#include "rung/io/summary_writer.h"
 #include "rung/io/text_file.h"
 #include "rung/io/weights.h"
