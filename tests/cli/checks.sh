@@ -23,6 +23,22 @@ run() {
   code=$?
 }
 
+# kill_at_checkpoint OUT ARGS...: runs rung --out OUT, and kills it when it has written a checkpoint.
+kill_at_checkpoint() {
+  local folder=$1.checkpoints before pid
+  newest() { find "$folder" -name 'step-*.rung' 2>/dev/null | sort | tail -1; }
+  before=$(newest)
+  last="${*:2}"
+  "$rung" "${@:2}" --out "$1" >stdout 2>stderr </dev/null &
+  pid=$!
+  for _ in $(seq 500); do
+    [[ $(newest) != "$before" || ! -e /proc/$pid ]] && break
+    sleep 0.02
+  done
+  kill -KILL "$pid" 2>/dev/null
+  wait "$pid" 2>/dev/null
+}
+
 exits() { [[ $code -eq $1 ]]; }
 stdout_has() { grep -qF -- "$1" stdout; }
 stderr_has() { grep -qF -- "$1" stderr; }

@@ -21,15 +21,13 @@ check "qat: ranges that move" grep -q '"ranges":{.*"gradient_norm":\[.*"learned"
 check "qat: codes that flip" grep -q '"codes":{"conv1.weight":{"flips":\[0.0,' whole.json
 
 # A run that is killed again and again goes on with its record.
-killed=("${tuned[@]}" --checkpoint-every 1 --resume auto --out killed_qat.rung --record killed.json)
-for moment in 0.3 0.5 0.4 0.7; do
-  "$rung" "${killed[@]}" >stdout 2>stderr &
-  pid=$!
-  sleep "$moment"
-  kill -KILL "$pid" 2>/dev/null
-  wait "$pid" 2>/dev/null
+killed=("${tuned[@]}" --checkpoint-every 1 --resume auto --record killed.json)
+for _ in 1 2 3; do
+  kill_at_checkpoint killed_qat.rung "${killed[@]}"
+  check "killed: the run has not ended" absent killed_qat.rung
 done
-run "${killed[@]}"
+run "${killed[@]}" --out killed_qat.rung
+check "killed: went on" stdout_has "going on from killed_qat.rung.checkpoints/step-"
 check "killed: exit code 0" exits 0
 check "killed: the same model" cmp -s whole_qat.rung killed_qat.rung
 check "killed: the same record" test "$(untimed whole.json)" = "$(untimed killed.json)"

@@ -75,8 +75,8 @@ best result, a few do most of the work. Ranges are trained as well if the model 
 a range learning scheme: at --lr-encodings, without weight decay. They are delicate: rates that
 fixed ranges bear can make them collapse, which is warned of, once for each quantizer. Batch norms
 of a model made with --fold-bn-in-sim are trained, too; their statistics can be kept for the last
-epochs, which are calmer then. Accuracies are in percent. Validation images, checkpoints, --resume
-and signals: as of rung train.
+epochs, which are calmer then. Accuracies are in percent. Validation images, checkpoints, --resume,
+signals and curves: as of rung train.
 
 Example: two epochs
   rung qat w4a4.rung --epochs 2 --lr 0.004 --schedule cosine --out w4a4_qat.rung
@@ -112,6 +112,7 @@ double top1_before(nn::Checkpoints& checkpoints, Executor& executor, nn::DataLoa
 void run(Options options) {
   check(options.qat.recipe);
   settle(options.data, options.checkpoint);
+  check(options.log, !options.checkpoint.resume.empty());
   begin_run(options.run, outputs_of(options));
   const Console console(options.run.json);
   io::ModelFile file = read_model_file(options.model);
@@ -178,6 +179,7 @@ void run(Options options) {
                 .out = options.out,
                 .json = options.run.json,
                 .log = options.log,
+                .resumes = !options.checkpoint.resume.empty(),
                 .checkpoints = checkpoints,
                 .save = save,
                 .test_saved = test_saved,

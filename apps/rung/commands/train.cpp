@@ -85,6 +85,13 @@ end with exit code 3; a second signal ends the run at once. After an error (a fu
 is not finite) the checkpoints stay. Each is a model, too: rung export writes its weights for
 --init, so that a run with a lower --lr can start there.
 
+--log-dir DIR writes what TensorBoard shows. Of each step loss/step, top1/step, top5/step, lr and
+gradient_norm (before --clip-grad-norm); of each epoch loss, top1 and top5 with /train and
+/validation, the weights as histograms, and of each quantizer of activations range_min/NAME,
+range_max/NAME and the ends of its ranges as a histogram; of the test images /test. metrics.csv has
+a line for each epoch. A run that goes on with --resume first removes what was written after its
+checkpoint, so that no step is there twice.
+
 Example: a ResNet-20 in 20 epochs
   rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
 Example: the weights of another task, with a new head for the classes of this one
@@ -94,10 +101,12 @@ Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
   rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
 The figures of --json, which are written after each epoch:
   {"options": {"--epochs": "20", ...},
-   "epochs": [{"loss", "top1_train", "top1_val", "seconds", "lr", "images_per_s"}, ...],
-   "best": {"epoch", "top1_val", "top1"}, "top1", "skipped"}
+   "epochs": [{"loss", "top1_train", "top5_train", "loss_val", "top1_val", "top5_val", "seconds",
+   "lr", "images_per_s"}, ...],
+   "best": {"epoch", "top1_val", "top1"}, "top5", "top1", "skipped"}
   options: those that the result depends on, as checkpoints record them
-  top1_train: while training, on augmented images; top1_val and seconds: with validation images;
+  top1_train: while training, on augmented images; top5: of more than five classes; loss_val,
+  top1_val, top5_val and seconds: with validation images;
   best: with --keep-best; top1: of the test images; skipped: with --skip-corrupt)";
 
 constexpr std::int64_t kUsualSize = 224;  // of models for ImageNet
@@ -134,6 +143,7 @@ void run(Options options) {
   settle(options.data, options.checkpoint);
   check(options.recipe);
   check_init_options(options.init);
+  check(options.log, !options.checkpoint.resume.empty());
   begin_run(options.run, outputs_of(options));
   const Console console(options.run.json);
   const datasets::DatasetInfo dataset = datasets::info(options.data.dataset, options.data.dir);
@@ -196,6 +206,7 @@ void run(Options options) {
                 .out = options.out,
                 .json = options.run.json,
                 .log = options.log,
+                .resumes = !options.checkpoint.resume.empty(),
                 .checkpoints = checkpoints,
                 .save = save,
                 .test_saved = test_saved},

@@ -68,7 +68,14 @@ void ProgressBar::update(const nn::Progress& progress) {
       "{:.0f} images/s  {} left",
       label_, std::string(full, '#'), kBarWidth, 100 * share, shown_loss(metrics.loss),
       100 * metrics.top1, static_cast<double>(metrics.images) / metrics.seconds, duration(left));
-  print_to_terminal("\r\033[K" + text.substr(0, terminal_width()));
+  const std::size_t width = terminal_width();
+  const bool has_room = note_columns_ > 0 && text.size() + 2 + note_columns_ <= width;
+  print_to_terminal("\r\033[K" + text.substr(0, width) + (has_room ? "  " + note_ : ""));
+}
+
+void ProgressBar::set_note(std::string note, std::size_t columns) {
+  note_ = std::move(note);
+  note_columns_ = columns;
 }
 
 std::function<void(const nn::Progress&)> ProgressBar::callback() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
 
   void update(const nn::Progress& progress);
+  /// Shows a text of so many columns behind the rest of the line, where there is room.
+  void set_note(std::string note, std::size_t columns);
   /// Erases the line, until the next update.
   void clear();
   /// Returns update() as the callback that nn's loops take; must not outlive the bar.
@@ -40,7 +43,8 @@ class ProgressBar {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string label_;
+  std::string label_, note_;
+  std::size_t note_columns_ = 0;
   bool terminal_;
   bool drawn_ = false;
   Clock::time_point last_{};

@@ -74,7 +74,10 @@ void Report::set(std::string_view key, const std::vector<std::int64_t>& values) 
   impl_->json[std::string(key)] = values;
 }
 void Report::set(std::string_view key, const std::vector<double>& values) {
-  impl_->json[std::string(key)] = values;
+  impl_->json[std::string(key)] = values;  // what is not finite is written as null
+}
+void Report::set(std::string_view key, const std::vector<std::vector<std::int64_t>>& rows) {
+  impl_->json[std::string(key)] = rows;
 }
 void Report::set(std::string_view key, const Report& value) {
   impl_->json[std::string(key)] = value.impl_->json;

@@ -28,6 +28,7 @@ class Report {
   void set(std::string_view key, const std::vector<std::string>& values);
   void set(std::string_view key, const std::vector<std::int64_t>& values);
   void set(std::string_view key, const std::vector<double>& values);
+  void set(std::string_view key, const std::vector<std::vector<std::int64_t>>& rows);
   void set(std::string_view key, const Report& value);
   /// Adds an object to the array of this name; set(key, {}) of strings makes an empty one.
   void append(std::string_view key, const Report& element);

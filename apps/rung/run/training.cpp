@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "console/curve.h"
 #include "console/interrupt.h"
 #include "console/messages.h"
 #include "run/class_scores.h"
@@ -21,21 +22,30 @@ void add_to_report(const nn::EpochFigures& each, Report& report) {
   Report figures;
   figures.set("loss", each.loss);
   figures.set("top1_train", percent(each.top1));
+  if (each.top5) figures.set("top5_train", percent(*each.top5));
+  if (each.loss_validation) figures.set("loss_val", *each.loss_validation);
   if (each.top1_validation) figures.set("top1_val", percent(*each.top1_validation));
+  if (each.top5_validation) figures.set("top5_val", percent(*each.top5_validation));
   figures.set("seconds", each.seconds);
   figures.set("lr", each.lr);
   figures.set("images_per_s", each.images_per_s);
   report.append("epochs", figures);
 }
 
+/// Shows top1, and top5 where that says something.
+std::string accuracies(double top1, const std::optional<double>& top5) {
+  const std::string first = fmt::format("{:5.2f} %", percent(top1));
+  return top5 ? fmt::format("{}, top5 {:5.2f} %", first, percent(*top5)) : first;
+}
+
 std::string line_of(std::int64_t epoch, std::int64_t epochs, const nn::EpochFigures& figures) {
   std::string validation;
   if (figures.top1_validation)
-    validation = fmt::format("  validation {:5.2f} %", percent(*figures.top1_validation));
-  return fmt::format(
-      "epoch {:>{}}/{}  loss {}  train {:5.2f} %{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
-      epoch + 1, std::to_string(epochs).size(), epochs, shown_loss(figures.loss),
-      percent(figures.top1), validation, figures.lr, figures.seconds, figures.images_per_s);
+    validation = "  validation " + accuracies(*figures.top1_validation, figures.top5_validation);
+  return fmt::format("epoch {:>{}}/{}  loss {}  train {}{}  lr {:.3g}  {:.1f} s  {:.0f} images/s",
+                     epoch + 1, std::to_string(epochs).size(), epochs, shown_loss(figures.loss),
+                     accuracies(figures.top1, figures.top5), validation, figures.lr,
+                     figures.seconds, figures.images_per_s);
 }
 
 /// One run over all epochs, on the console and in the report.
@@ -51,6 +61,7 @@ class Run {
             training.executor, training.train,
             scores_.loss(training.executor, {.label_smoothing = training.recipe.label_smoothing}),
             training.optimizer, options()) {
+    log_.open(training.resumes);
     for (const nn::EpochFigures& figures : trainer_.epochs()) add_to_report(figures, report);
   }
 
@@ -73,14 +84,14 @@ class Run {
                         {.check = check_numerics(training_.recipe)});
     });
     const double top1 = percent(test.top1);
-    console_.line(fmt::format("test: {} images, top1 {:.2f} %, loss {}", test.images, top1,
-                              shown_loss(test.loss)));
+    console_.line(fmt::format("test: {} images, top1 {}, loss {}", test.images,
+                              accuracies(test.top1, test.top5), shown_loss(test.loss)));
+    log_.finish(test);
     test_best(top1);
     if (training_.watch) report_.set("warnings", trainer_.warnings());
+    if (test.top5) report_.set("top5", percent(*test.top5));
     report_.set("top1", top1);
   }
-
-  void write_log() const { log_.write(); }
 
  private:
   nn::TrainerOptions options() {
@@ -96,7 +107,7 @@ class Run {
         .stop = is_interrupted,
         .watch = training_.watch,
         .before_epoch = [this](std::int64_t epoch) { before_epoch(epoch); },
-        .on_progress = [this](const nn::Progress& progress) { bar_->update(progress); },
+        .on_progress = [this](const nn::Progress& progress) { on_progress(progress); },
         .on_warning =
             [this](const std::string& warning) {
               bar_->clear();
@@ -113,6 +124,16 @@ class Run {
     if (training_.before_epoch) training_.before_epoch(epoch);
     scores_.watch(training_.executor);
     bar_.emplace(fmt::format("epoch {}/{}", epoch + 1, training_.recipe.epochs));
+  }
+
+  void on_progress(const nn::Progress& progress) {
+    if (training_.log.curve) {
+      if (progress.batch == 1) before_ = {};
+      curve_.add(progress.metrics.since(before_).loss);
+      before_ = progress.metrics;
+      bar_->set_note(curve_.text(), curve_.columns());
+    }
+    bar_->update(progress);
   }
 
   std::optional<nn::Metrics> validate() {
@@ -171,6 +192,8 @@ class Run {
   const ClassScores scores_;
   TrainingLog log_;
   std::optional<ProgressBar> bar_;
+  Curve curve_;              // of the loss, if it is asked for
+  nn::Metrics before_ = {};  // of the epoch, up to the step before
   nn::Trainer trainer_;
 };
 
@@ -188,7 +211,6 @@ void run_training(const Training& training, const Console& console, Report& repo
   }
   training.data.report_skipped({&training.train, training.validation, &training.test}, console,
                                report);
-  run.write_log();
   training.save(training.out, {});
   report.write(training.json);
   training.checkpoints.finish();
@@ -208,6 +230,9 @@ TestMetrics test_model(Executor& executor, nn::DataLoader& loader, const std::st
       .loss = [&](const Tensor& output, std::span<const std::int64_t> labels) -> nn::Loss {
         nn::Loss result = loss(output, labels);  // throws if the labels do not fit
         if (test_options.on_output) test_options.on_output(output);
+        if (test_options.on_scores)
+          test_options.on_scores(scores.quantized() ? output : scores.logits(executor, output),
+                                 labels);
         probabilities = probabilities && are_probabilities(output.data(), output.shape()[1]);
         if (probabilities)
           log_loss_sum += log_loss(output.data(), labels) * static_cast<double>(labels.size());

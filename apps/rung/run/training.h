@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Training {
   std::string out;   ///< the file to write
   std::string json;  ///< the file of the figures, see Report::write()
   const LogOptions& log;
+  bool resumes = false;  ///< it was told to go on, if there is something to go on from
   nn::Checkpoints& checkpoints;
   nn::SaveModel save;  ///< the model as it is now
   /// Tests a model that was saved.
@@ -62,6 +64,8 @@ struct TestOptions {
   nn::CheckNumerics check = nn::CheckNumerics::off;
   /// Gets what the model answers to each batch, in the order of the images.
   std::function<void(const Tensor&)> on_output = {};
+  /// Gets the scores [N, C] in which right answers are counted.
+  std::function<void(const Tensor& scores, std::span<const std::int64_t> labels)> on_scores = {};
 };
 
 /// Runs a model over a loader, behind a progress bar that is labelled with the loader's images.
