@@ -13,7 +13,7 @@ check "analyze: figures are JSON" is_json analysis8.json
 check "analyze: levels are accuracies" grep -qF '"metric":"top1"' analysis8.json
 check "analyze: a row for a layer" stdout_has "conv1 (Conv)"
 check "analyze: says what it cost" stdout_has "100 images, "
-widest=$(awk '/^ +[-0-9]/ { if (length > n) n = length } END { print n }' stdout)
+widest=$(awk '/^ *[-0-9]+\.[0-9]+ / { if (length > n) n = length } END { print n }' stdout)
 check "analyze: rows of at most 100 columns" between "$widest" 60 100
 run eval analyzed8.rung --test-images 100 --json eval8.json
 check "analyze: all quantized is what eval says" \

@@ -13,7 +13,7 @@ refuses "unknown dataset" "fashion-mnist" train --model lenet --dataset mnist --
 refuses "no data folder" "nowhere" train --model lenet --data nowhere --out out/x.rung "${tiny[@]}"
 refuses "eval without data" "nowhere" eval good.rung --data nowhere
 mkdir data
-cp "$("$rung" datasets | sed -n 's/.*, in //p' | head -n 1)"/*.gz data
+cp "$("$rung" datasets | sed -n 's/^ *in //p' | head -n 1)"/*.gz data
 head -c 100000 data/train-images-idx3-ubyte.gz >shorter.gz
 mv shorter.gz data/train-images-idx3-ubyte.gz
 refuses "truncated dataset" "train-images-idx3-ubyte" train --model lenet --data data \

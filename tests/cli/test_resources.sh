@@ -168,7 +168,7 @@ fi
 # ---- data
 photos=$here/../golden/images/folder
 mkdir cut_data
-for file in "$("$rung" datasets | sed -n 's/.*, in \(\/.*\)/\1/p' | head -n 1)"/*.gz; do
+for file in "$("$rung" datasets | sed -n 's/^ *in \(\/.*\)/\1/p' | head -n 1)"/*.gz; do
   ln -s "$file" cut_data
 done
 images=$(readlink cut_data/train-images-idx3-ubyte.gz)

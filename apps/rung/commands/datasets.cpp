@@ -1,12 +1,11 @@
 #include "rung/datasets.h"
 
-#include <fmt/format.h>
-
 #include <memory>
 
 #include "commands/subcommands.h"
 #include "console/console.h"
 #include "console/report.h"
+#include "console/table.h"
 
 namespace rung::cli {
 
@@ -14,7 +13,8 @@ namespace {
 
 constexpr const char* kDetails =
     R"(Pixels are numbers from 0 to 1, images [channels, height, width]. Each command that has
---dataset takes these names, and --data for the folder.
+--dataset takes these names, and --data for the folder, where there is no usual one or it is
+elsewhere. Classes and images that are not shown are as the files say.
 
 Example:
   rung datasets
@@ -32,14 +32,13 @@ void add_datasets(Program& program) {
   command.action([json] {
     const Console console(*json);
     Report report;
+    using Kind = Column::Kind;
+    Table table({{"dataset"}, {"classes", Kind::number}, {"images"}, {"what it is", Kind::prose}});
     for (const datasets::DatasetInfo& info : datasets::list()) {
-      const std::string content =
-          info.classes > 0
-              ? fmt::format("{} classes, images {}", info.classes, info.image_shape.to_string())
-              : std::string("classes and images as the files say");
-      console.line(fmt::format(
-          "{}\n    {}\n    {}, in {}", info.name, info.description, content,
-          info.default_dir.empty() ? "the folder that --data names" : info.default_dir));
+      const bool is_known = info.classes > 0;  // others are as their files say
+      table.row({info.name, is_known ? with_commas(info.classes) : "",
+                 is_known ? info.image_shape.to_string() : "", info.description},
+                info.default_dir.empty() ? "" : "in " + info.default_dir);
       Report entry;
       entry.set("name", info.name);
       entry.set("description", info.description);
@@ -49,6 +48,7 @@ void add_datasets(Program& program) {
       entry.set("default_dir", info.default_dir);
       report.append("datasets", entry);
     }
+    console.text(table.text());
     report.write(*json);
   });
 }

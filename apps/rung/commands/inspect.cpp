@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -11,12 +12,15 @@
 #include "commands/subcommands.h"
 #include "console/console.h"
 #include "console/report.h"
+#include "console/table.h"
+#include "run/graphviz.h"
+#include "run/network_table.h"
 #include "run/onnx_source.h"
 #include "run/options.h"
 #include "run/task.h"
 #include "run/why.h"
+#include "rung/analysis/dot.h"
 #include "rung/core/error.h"
-#include "rung/core/text.h"
 #include "rung/exec/executor.h"
 #include "rung/io/file_kind.h"
 #include "rung/io/model_file.h"
@@ -28,27 +32,38 @@ namespace rung::cli {
 namespace {
 
 struct Options {
-  std::string file, mode = "both", json;
-  bool plan = false, why = false;
+  std::string file, mode = "both", drawing, json;
+  bool nodes = false, plan = false, why = false;
   std::int64_t batch = 128;
   OnnxSource onnx;
 };
 
 constexpr const char* kDetails =
-    R"(Prints the graph, the quantizers with their encodings, and sizes. Of weights (safetensors,
-PyTorch checkpoints) it prints the tensors. What a file is, its content says, whatever its name.
+    R"(Prints the network in lines of at most 100 columns: a row for each layer with its type, the
+shape of its output, its parameters, multiplications (of Conv, ConvTranspose, Gemm and MatMul, per
+image), bytes of its parameters (as quantized) and quantizers, below it the attributes that are no
+defaults; a row for each quantizer with its range; and sums. Long names are shortened in the middle.
+--nodes prints a line for each node instead, in full, with what it reads and all attributes. Of
+weights (safetensors, PyTorch checkpoints) it prints the tensors. What a file is, its content says,
+whatever its name.
 With --plan it prints instead what the engine makes of the graph: the steps of a forward and a
 backward pass, their kernels and memory layouts, and where results lie in memory. With --why it
 prints instead for every tensor of a quantized model whether it has a quantizer, and which setting
 of the configuration gave it or took it away.
+--graph also draws the network: *.dot is a text in Graphviz's language, *.svg the picture that
+Graphviz (its program dot, if it is installed) makes of it.
 
 Examples:
   rung inspect w4a4.rung
   rung inspect w4a4.rung --why
+  rung inspect w4a4.rung --graph w4a4.svg
   rung inspect resnet20.rung --plan --batch-size 32 --mode train
-The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...]}, of a
-quantized model also "config" and "rules", with --why "placement": [{"tensor", "quantizer", "place", "state", "rules": [{"setting", "says"}],
-"by_hand", "precision_rule", "symmetric_rule", "per_channel_rule"}], the last rule having decided)";
+The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...],
+"layers": [{"name", "type", "output_shape", "attributes", "parameters", "macs", "float_bytes",
+"bytes", "quantizers"}], "macs", "parameter_bytes": {"float", "quantized"}}, of a quantized model
+also "config" and "rules", with --why "placement": [{"tensor", "quantizer", "place", "state",
+"rules": [{"setting", "says"}], "by_hand", "precision_rule", "symmetric_rule",
+"per_channel_rule"}], the last rule having decided)";
 
 constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
 
@@ -63,13 +78,19 @@ template <typename File>
 void print_tensors(const File& file, const Options& options, const Console& console) {
   if (options.plan) throw Error(options.file + ": holds plain weights, no graph to plan");
   if (options.why) throw Error(options.file + ": holds plain weights, no quantizers to explain");
+  if (!options.drawing.empty())
+    throw Error(options.file + ": holds plain weights, no graph to draw");
+  using Kind = Column::Kind;
+  Table table(
+      {{"tensor", Kind::text, 16}, {"type"}, {"shape", Kind::text, 16}, {"numbers", Kind::number}});
   std::int64_t numbers = 0;
   for (const auto& tensor : file.tensors()) {
-    console.line(fmt::format("{:<44} {:<8} {}", printable(tensor.name), io::to_string(tensor.dtype),
-                             tensor.shape.to_string()));
+    table.row({tensor.name, std::string(io::to_string(tensor.dtype)), tensor.shape.to_string(),
+               with_commas(tensor.shape.numel())});
     numbers += tensor.shape.numel();
   }
-  console.line(fmt::format("{} tensors, {} numbers", file.tensors().size(), numbers));
+  console.text(table.text());
+  console.line(fmt::format("{} tensors, {} numbers", file.tensors().size(), with_commas(numbers)));
 }
 
 Report describe(const QuantizerHandle& quantizer) {
@@ -105,38 +126,61 @@ std::string sizes(const Graph& graph) {
   return fmt::format("{} nodes; numbers by role: {}", graph.nodes().size(), fmt::join(parts, ", "));
 }
 
+/// Prints a line for each node and for each quantizer, with all there is to say.
+void print_nodes(const Graph& graph, const Console& console) {
+  console.text(graph.to_string());
+  console.line(sizes(graph));
+}
+
+void print_layers(const Graph& graph, const Console& console) {
+  const analysis::NetworkSummary network = analysis::summarize(graph);
+  console.text("\n" + layer_table(network));
+  if (const std::string quantizers = quantizer_table(graph); !quantizers.empty())
+    console.text("\n" + quantizers);
+  console.text("\n" + totals(network));
+}
+
+void report_graph(const Graph& graph, Report& report) {
+  report.set("nodes", static_cast<std::int64_t>(graph.nodes().size()));
+  Report parameters;
+  for (const Role role : kRoles) parameters.set(to_string(role), count(graph, role));
+  report.set("parameters", parameters);
+  report.set("quantizers", std::vector<std::string>{});
+  for (const QuantizerHandle& quantizer : find_quantizers(graph))
+    report.append("quantizers", describe(quantizer));
+  report_network(analysis::summarize(graph), report);
+}
+
 void run_model(io::ModelFile file, const Options& options, const Console& console, Report& report) {
   if (options.why && !has_checkpoint(file))
     throw Error(options.file + ": has no quantizers to explain; --why needs a quantized model");
-  const auto found = file.sections.find(kTaskSection);
+  const bool shows_graph = !options.plan && !options.why;
+  if (shows_graph && file.sections.contains(kTaskSection)) {
+    const Task task = task_of(file, options.file);
+    console.line(fmt::format("{} for {}, {} classes", task.model, task.dataset, task.num_classes));
+  }
+  if (!options.drawing.empty()) write_drawing(options.drawing, analysis::to_dot(file.graph));
+  report_graph(file.graph, report);
   if (options.plan) {
     print_plans(file.graph, options, console);
-  } else if (!options.why) {
-    if (found != file.sections.end()) {
-      const Task task = task_of(file, options.file);
-      console.line(
-          fmt::format("{} for {}, {} classes", task.model, task.dataset, task.num_classes));
-    }
-    console.text(file.graph.to_string());
-    console.line(sizes(file.graph));
-  }
-  report.set("nodes", static_cast<std::int64_t>(file.graph.nodes().size()));
-  Report parameters;
-  for (const Role role : kRoles) parameters.set(to_string(role), count(file.graph, role));
-  report.set("parameters", parameters);
-  report.set("quantizers", std::vector<std::string>{});
-  for (const QuantizerHandle& quantizer : find_quantizers(file.graph))
-    report.append("quantizers", describe(quantizer));
-  if (!has_checkpoint(file) || options.plan) return;
-  const QuantizationSimModel sim = load_checkpoint(std::move(file), options.file);
-  report.set("config", sim.options().config_file);
-  report.set("rules", name_of(sim.config().rules));
-  if (options.why) {
-    print_why(sim, console, report);
     return;
   }
+  std::optional<QuantizationSimModel> sim;
+  const bool is_quantized = has_checkpoint(file);
+  if (is_quantized) sim.emplace(load_checkpoint(std::move(file), options.file));
+  const Graph& graph = sim ? sim->graph() : file.graph;
+  if (sim && shows_graph && !options.nodes) console.text(quantization_of(*sim));
+  if (shows_graph && options.nodes)
+    print_nodes(graph, console);
+  else if (shows_graph)
+    print_layers(graph, console);
+  if (!sim) return;
+  report.set("config", sim->options().config_file);
+  report.set("rules", name_of(sim->config().rules));
+  if (options.why) print_why(*sim, console, report);
+  if (!options.nodes) return;
   std::ostringstream table;
-  table << sim;
+  table << *sim;
   console.text(table.str());
 }
 
@@ -186,13 +230,16 @@ void add_inspect(Program& program) {
   Command command = program.command("inspect", "Show what is in a file", kDetails);
   command.argument("FILE", options->file, "a model, *.rung or *.onnx, or weights");
   command.exclusive_flags(
-      {{"--plan", options->plan, "print the compiled plan"},
+      {{"--nodes", options->nodes, "print a line for each node, in full"},
+       {"--plan", options->plan, "print the compiled plan"},
        {"--why", options->why, "print why each tensor has a quantizer, or none"}});
   command.option("--batch-size,--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));
   add_onnx_options(command, options->onnx);
   command.group("Output");
+  command.option("--graph FILE", options->drawing,
+                 "also draw the network, *.dot or, with Graphviz, *.svg", check_drawing_name);
   command.option("--json FILE", options->json, "write the figures as JSON, - = standard output");
   command.action([options] { run(*options); });
 }

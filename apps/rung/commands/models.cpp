@@ -1,12 +1,11 @@
 #include "rung/models.h"
 
-#include <fmt/format.h>
-
 #include <memory>
 
 #include "commands/subcommands.h"
 #include "console/console.h"
 #include "console/report.h"
+#include "console/table.h"
 
 namespace rung::cli {
 
@@ -25,10 +24,15 @@ void add_models(Program& program) {
   command.action([json] {
     const Console console(*json);
     Report report;
+    using Kind = Column::Kind;
+    Table table({{"model"},
+                 {"parameters", Kind::number},
+                 {"classes", Kind::number},
+                 {"pixels", Kind::number},
+                 {"what it is", Kind::prose}});
     for (const models::ModelInfo& info : models::list()) {
-      console.line(fmt::format("{:<15} {:>11} parameters  {:>4} classes, {:>3} pixels  {}",
-                               info.name, info.parameters, info.options.num_classes,
-                               info.options.image_size, info.description));
+      table.row({info.name, with_commas(info.parameters), with_commas(info.options.num_classes),
+                 with_commas(info.options.image_size), info.description});
       Report entry;
       entry.set("name", info.name);
       entry.set("description", info.description);
@@ -37,6 +41,7 @@ void add_models(Program& program) {
       entry.set("image_size", info.options.image_size);
       report.append("models", entry);
     }
+    console.text(table.text());
     report.write(*json);
   });
 }

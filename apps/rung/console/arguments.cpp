@@ -20,8 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kWritten = {"--out",    "OUT",      "--json",    "--outputs",
-                                 "--sample", "--record", "--log-file"};
+constexpr std::array kWritten = {"--out",    "OUT",     "--json",   "--outputs",
+                                 "--sample", "--graph", "--record", "--log-file"};
 
 bool is_written(const std::string& name) {
   return std::ranges::find(kWritten, name) != kWritten.end();

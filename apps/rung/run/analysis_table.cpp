@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "console/table.h"
 #include "run/options.h"
 #include "rung/core/error.h"
 #include "rung/core/text.h"
@@ -38,7 +39,7 @@ double clipped_percent(const Analysis& analysis, const Sensitivity& layer) {
   return 100.0 * most;
 }
 
-std::string row_of(const Analysis& analysis, const Sensitivity& each) {
+std::vector<std::string> row_of(const Analysis& analysis, const Sensitivity& each) {
   const auto layer = std::ranges::find(analysis.layers, each.name, &analysis::Layer::name);
   std::string output, four, sums, type = "input";
   if (layer != analysis.layers.end()) {
@@ -50,10 +51,13 @@ std::string row_of(const Analysis& analysis, const Sensitivity& each) {
       sums = fmt::format("{}/{}", layer->accumulator->observed_bits,
                          layer->accumulator->worst_case_bits);
   }
-  return fmt::format("{:>9}  {:>9}  {:>9}  {:>9}  {:>6}  {:>8.3f}  {} ({})\n",
-                     shown(each.alone, analysis.metric), shown(each.all_but, analysis.metric),
-                     output, four, sums, clipped_percent(analysis, each), printable(each.name),
-                     printable(type));
+  return {shown(each.alone, analysis.metric),
+          shown(each.all_but, analysis.metric),
+          output,
+          four,
+          sums,
+          fmt::format("{:.3f}", clipped_percent(analysis, each)),
+          fmt::format("{} ({})", each.name, type)};
 }
 
 }  // namespace
@@ -74,15 +78,22 @@ std::string table_of(const Analysis& analysis, std::int64_t rows) {
   std::string text = fmt::format(
       "{}: float {}, weights quantized {}, activations {}, both {}\n"
       "SQNR of the outputs: {:.2f} dB\n"
-      "alone, all but: {} of the outputs; output, at 4 bit: SQNR in dB\n\n"
-      "{:>9}  {:>9}  {:>9}  {:>9}  {:>6}  {:>8}  layer, worst first\n",
+      "alone, all but: {} of the outputs; output, at 4 bit: SQNR in dB\n\n",
       unit_of(levels.metric), shown(levels.nothing, levels.metric),
       shown(levels.weights, levels.metric), shown(levels.activations, levels.metric),
-      shown(levels.everything, levels.metric), analysis.outputs.sqnr_db, unit_of(analysis.metric),
-      "alone", "all but", "output", "at 4 bit", "sums", "clipped%");
+      shown(levels.everything, levels.metric), analysis.outputs.sqnr_db, unit_of(analysis.metric));
+  constexpr auto kNumber = Column::Kind::number;
+  Table table({{"alone", kNumber},
+               {"all but", kNumber},
+               {"output", kNumber},
+               {"at 4 bit", kNumber},
+               {"sums", kNumber},
+               {"clipped%", kNumber},
+               {"layer, worst first", Column::Kind::text, 16}});
   const std::vector<const Sensitivity*> all = worst_first(analysis);
   const std::size_t most = rows == 0 ? all.size() : static_cast<std::size_t>(rows);
-  for (std::size_t i = 0; i < std::min(most, all.size()); ++i) text += row_of(analysis, *all[i]);
+  for (std::size_t i = 0; i < std::min(most, all.size()); ++i) table.row(row_of(analysis, *all[i]));
+  text += table.text();
   if (most < all.size())
     text += fmt::format("... and {} more: --rows 0 shows all\n", all.size() - most);
   return text;

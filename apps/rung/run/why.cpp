@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
 
-#include "rung/core/text.h"
+#include "console/table.h"
 
 namespace rung::cli {
 namespace {
@@ -37,21 +36,15 @@ Report describe(const PlacementReason& reason) {
 
 void print_why(const QuantizationSimModel& sim, const Console& console, Report& report) {
   const std::vector<PlacementReason> reasons = sim.placement_reasons();
-  std::vector<std::string> names;
-  std::size_t name_width = 0, state_width = 0;
+  Table table({{"tensor"}, {"has"}, {"why"}});
+  report.set("placement", std::vector<std::string>{});
   for (const PlacementReason& reason : reasons) {
     const bool is_edge = reason.place == QuantizerPlace::edge;
-    names.push_back(printable(is_edge ? fmt::format("{} at {}", reason.tensor, reason.quantizer)
-                                      : reason.tensor));
-    name_width = std::max(name_width, names.back().size());
-    state_width = std::max(state_width, reason.state().size());
+    table.row({is_edge ? fmt::format("{} at {}", reason.tensor, reason.quantizer) : reason.tensor,
+               reason.state(), reason.why()});
+    report.append("placement", describe(reason));
   }
-  report.set("placement", std::vector<std::string>{});
-  for (std::size_t i = 0; i < reasons.size(); ++i) {
-    console.line(fmt::format("{:<{}}  {:<{}}  {}", names[i], name_width, reasons[i].state(),
-                             state_width, reasons[i].why()));
-    report.append("placement", describe(reasons[i]));
-  }
+  console.text(table.text());
 }
 
 }  // namespace rung::cli
