@@ -9,9 +9,9 @@
 
 #include "core/check.h"
 #include "core/join.h"
-#include "datasets/npy_file.h"
 #include "datasets/parts.h"
 #include "io/tensors/dtype.h"
+#include "io/tensors/npy_read.h"
 #include "rung/datasets.h"
 
 namespace rung::datasets {
@@ -20,7 +20,7 @@ namespace {
 constexpr std::int64_t kMaxClasses = 1 << 20;
 
 std::vector<std::int64_t> read_labels(const std::string& path) {
-  const Npy npy = read_npy(path);
+  const io::Npy npy = io::read_npy(path);
   require(io::converts_to_integer(npy.dtype) && npy.dims.size() == 1,
           "{}: labels must be integers [N], got {} dimensions of {}", path, npy.dims.size(),
           to_string(npy.dtype));
@@ -46,7 +46,7 @@ class NpyDataset final : public nn::Dataset {
  public:
   NpyDataset(const std::string& folder, std::int64_t classes)
       : path_(file_in(folder, "images.npy")),
-        images_(read_npy(path_)),
+        images_(io::read_npy(path_)),
         classes_(has_labels(folder) ? classes : 0) {
     if (images_.dims.size() == 3) images_.dims.insert(images_.dims.begin() + 1, 1);
     require(images_.dims.size() == 4 && std::ranges::min(images_.dims) > 0,
@@ -97,7 +97,7 @@ class NpyDataset final : public nn::Dataset {
 
  private:
   std::string path_;
-  Npy images_;
+  io::Npy images_;
   std::vector<std::int64_t> labels_;
   std::int64_t classes_;
 };

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "datasets/npy_file.h"
+#include "io/tensors/npy_read.h"
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
 #include "rung/datasets.h"
@@ -47,7 +47,7 @@ std::string header(const std::string& descr, const std::string& shape) {
 std::string npy_error(const std::string& bytes) {
   const TemporaryFolder folder;
   const std::string path = folder.write("x.npy", bytes);
-  const std::string message = message_of([&] { datasets::read_npy(path); });
+  const std::string message = message_of([&] { io::read_npy(path); });
   const bool named = message.starts_with(path + ": ");
   return named ? message.substr(path.size() + 2) : message;
 }
@@ -138,7 +138,7 @@ TEST_CASE("arrays of NumPy become a dataset") {
 TEST_CASE("headers of .npy files may be written in any way Python would read") {
   const TemporaryFolder folder;
   const auto dims = [&](const std::string& text, const std::string& data, int version = 1) {
-    return datasets::read_npy(folder.write("x.npy", npy(text, data, version))).dims;
+    return io::read_npy(folder.write("x.npy", npy(text, data, version))).dims;
   };
   CHECK(dims("{\"shape\":(2,3),\"descr\":\"<i2\",\"fortran_order\":False}", std::string(12, 'x')) ==
         std::vector<std::int64_t>{2, 3});
@@ -191,7 +191,7 @@ TEST_CASE("a thousand damaged .npy and CIFAR files give an error or a dataset") 
     try {
       // Outside of a check, which would catch the Error.
       const std::size_t size =
-          numpy ? datasets::read_npy(path).data.size()
+          numpy ? io::read_npy(path).data.size()
                 : static_cast<std::size_t>(datasets::cifar10(Split::test, folder.path())->size());
       CHECK(size <= (numpy ? bytes.size() : 2));
       ++loads;

@@ -16,7 +16,7 @@
 
 #include "datasets/idx.h"
 #include "datasets/image_file.h"
-#include "datasets/npy_file.h"
+#include "io/tensors/npy_read.h"
 #include "golden/golden.h"
 #include "rung/core/error.h"
 #include "rung/io/encodings.h"
@@ -64,7 +64,7 @@ const std::map<std::string, std::function<void(const fs::path&)>> kReaders = {
        io::ModelFile file = io::load_model(path);
        if (has_checkpoint(file)) (void)load_checkpoint(std::move(file), "x");
      }},
-    {"npy", [](const fs::path& path) { (void)datasets::read_npy(path.string()); }},
+    {"npy", [](const fs::path& path) { (void)io::read_npy(path.string()); }},
     {"onnx", [](const fs::path& path) { (void)io::load_onnx(path); }},
     {"placement",
      [](const fs::path& path) {

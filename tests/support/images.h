@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "datasets/npy_file.h"
+#include "io/tensors/npy_read.h"
 #include "doctest/doctest.h"
 #include "io/tensors/dtype.h"
 #include "rung/nn/transforms.h"
@@ -36,7 +36,7 @@ struct Array {
 
 /// Returns the array in tests/golden/images/<name>.npy.
 inline Array expected(const std::string& name) {
-  const rung::datasets::Npy npy = rung::datasets::read_npy(path(name + ".npy"));
+  const rung::io::Npy npy = rung::io::read_npy(path(name + ".npy"));
   Array array{npy.dims, {}};
   std::int64_t count = 1;
   for (const std::int64_t extent : npy.dims) count *= extent;

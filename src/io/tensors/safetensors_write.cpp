@@ -12,6 +12,7 @@
 #include "io/files/names.h"
 #include "io/tensors/dtype.h"
 #include "io/tensors/overflow.h"
+#include "io/tensors/safetensors_stream.h"
 #include "rung/io/safetensors.h"
 
 namespace rung::io {
@@ -165,6 +166,28 @@ void save_safetensors(const std::filesystem::path& path, const SafetensorsConten
   file.write(header);
   for (const Source& source : sources)
     stream(source, [&](std::span<const std::byte> bytes) { file.write(bytes); });
+  file.commit();
+}
+
+void save_safetensors(const std::filesystem::path& path, std::span<const StreamedTensor> tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  HeaderWriter writer(path.string());
+  writer.metadata(metadata);
+  for (const StreamedTensor& each : tensors) writer.tensor(each.name, each.dtype, each.shape);
+  const std::string header = writer.finish();
+  AtomicFile file(path);
+  const std::array<std::uint64_t, 1> length{header.size()};
+  file.write(std::as_bytes(std::span(length)));
+  file.write(header);
+  for (const StreamedTensor& each : tensors) {
+    std::int64_t left = each.shape.numel() * bit_size(each.dtype) / 8;
+    each.data([&](std::span<const std::byte> bytes) {
+      left -= std::ssize(bytes);
+      file.write(bytes);
+    });
+    require(left == 0, "{}: {} {} needs another number of bytes", path.string(),
+            shown_name(each.name), each.shape);
+  }
   file.commit();
 }
 

@@ -1,4 +1,4 @@
-#include "datasets/npy_file.h"
+#include "io/tensors/npy_read.h"
 
 #include <array>
 #include <charconv>
@@ -9,10 +9,9 @@
 
 #include "core/check.h"
 #include "core/join.h"
-#include "io/files/file.h"
 #include "io/files/file_kind.h"
 
-namespace rung::datasets {
+namespace rung::io {
 namespace {
 
 constexpr std::size_t kMaxHeader = 65535;
@@ -105,12 +104,11 @@ class Header {
 };
 
 struct Element {
-  io::Dtype dtype;
+  Dtype dtype;
   std::int64_t bytes;
 };
 
 Element element_of(const std::string& descr, const std::string& path) {
-  using io::Dtype;
   static const std::map<std::string, Element, std::less<>> kKnown = {
       {"b1", {Dtype::BOOL, 1}}, {"u1", {Dtype::U8, 1}},  {"i1", {Dtype::I8, 1}},
       {"u2", {Dtype::U16, 2}},  {"i2", {Dtype::I16, 2}}, {"u4", {Dtype::U32, 4}},
@@ -129,9 +127,9 @@ Element element_of(const std::string& descr, const std::string& path) {
 
 }  // namespace
 
-Npy read_npy(const std::string& path) {
-  const io::InputFile file(path);
-  io::require_format(file, {io::FileFormat::npy}, "an array of NumPy, *.npy");
+NpyHeader read_npy_header(const InputFile& file) {
+  const std::string path = file.path().string();
+  require_format(file, {FileFormat::npy}, "an array of NumPy, *.npy");
   std::array<std::uint8_t, 12> start{};
   require(file.size() >= start.size(), "{}: is not a .npy file: it has {} bytes", path,
           file.size());
@@ -161,9 +159,16 @@ Npy read_npy(const std::string& path) {
   require(!overflow && static_cast<std::uint64_t>(bytes) == stored,
           "{}: the header says [{}] elements of {} bytes, but {} bytes follow", path,
           join(*header.shape), element.bytes, stored);
-  Npy npy{element.dtype, *header.shape, std::vector<std::byte>(static_cast<std::size_t>(bytes))};
-  file.read(begin + length, npy.data);
+  return {element.dtype, *header.shape, begin + length};
+}
+
+Npy read_npy(const std::string& path) {
+  const InputFile file(path);
+  NpyHeader header = read_npy_header(file);
+  Npy npy{header.dtype, std::move(header.dims),
+          std::vector<std::byte>(static_cast<std::size_t>(file.size() - header.begin))};
+  file.read(header.begin, npy.data);
   return npy;
 }
 
-}  // namespace rung::datasets
+}  // namespace rung::io
