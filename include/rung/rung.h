@@ -4,7 +4,11 @@
 
 #include "rung/analysis/analysis.h"
 #include "rung/analysis/analyze.h"
+#include "rung/analysis/dot.h"
+#include "rung/analysis/dump.h"
 #include "rung/analysis/findings.h"
+#include "rung/analysis/summary.h"
+#include "rung/analysis/tensor_diff.h"
 #include "rung/analysis/training.h"
 #include "rung/analysis/training_recorder.h"
 #include "rung/build_info.h"

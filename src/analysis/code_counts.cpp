@@ -5,43 +5,24 @@
 #include <cmath>
 #include <span>
 
-#include "quant/channels.h"
+#include "analysis/pieces.h"
 #include "rung/core/parallel.h"
 #include "rung/quant/fake_quantize.h"
 
 namespace rung::analysis {
 namespace {
 
-constexpr double kTie = 1e-4;  // of a step
 constexpr int kMostCountedBits = 16;
 
-/// Numbers that share a scale.
-struct Piece {
-  std::size_t channel;
-  std::span<const float> numbers;
-};
-
-std::vector<Piece> pieces_of(const ConstTensor& x, const Granularity& granularity) {
-  constexpr std::size_t kGrain = 1 << 14;
-  std::vector<Piece> pieces;
-  for_each_run(ChannelRuns(x.shape(), granularity), x.data(),
-               [&](std::size_t channel, std::span<const float> run) {
-                 while (!run.empty()) {
-                   pieces.push_back({channel, run.first(std::min(run.size(), kGrain))});
-                   run = run.subspan(pieces.back().numbers.size());
-                 }
-               });
-  return pieces;
-}
-
 // As rung/quant/fake_quantize.h says; threads may note the same code at once.
-CodeSums sums_of(const Piece& piece, const Encoding& encoding, std::span<std::uint8_t> used) {
-  const float scale = encoding.scale[piece.channel];
-  const auto offset = static_cast<float>(encoding.offset[piece.channel]);
+CodeSums sums_of(std::span<const float> numbers, std::size_t channel, const Encoding& encoding,
+                 std::span<std::uint8_t> used) {
+  const float scale = encoding.scale[channel];
+  const auto offset = static_cast<float>(encoding.offset[channel]);
   const auto lowest = static_cast<float>(encoding.grid.qmin);
   const auto highest = static_cast<float>(encoding.grid.qmax);
   CodeSums sums;
-  for (const float x : piece.numbers) {
+  for (const float x : numbers) {
     const float steps = x / scale;
     const float exact = std::nearbyint(steps) - offset;
     const float code = std::clamp(exact, lowest, highest);
@@ -50,8 +31,7 @@ CodeSums sums_of(const Piece& piece, const Encoding& encoding, std::span<std::ui
     sums.below += is_below ? 1 : 0;
     sums.above += is_above ? 1 : 0;
     (is_below || is_above ? sums.clipping : sums.rounding) += error * error;
-    const double fraction = double{steps} - std::floor(double{steps});
-    sums.ties += std::abs(fraction - 0.5) < kTie ? 1 : 0;
+    sums.ties += is_tie(steps) ? 1 : 0;
     if (!used.empty())
       std::atomic_ref(used[static_cast<std::size_t>(code - lowest)])
           .store(1, std::memory_order_relaxed);
@@ -85,13 +65,13 @@ void CodeCounts::add(const ConstTensor& x) {
 }
 
 void CodeCounts::add_codes(const ConstTensor& x) {
-  const std::vector<Piece> pieces = pieces_of(x, encoding_.granularity());
+  const std::vector<Piece> pieces = pieces_of(x.shape(), encoding_.granularity());
   std::vector<CodeSums> sums(pieces.size());
   constexpr std::int64_t kTogether = 8;
   parallel_for(std::ssize(pieces), kTogether, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      sums[static_cast<std::size_t>(i)] =
-          sums_of(pieces[static_cast<std::size_t>(i)], encoding_, used_);
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+      sums[i] = sums_of(x.data().subspan(pieces[i].begin, pieces[i].size), pieces[i].channel,
+                        encoding_, used_);
   });
   for (const CodeSums& each : sums) sums_ += each;
 }

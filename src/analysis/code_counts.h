@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -10,6 +11,12 @@
 #include "rung/ops/quantizer_handle.h"
 
 namespace rung::analysis {
+
+/// True for a number of steps within 1e-4 of the middle between two whole numbers.
+inline bool is_tie(float steps) {
+  constexpr double kTie = 1e-4;
+  return std::abs(double{steps} - std::floor(double{steps}) - 0.5) < kTie;
+}
 
 /// Sums over numbers that were quantized to codes.
 struct CodeSums {
