@@ -76,6 +76,8 @@ int main(int argc, char** argv) {
   add_export(program);
   add_convert(program);
   add_inspect(program);
+  add_dump(program);
+  add_diff(program);
   add_hash(program);
   add_predict(program);
   add_bench(program);

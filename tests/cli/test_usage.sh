@@ -4,8 +4,8 @@
 run --help
 check "--help: exit code 0" exits 0
 cp stdout help.txt
-for command in train eval quantize qat analyze export convert inspect hash predict bench datasets \
-  models teach trace; do
+for command in train eval quantize qat analyze export convert inspect dump diff hash predict bench \
+  datasets models teach trace; do
   check "--help lists $command" grep -qF "  $command " help.txt
   run "$command" --help
   check "$command --help: exit code 0" exits 0

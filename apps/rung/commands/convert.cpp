@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "console/console.h"
 #include "console/report.h"
 #include "console/utf8.h"
+#include "run/graph_task.h"
 #include "run/model_source.h"
 #include "run/normalize.h"
 #include "run/onnx_source.h"
@@ -68,12 +68,6 @@ constexpr std::array kDtypes = {std::pair{"f32", io::Dtype::F32}, std::pair{"f64
                                 std::pair{"f16", io::Dtype::F16},
                                 std::pair{"bf16", io::Dtype::BF16}};
 
-std::string shapes_of(std::span<Value* const> values) {
-  std::vector<std::string> shapes;
-  for (const Value* value : values) shapes.push_back(value->shape().to_string());
-  return fmt::format("{}", fmt::join(shapes, " and "));
-}
-
 models::ModelOptions model_options(const Options& options) {
   models::ModelOptions result;
   if (options.dataset.empty()) {
@@ -95,36 +89,8 @@ void set_task(io::ModelFile& file, const Options& options, const std::string& mo
       throw UsageError("--mean, --std and --no-normalize need --dataset: what the model is for");
     return;
   }
-  datasets::DatasetInfo dataset = datasets::info(options.dataset);
-  if (dataset.mean.empty() && !options.normalize.given())
-    throw Error(options.dataset +
-                ": only rung train can say what its images are like; else say it with --mean and "
-                "--std, or --no-normalize");
-  const auto inputs = file.graph.inputs(), outputs = file.graph.outputs();
-  if (inputs.size() != 1 || outputs.size() != 1 || inputs[0]->shape().rank() != 4 ||
-      outputs[0]->shape().rank() != 2)
-    throw Error(
-        fmt::format("{}: takes {} and gives {}; a classifier of images takes [N, C, H, W] "
-                    "and gives [N, classes]",
-                    options.in, shapes_of(inputs), shapes_of(outputs)));
-  const Shape &input = inputs[0]->shape(), &output = outputs[0]->shape();
-  Shape images = dataset.image_shape;
-  if (images.rank() == 0) {  // arrays
-    images = {input[1], input[2], input[3]};
-    dataset.mean.assign(static_cast<std::size_t>(input[1]), 0.0f);
-    dataset.std.assign(static_cast<std::size_t>(input[1]), 1.0f);
-  }
-  // Pictures are cut to this size, and made grey for a model of one channel.
-  if (has_any_size(dataset)) images = {input[1] == 1 ? 1 : images[0], input[2], input[2]};
-  if (dataset.classes == 0) dataset.classes = output[1];  // a look at files would tell
-  if (input != Shape{input[0], images[0], images[1], images[2]} || output[1] != dataset.classes)
-    throw Error(fmt::format("{}: takes {} and gives {}; {} has {} classes of images {}", options.in,
-                            input.to_string(), output.to_string(), options.dataset, dataset.classes,
-                            has_any_size(dataset) ? "[3, H, H]" : images.to_string()));
-  Task task = make_task(model, dataset, input[2]);
-  set_channels(task, input[1]);
-  task.assumed = true;
-  apply(options.normalize, task);
+  const Task task =
+      task_of_graph(file.graph, options.in, model, options.dataset, options.normalize);
   const Console console(options.json);
   console.line(describe_preparation(task, options.normalize, ""));
   file.sections[kTaskSection] = to_json(task);

@@ -10,6 +10,8 @@ void add_eval(Program& program);
 void add_quantize(Program& program);
 void add_qat(Program& program);
 void add_analyze(Program& program);
+void add_diff(Program& program);
+void add_dump(Program& program);
 void add_export(Program& program);
 void add_convert(Program& program);
 void add_hash(Program& program);

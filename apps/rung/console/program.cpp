@@ -9,6 +9,7 @@
 
 #include "console/arguments.h"
 #include "console/command.h"
+#include "console/different.h"
 #include "console/interrupt.h"
 #include "console/messages.h"
 #include "console/wording.h"
@@ -127,6 +128,8 @@ int Program::run(int argc, const char* const* argv) {
     return 0;
   } catch (const UsageError& error) {
     return fail(kWrongUsage, error.what());
+  } catch (const Different&) {
+    return kBadInput;
   } catch (const Interrupted& interrupted) {
     return fail(kInterrupted, interrupted.what());
   } catch (const std::bad_alloc&) {

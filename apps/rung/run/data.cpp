@@ -208,6 +208,11 @@ nn::DataLoader Data::named() const {
   return plain_loader(read(itself.value_or(Split::test)));
 }
 
+nn::DataLoader Data::named_without_labels() const {
+  const std::optional<Split> itself = datasets::parts(task_.dataset, data_.dir).itself;
+  return plain_loader(open(itself.value_or(Split::test)));
+}
+
 std::string Data::named_folder() const {
   const datasets::Parts parts = datasets::parts(task_.dataset, data_.dir);
   return parts.itself ? data_.dir : parts.test;

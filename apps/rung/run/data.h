@@ -46,6 +46,8 @@ class Data {
   std::string labels_unfit() const;
   /// The images that --data names: those of the part that the folder is, else the test images.
   nn::DataLoader named() const;
+  /// The same whatever their labels mean to the model.
+  nn::DataLoader named_without_labels() const;
   /// Returns the folder of those; empty if the dataset has fixed files.
   std::string named_folder() const;
   /// Randomly chosen training images, not augmented.
