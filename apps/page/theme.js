@@ -1,5 +1,5 @@
 'use strict';
-// Light or dark: as the system has it, until the button is pressed.
+// Light or dark: as the system has it, until the button is pressed; light on paper.
 
 const theme = (() => {
   const isDark = () => {
@@ -14,6 +14,19 @@ const theme = (() => {
       changed();
     });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', changed);
+    let onScreen = '';
+    window.addEventListener('beforeprint', () => {
+      onScreen = document.documentElement.dataset.theme;
+      document.documentElement.dataset.theme = 'light';
+      changed();
+    });
+    window.addEventListener('afterprint', () => {
+      if (onScreen)
+        document.documentElement.dataset.theme = onScreen;
+      else
+        delete document.documentElement.dataset.theme;
+      changed();
+    });
   }
 
   return {isDark, start};

@@ -118,10 +118,6 @@ const charts = (() => {
     for (const entry of drawn.values()) draw1(entry);
   }
 
-  // Paper is light, whatever the screen is; and charts must fit it.
-  window.addEventListener('beforeprint', () => redraw());
-  window.addEventListener('afterprint', () => redraw());
-
   const short = (text, most = 30) => text.length <= most ?
       text :
       `${text.slice(0, most / 2 - 1)}…${text.slice(text.length - most / 2)}`;

@@ -213,5 +213,7 @@ checks.run(async () => {
     check(
         'charts, too', pixels(byId('sensitivity-chart').querySelector('canvas')).join() !== before);
   window.dispatchEvent(new Event('beforeprint'));
+  check('paper is light', paper() === light);
   window.dispatchEvent(new Event('afterprint'));
+  check('the screen is as it was', paper() !== light);
 });

@@ -7,9 +7,9 @@ const network = (() => {
   const byId = (id) => document.getElementById(id);
   const BOX = {nodeWidth: 176, nodeHeight: 44, gapX: 18, gapY: 26};
   const COLORS = {
+    alone: {title: 'SQNR of the network with it alone quantized', of: (row) => row.aloneSqnr},
     output: {title: 'SQNR of its output in the quantized network', of: (row) => row.output},
     own: {title: 'SQNR of its output with float inputs', of: (row) => row.own},
-    alone: {title: 'SQNR of the network with it alone quantized', of: (row) => row.aloneSqnr},
   };
   let model = models[0], view = null, plan = null, boxes = new Map(), wide = null;
 
