@@ -88,6 +88,36 @@ TEST_SUITE("quantsim: places") {
     CHECK(text.find("\"place\"", first + 1) == std::string::npos);
   }
 
+  TEST_CASE("a constant factor keeps its place in files: it is an input of its op") {
+    Graph graph;
+    const Var x = graph.input("x", {1, 2, 6, 6});
+    const Var g(graph, graph.add_parameter("g", random_tensor({1, 2, 1, 1}, 3), Role::buffer));
+    graph.set_outputs({nn::mul(x, g, "scaled")});
+    const QuantSimOptions options{.config_file = "aimet_2_42"};
+    QuantizationSimModel sim(graph, options);
+    calibrate_small_net(sim);
+    const TemporaryFolder folder;
+    save_checkpoint(sim, folder.path("factor.rung"));
+    // As in files of before.
+    CHECK(graph_text(folder.path("factor.rung")).find("\"place\"") == std::string::npos);
+    QuantizationSimModel back = load_checkpoint(folder.path("factor.rung"));
+    CHECK(back.quantizer("scaled.input1").place() == QuantizerPlace::edge);
+    CHECK(aimet_name(back.quantizer("scaled.input1")) == "scaled.input_quantizers.1");
+    back.export_to(folder.path(), "net", {.export_model = false});
+    for (const char* file : {"net.encodings", "net_torch.encodings"}) {
+      CAPTURE(file);
+      QuantizationSimModel other(graph, options);
+      other.load_encodings(folder.path(file), {.require_all = true});
+      CHECK(fingerprint_encodings(other) == fingerprint_encodings(sim));
+    }
+
+    // One for all readers stands behind it.
+    add_quantizer(graph, graph.value("g"), QuantizerPlace::parameter, "g.qdq");
+    io::save_model(folder.path("all.rung"), graph);
+    const Graph all = io::load_model(folder.path("all.rung")).graph;
+    CHECK(find_quantizers(all).at(0).place() == QuantizerPlace::parameter);
+  }
+
   TEST_CASE("a quantizer that a program adds itself stands behind the value") {
     Graph graph;
     const Var x = graph.input("x", {2, 3});

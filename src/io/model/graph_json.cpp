@@ -107,9 +107,11 @@ constexpr std::array<std::string_view, 3> kOptional = {kPlace, kGridRules[0], kG
 Json quantizer_attributes(const Node& node, QuantizeDequantize& op) {
   op.check_savable();
   Json attributes = attributes_to_json(op);
+  // Of a parameter `value` means the same as `parameter`, and no name says it.
   const Value& source = *node.inputs()[0];
-  if (source.parameter() != nullptr || op.place() == place_by_name(node.name(), source))
-    attributes.erase(std::string(kPlace));
+  const bool is_of_parameter = source.parameter() != nullptr && op.place() != QuantizerPlace::edge;
+  const QuantizerPlace place = is_of_parameter ? QuantizerPlace::parameter : op.place();
+  if (place == place_by_name(node.name(), source)) attributes.erase(std::string(kPlace));
   for (const std::string_view rule : kGridRules)
     if (attributes[std::string(rule)] == false) attributes.erase(std::string(rule));
   return attributes;

@@ -29,9 +29,14 @@ std::string_view quantized_name(std::string_view node) {
 bool has_quantizer_suffix(std::string_view node) { return node.ends_with(kSuffix); }
 
 QuantizerPlace place_by_name(std::string_view node, const Value& source) {
-  if (source.parameter() != nullptr || is_folded(source.producer()))
+  const bool is_of_all = quantized_name(node) == source.name();
+  const Parameter* parameter = source.parameter();
+  // A constant that is no weight is quantized for its reader, as activations are.
+  const bool is_constant_factor =
+      parameter != nullptr && parameter->role() == Role::buffer && !is_of_all;
+  if ((parameter != nullptr && !is_constant_factor) || is_folded(source.producer()))
     return QuantizerPlace::parameter;
-  return quantized_name(node) == source.name() ? QuantizerPlace::value : QuantizerPlace::edge;
+  return is_of_all ? QuantizerPlace::value : QuantizerPlace::edge;
 }
 
 }  // namespace rung
