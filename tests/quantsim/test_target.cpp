@@ -291,9 +291,15 @@ TEST_SUITE("quantsim: configuration warnings") {
     CHECK(warnings(R"({"Batchnormalisation": {}, "MaxPol": {}})", "[]").size() == 2);
     CHECK(warnings(R"({"Linear": {}})", "[]") ==
           std::vector<std::string>{"op_type: there is no op type \"Linear\"; did you mean Gemm?"});
-    // Ops of other frameworks and of users are none of our business.
+    CHECK(warnings(R"({"DetectionOutput": {}})", R"([{"op_list": ["Conv", "MyOp"]}])") ==
+          std::vector<std::string>{
+              "op_type: there is no op type \"DetectionOutput\" in ONNX and none in this network: "
+              "what is said of it has no effect",
+              "supergroups[0].op_list: there is no op type \"MyOp\" in ONNX and none in this "
+              "network: what is said of it has no effect"});
+    // Those of ONNX that this network has not, or nobody here, are nothing to speak of.
     CHECK(warnings(R"({"PRelu": {}, "Elu": {}, "Sub": {}, "Mean": {}, "ConvTranspose": {},
-                       "DetectionOutput": {}, "MyOp": {}, "If": {}})",
+                       "FoldedBatchNormalization": {}, "If": {}})",
                    R"([{"op_list": ["Conv", "HardSwish"]}])")
               .empty());
     for (const char* name : {"default", "aimet_2_42", "aimet_2024", "htp"})

@@ -11,13 +11,13 @@
 #include "quantsim/placement/target.h"
 #include "quantsim/placement/units.h"
 #include "rung/core/closest.h"
+#include "rung/ops/ops.h"
 
 namespace rung::quantsim {
 
 namespace {
 
-/// ONNX operators, and the names beyond them that AIMET's configurations use. A configuration may
-/// name any op of any framework; these are what a misspelt name is compared with.
+/// ONNX operators, and the names beyond them that AIMET's configurations use.
 constexpr std::string_view kOpTypes = R"(
 Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool
 BatchNormalization BatchPermutation BatchToSpace Bernoulli BitShift BitwiseAnd BitwiseNot
@@ -66,9 +66,8 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// Returns the op type that was probably meant; empty if the name is one, or resembles none.
+/// Returns the op type that was probably meant by a name that is none; empty if it resembles none.
 std::string meant_by(const std::string& name, const std::set<std::string>& known) {
-  if (known.contains(name)) return {};
   const auto torch = std::ranges::find(kTorchNames, name, &TorchName::layer);
   if (torch != std::end(kTorchNames)) return std::string(torch->op_type);
   std::string best;
@@ -86,18 +85,19 @@ std::string meant_by(const std::string& name, const std::set<std::string>& known
 }  // namespace
 
 std::vector<std::string> config_warnings(const QuantSimConfig& config, const Graph& graph) {
-  std::set<std::string> in_graph;
-  for (const Node* node : graph.nodes()) in_graph.emplace(node->type());
   std::istringstream types{std::string(kOpTypes)};
   std::set<std::string> known(std::istream_iterator<std::string>(types), {});
-  known.insert(in_graph.begin(), in_graph.end());
+  for (const std::string_view type : op_types()) known.emplace(type);
+  for (const Node* node : graph.nodes()) known.emplace(node->type());  // a user's own, too
 
   std::vector<std::string> warnings;
   const auto check_type = [&](const std::string& path, const std::string& type) {
+    if (known.contains(type)) return;
     const std::string meant = meant_by(type, known);
-    if (!meant.empty())
-      warnings.push_back(fmt::format("{}: there is no op type {}; did you mean {}?", path,
-                                     io::shown_name(type), meant));
+    warnings.push_back(fmt::format(
+        "{}: there is no op type {}{}", path, io::shown_name(type),
+        meant.empty() ? " in ONNX and none in this network: what is said of it has no effect"
+                      : fmt::format("; did you mean {}?", meant)));
   };
   for (const auto& [type, op] : config.op_type) check_type("op_type", type);
   for (std::size_t i = 0; i < config.supergroups.size(); ++i)

@@ -9,7 +9,8 @@
 namespace rung::quantsim {
 
 /// Returns what is probably wrong with a configuration although it can be obeyed: op types that
-/// look misspelt, an unknown hw_version, unknown passes. Each begins with the JSON path.
+/// look misspelt or that nobody knows, an unknown hw_version, unknown passes. Each begins with the
+/// JSON path.
 std::vector<std::string> config_warnings(const QuantSimConfig& config, const Graph& graph);
 
 }  // namespace rung::quantsim
