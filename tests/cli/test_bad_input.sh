@@ -63,7 +63,26 @@ refuses "a task with a mean of 1e39" "float32" inspect task.rung
 with_task "$(task 4 0.5 99999999999999999999)" >task.rung
 refuses "a task for images of 1e20" "image_size must be a whole number" inspect task.rung
 with_task '{"model":' >task.rung
-refuses "a task that is cut off" "task.rung: section task: " inspect task.rung
+refuses "a task that is cut off" "task.rung: section task: is no object of JSON; " inspect task.rung
+# One that says other things: what is missing, what was expected, how to get it.
+foreign=$here/../golden/model_files/version1.rung
+for command in eval inspect; do
+  refuses "$command: a task of another program" \
+    "version1.rung: section task: has no model; expected what rung train" "$command" "$foreign"
+done
+# bad_task WHAT TEXT KEY VALUE: the task with another value for one of its keys is refused.
+bad_task() {
+  local text
+  text=$(task 4 0.5 6)
+  with_task "${text%?},\"$3\":$4}" >task.rung
+  refuses "a task with $1" "section task: $2" inspect task.rung
+  check "a task with $1: in our words" lacks stderr "json.exception"
+}
+bad_task "a number as a flag" "assumed must be true or false, got number" assumed 1
+bad_task "a list as a text" "statistics_of must be a text, got array" statistics_of '[]'
+bad_task "a text as a number" "last_lr must be a number, got string" last_lr '"x"'
+bad_task "a number among texts" "conv_choices must be texts, a is number" conv_choices '{"a":1}'
+bad_task "an unknown algorithm" "conv_choices: " conv_choices '{"a":"magic"}'
 
 run export good.rung --out weights --prefix net
 refuses "plain weights as a model" "net.safetensors" eval weights/net.safetensors

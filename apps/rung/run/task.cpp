@@ -42,39 +42,58 @@ std::vector<std::string> names_of_classes(const std::string& dataset) {
   return {};
 }
 
-Task parse(const nlohmann::json& json) {
+/// Returns the height of a dataset's images that is known without its files; 0 if it is not.
+std::int64_t image_size_of(const std::string& dataset) {
+  for (const datasets::DatasetInfo& info : datasets::list())
+    if (info.name == dataset && info.image_shape.rank() == 3) return info.image_shape[1];
+  return 0;
+}
+
+ConvAlgorithm algorithm_of(const Section& section, const std::string& name) {
+  try {
+    return parse_conv_algorithm(name);
+  } catch (const Error& error) {
+    section.refuse(fmt::format("conv_choices: {}", error.what()));
+  }
+}
+
+Task parse(const Section& section) {
   Task task;
-  json.at("model").get_to(task.model);
-  json.at("dataset").get_to(task.dataset);
-  task.num_classes = integer(json, "num_classes", 1, kMaxClasses);
-  task.mean = floats(json, "mean");
-  task.std = floats(json, "std");
-  if (json.contains("image_size")) {
-    task.image_size = integer(json, "image_size", 0, kMaxSize);
-    task.resize = integer(json, "resize", 0, kMaxSize);
-    json.at("class_names").get_to(task.class_names);
+  task.model = section.text("model");
+  task.dataset = section.text("dataset");
+  task.num_classes = section.integer("num_classes", 1, kMaxClasses);
+  task.mean = section.floats("mean");
+  task.std = section.floats("std");
+  if (section.has("image_size")) {
+    task.image_size = section.integer("image_size", 0, kMaxSize);
+    task.resize = section.integer("resize", 0, kMaxSize);
+    task.class_names = section.texts("class_names");
   } else {  // files of earlier versions: the dataset tells
-    task.image_size = datasets::info(task.dataset).image_shape[1];
+    task.image_size = image_size_of(task.dataset);
+    if (task.image_size == 0) section.refuse("has no image_size");
   }
   if (task.class_names.empty()) {  // files of earlier versions have none of fixed datasets
     std::vector<std::string> names = names_of_classes(task.dataset);
     if (static_cast<std::int64_t>(names.size()) == task.num_classes)
       task.class_names = std::move(names);
   }
-  if (json.contains("normalization"))
-    task.normalization = parse_normalization(json.at("normalization").get<std::string>());
-  if (json.contains("statistics_of")) json.at("statistics_of").get_to(task.statistics_of);
-  if (json.contains("assumed")) task.assumed = json.at("assumed").get<bool>();
-  if (json.contains("conv_choices"))
-    for (const auto& [key, name] : json.at("conv_choices").items())
-      task.conv_choices.set(key, parse_conv_algorithm(name.get<std::string>()));
-  if (json.contains("last_lr")) task.last_lr = json.at("last_lr").get<double>();
-  check(task.mean.size() == task.std.size(), "mean and std have different lengths");
-  check(task.resize == 0 || task.resize >= task.image_size, "resize is less than image_size");
-  check(task.class_names.empty() ||
-            static_cast<std::int64_t>(task.class_names.size()) == task.num_classes,
-        "class_names must be as many as num_classes");
-  check(!task.last_lr || *task.last_lr >= 0, "last_lr must not be negative");
+  if (section.has("normalization"))
+    task.normalization = parse_normalization(section.text("normalization"));
+  if (section.has("statistics_of")) task.statistics_of = section.text("statistics_of");
+  if (section.has("assumed")) task.assumed = section.flag("assumed");
+  if (section.has("conv_choices"))
+    for (const auto& [key, name] : section.table("conv_choices"))
+      task.conv_choices.set(key, algorithm_of(section, name));
+  if (section.has("last_lr")) task.last_lr = section.number("last_lr");
+  const auto expect = [&](bool condition, const char* what) {
+    if (!condition) section.refuse(what);
+  };
+  expect(task.mean.size() == task.std.size(), "mean and std have different lengths");
+  expect(task.resize == 0 || task.resize >= task.image_size, "resize is less than image_size");
+  expect(task.class_names.empty() ||
+             static_cast<std::int64_t>(task.class_names.size()) == task.num_classes,
+         "class_names must be as many as num_classes");
+  expect(!task.last_lr || *task.last_lr >= 0, "last_lr must not be negative");
   return task;
 }
 
@@ -147,7 +166,9 @@ Task task_of(const io::ModelFile& file, const std::string& path) {
       fmt::format("{}: does not say which dataset it is for: files of rung train do, and those of "
                   "rung convert with --dataset",
                   path));
-  return read_section(file, kTaskSection, path, parse);
+  return parse(Section(file, kTaskSection, path,
+                       "expected what rung train and rung convert --dataset say there of images "
+                       "and classes: make the file anew with them"));
 }
 
 }  // namespace rung::cli
