@@ -96,7 +96,18 @@ misused "percentile of another scheme" "--percentile is for --scheme percentile,
   quantize good.rung --percentile 99 --calibration-images 64 --test-images 100 --out out/x.rung
 misused "scales of blocks without blocks" "--decompressed-bw needs --block-size" \
   quantize good.rung --decompressed-bw 8 --out out/x.rung
-# Messages of the library name the option, not a function or a field.
+# Messages of the library name the option, not a function or a field...
+refuses "fewer bits decompressed" "rung quantize: conv1.weight: --decompressed-bw must be at least" \
+  quantize good.rung --block-size 1 --decompressed-bw 4 --out out/x.rung
+refuses "blocks that fit no weight" "rung quantize: --block-size divides the input channels of no" \
+  quantize good.rung --block-size 999983 --out out/x.rung
+# ... but the field where the value came from a file.
+printf '%s' '{"version": "1.0.0", "activation_encodings": [], "param_encodings": [{"bw": 8,
+  "name": "conv1.weight", "dtype": "INT", "enc_type": "PER_BLOCK", "is_sym": true,
+  "scale": [0.1], "offset": [-128], "block_size": 0}]}' >blocks.encodings
+refuses "blocks of 0 in a file" "param_encodings[0].block_size must be" \
+  quantize good.rung --encodings blocks.encodings --out out/x.rung
+check "blocks of 0 in a file: names no option" lacks stderr "--block-size"
 misused "floats of 8 bits" "needs --output-bw and --param-bw of 16 or 32, got 8" \
   quantize good.rung --data-type float --out out/x.rung
 misused "floats with other edges" "--edge-bw is for integers only" quantize good.rung \

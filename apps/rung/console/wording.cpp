@@ -6,22 +6,30 @@
 namespace rung::cli {
 namespace {
 
+/// Files have fields with the same names as options of the library: a word alone does not tell that
+/// a value came from the command line, but the function that it was given to does.
 struct Wording {
   std::string_view library, option;
+  std::string_view function = {};  ///< only in messages of this one
 };
+
+constexpr std::string_view kBlocks = "blockwise_quantization_for_weights: ";
 
 // Whole phrases first; what is left of a function's name in front of a message comes last.
 constexpr std::array kWordings = {
     Wording{"QuantizationSimModel: default_data_type floating", "--data-type float"},
     Wording{"QuantizationSimModel: edge_bw", "--edge-bw"},
-    Wording{"default_output_bw", "--output-bw"},
-    Wording{"default_param_bw", "--param-bw"},
-    Wording{"edge_bw", "--edge-bw"},
+    Wording{"QuantizationSimModel: default_output_bw", "--output-bw"},
+    Wording{"QuantizationSimModel: default_param_bw", "--param-bw"},
     Wording{"set_percentile_value: the scheme is", "--percentile: the scheme is"},
     Wording{"post_training_percentile", "percentile"},
-    Wording{"enforce_supported_kernels", "the configuration's supported_kernels"},
-    Wording{"decompressed_bw", "--decompressed-bw"},
-    Wording{"block_size must", "--block-size must"},
+    Wording{"enforce_supported_kernels can", "the configuration's supported_kernels can"},
+    Wording{"none of the nodes has a quantized weight",
+            "--block-size divides the input channels of no weight", kBlocks},
+    Wording{"decompressed_bw", "--decompressed-bw", kBlocks},
+    Wording{"block_size", "--block-size", kBlocks},
+    Wording{"set_grouped_blockwise_quantization_for_weights: ", ""},
+    Wording{"set_blockwise_quantization_for_weights: ", ""},
     Wording{"sgd: weight_decay", "--weight-decay"},
     Wording{"adam: weight_decay", "--weight-decay"},
     Wording{"sgd: momentum", "--momentum"},
@@ -56,10 +64,12 @@ constexpr std::array kWordings = {
 }  // namespace
 
 std::string in_options(std::string message) {
-  for (const auto& [library, option] : kWordings)
+  for (const auto& [library, option, function] : kWordings) {
+    if (message.find(function) == std::string::npos) continue;
     for (std::size_t at = 0; (at = message.find(library, at)) != std::string::npos;
          at += option.size())
       message.replace(at, library.size(), option);
+  }
   return message;
 }
 
