@@ -27,6 +27,7 @@ works "quantize --skip-unknown" quantize float.rung --encodings other.encodings 
   --out part.rung --json part.json
 check "quantize --skip-unknown: what has no entry is switched off" \
   stdout_has " 1 without an entry switched off, 1 entries skipped"
+check "quantize --skip-unknown: names it" stdout_has "switched off: conv1.weight"
 check "quantize --skip-unknown: figures name it" grep -qF '"conv1.weight"' part.json
 misused "--skip-unknown alone" "is for --encodings" quantize float.rung --skip-unknown \
   --out no.rung

@@ -85,6 +85,34 @@ TEST_SUITE("quantsim: load_encodings") {
     CHECK_NOTHROW(run_small_net(sim));
   }
 
+  TEST_CASE("entries of quantizers without numbers are refused by name, as by AIMET 2.42") {
+    const std::string old = R"({"bitwidth": 8, "dtype": "int"})";
+    const std::string module = R"("relu1": {"output": {"0": )" + old + "}}";
+    const std::string texts[] = {
+        module_file(R"("add": {"output": {"0": )" + kEntry + "}}, " + module, ""),
+        R"({"version": "0.6.1", "activation_encodings": {"relu1": [)" + old +
+            R"(]}, "param_encodings": {}})",
+        R"({"version": "1.0.0", "param_encodings": [], "activation_encodings": [
+            {"name": "relu1", "dtype": "INT", "bw": 8, "enc_type": "PER_TENSOR"}]})",
+        R"({"version": "2.0.0", "encodings": [{"name": "relu1", "output_dtype": "uint8"}]})"};
+    for (const std::string& text : texts) {
+      CAPTURE(text);
+      QuantizationSimModel sim = calibrated(kW4A8);
+      const std::string before = fingerprint(sim);
+      for (const bool strict : {true, false})
+        for (const bool partial : {true, false})
+          CHECK_THROWS_WITH_AS(sim.load_encodings(text, {.strict = strict, .partial = partial}),
+                               doctest::Contains("no scale and no min and max: \"relu1"), Error);
+      CHECK(fingerprint(sim) == before);
+      // Where nothing is quantized, or nothing may change, they say nothing.
+      sim.quantizer("relu1").freeze();
+      CHECK_NOTHROW(sim.load_encodings(text));
+      sim.quantizer("relu1").unfreeze();
+      sim.quantizer("relu1").disable();
+      CHECK_NOTHROW(sim.load_encodings(text));
+    }
+  }
+
   TEST_CASE("a frozen quantizer is left alone") {
     QuantizationSimModel sim = calibrated(kW4A8);
     sim.quantizer("add").freeze();

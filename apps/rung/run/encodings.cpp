@@ -2,11 +2,27 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "rung/core/error.h"
+#include "rung/core/text.h"
 
 namespace rung::cli {
+namespace {
+
+constexpr std::size_t kListed = 8;
+
+std::string names(const std::vector<std::string>& all) {
+  const std::size_t shown = std::min(all.size(), kListed);
+  std::string text;
+  for (std::size_t i = 0; i < shown; ++i) text += (text.empty() ? "" : ", ") + printable(all[i]);
+  if (all.size() > shown) text += fmt::format(" and {} more", all.size() - shown);
+  return text;
+}
+
+}  // namespace
 
 void load_encodings(const EncodingsOptions& options, QuantizationSimModel& sim,
                     const Console& console, Report& report) {
@@ -19,6 +35,7 @@ void load_encodings(const EncodingsOptions& options, QuantizationSimModel& sim,
                   "skipped, {} modules matched by their position",
                   options.file, done.loaded.size(), done.missing.size(), done.skipped.size(),
                   done.renamed.size()));
+  if (!done.missing.empty()) console.line("switched off: " + names(done.missing));
   Report figures;
   figures.set("loaded", done.loaded);
   figures.set("missing", done.missing);

@@ -146,8 +146,8 @@ struct LoadedEncodings {
   std::vector<std::string> loaded;   ///< quantizers that have an encoding from the file now
   std::vector<std::string> frozen;   ///< quantizers with an entry that were left alone
   std::vector<std::string> missing;  ///< enabled quantizers without an entry
-  /// Entries that belong to no enabled quantizer, or have no numbers: int32 biases, which follow
-  /// from their op's scales, those that follow from other entries (see DerivedEntries), and what
+  /// Entries that belong to no enabled quantizer: int32 biases, which follow from their op's
+  /// scales, those that follow from other entries (see DerivedEntries), and what
   /// propagate_encodings added.
   std::vector<std::string> skipped;
   /// Our name, by the file's, of modules that were matched by their position: what AIMET's
@@ -279,8 +279,8 @@ class RUNG_API QuantizationSimModel {
   /// too; min and max become such that scale and offset are the file's exactly. Modules that
   /// AIMET's prepare_model named are matched by their place among their siblings of the same kind.
   /// Frozen quantizers are left alone. Throws Error naming the file and every entry at fault:
-  /// unknown or disabled ones (unless not strict), another number of channels, contradicting
-  /// numbers. AIMET: load_encodings.
+  /// unknown or disabled ones (unless not strict), those of enabled quantizers that have neither
+  /// scale nor range, another number of channels, contradicting numbers. AIMET: load_encodings.
   LoadedEncodings load_encodings(const std::string& path_or_text,
                                  const LoadEncodingsOptions& options = {});
   /// Loads and freezes: requires_grad = false, allow_overwrite = false. AIMET, deprecated there:

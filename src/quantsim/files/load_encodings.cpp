@@ -74,6 +74,7 @@ class Loader {
     }
     if (options_.strict && !leftover_.empty()) refuse_leftovers();
     for (std::size_t i = 0; i < quantizers_.size(); ++i) plan_quantizer(i, content);
+    refuse_unnumbered();
     require(!options_.require_all || report_.missing.empty(),
             "{}: has no entry for {} quantizers: {}", source_, report_.missing.size(),
             listed(report_.missing));
@@ -108,6 +109,8 @@ class Loader {
     const auto [begin, end] = targets_.equal_range(entry.key);
     const bool is_enabled = std::any_of(
         begin, end, [&](const auto& each) { return quantizers_[each.second.index].enabled(); });
+    if (entry.has_no_numbers())
+      for (auto each = begin; each != end; ++each) unnumbered_.emplace(each->second.index, &entry);
     if (!is_enabled || entry.has_no_numbers()) {
       report_.skipped.push_back(entry.key);
       // An int32 bias needs no quantizer: it follows from its op's scales.
@@ -174,6 +177,18 @@ class Loader {
       derived.erase(found);
       return true;
     });
+  }
+
+  /// AIMET refuses such files, too: to switch a quantizer off is not what they say.
+  void refuse_unnumbered() const {
+    std::vector<std::string> names;
+    for (const std::size_t index : missing_)
+      if (const auto found = unnumbered_.find(index); found != unnumbered_.end())
+        names.push_back(io::shown_name(found->second->key));
+    require(names.empty(),
+            "{}: {} entries of enabled quantizers have no scale and no min and max: {}; give them "
+            "a range, or leave them out",
+            source_, names.size(), listed(names));
   }
 
   [[noreturn]] void refuse_leftovers() const {
@@ -268,7 +283,8 @@ class Loader {
   std::vector<QuantizerHandle> quantizers_;
   std::multimap<std::string, Target> targets_;
   std::vector<Match> matched_;
-  std::vector<const FileEntry*> leftover_;  // of tensors without a quantizer
+  std::vector<const FileEntry*> leftover_;              // of tensors without a quantizer
+  std::map<std::size_t, const FileEntry*> unnumbered_;  // of quantizers: what has no range
   std::deque<FileEntry> passed_on_;
   std::vector<std::size_t> missing_;
   std::vector<std::pair<std::size_t, EntrySettings>> settings_;
