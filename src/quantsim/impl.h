@@ -22,6 +22,7 @@ struct QuantizationSimModel::Impl {
   QuantSimOptions options;
   std::string config_text;  // as read: a restored sim must not need the file
   QuantSimConfig config;
+  bool is_imported = false;  // of from_quantized: no configuration has placed the quantizers
   std::vector<std::string> excluded_layers;  // sorted
   std::vector<std::string> calibration_notes;
   Graph graph;

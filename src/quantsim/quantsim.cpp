@@ -115,6 +115,7 @@ std::string QuantizationSimModel::state() const {
   if (impl_->options.batch_norms != BatchNormMode::keep)
     json["batch_norms"] = to_string(impl_->options.batch_norms);
   if (impl_->options.int32_biases) json["int32_biases"] = true;
+  if (impl_->is_imported) json["is_imported"] = true;
   return io::dump_json(json, "quantization state");
 }
 
@@ -127,6 +128,7 @@ QuantizationSimModel QuantizationSimModel::from_quantized(Graph graph, QuantSimO
       parse_config(text, options.config_file, config_rules(options.config_rules));
   QuantizationSimModel sim(std::make_unique<Impl>(std::move(options), std::move(text),
                                                   std::move(config), std::move(graph)));
+  sim.impl_->is_imported = true;
   sim.graph().set_int32_biases(sim.options().int32_biases);
   const bool learns = sim.options().quant_scheme.learn;
   for (QuantizerHandle each : sim.quantizers())
@@ -174,6 +176,7 @@ QuantizationSimModel QuantizationSimModel::from_state(Graph graph, std::string_v
   auto impl = std::make_unique<Impl>(std::move(options), std::move(text), std::move(config),
                                      std::move(graph));
   impl->excluded_layers = std::move(excluded);
+  impl->is_imported = json.has("is_imported") && json["is_imported"].boolean();
   if (json.has("step_count"))
     impl->executor.set_step_count(static_cast<std::uint64_t>(json["step_count"].integer(0)));
   return QuantizationSimModel(std::move(impl));
@@ -184,6 +187,8 @@ const Graph& QuantizationSimModel::graph() const { return impl_->graph; }
 Executor& QuantizationSimModel::executor() { return impl_->executor; }
 const QuantSimOptions& QuantizationSimModel::options() const { return impl_->options; }
 const QuantSimConfig& QuantizationSimModel::config() const { return impl_->config; }
+
+bool QuantizationSimModel::is_imported() const { return impl_->is_imported; }
 
 const std::vector<std::string>& QuantizationSimModel::excluded_layers() const {
   return impl_->excluded_layers;

@@ -226,6 +226,15 @@ check "inspect --why: explains what has none" \
 check "inspect --why: figures are JSON" is_json why.json
 check "inspect --why: explains all quantizers" \
   test "$(grep -c '"state": "quantizer' why.json)" -eq "$(number w4a4.json quantizers)"
+works "a file with quantizers becomes a model" convert exported_qdq/net_qdq.onnx imported.rung
+for file in exported_qdq/net_qdq.onnx imported.rung; do
+  works "inspect --why of $file" inspect "$file" --why --json why.json
+  check "inspect --why of $file: they came with it" stdout_has "the quantizers came with the ONNX"
+  check "inspect --why of $file: each, and what has none" \
+    grep -qE '^[^ ]+ +none +the imported file has none$' stdout
+  check "inspect --why of $file: names no configuration" test -z \
+    "$(grep -E 'model_input|defaults|op_type|params' stdout why.json)"
+done
 refuses "inspect --why of a float model" "needs a quantized model" inspect model.rung --why
 works "inspect --plan" inspect model.rung --plan --batch 16
 check "inspect --plan: forward and backward" stdout_has "backward"

@@ -37,6 +37,28 @@ Graph norm_net() {
 }  // namespace
 
 TEST_SUITE("quantsim: reasons of placement") {
+  TEST_CASE("no configuration explains quantizers that came with the graph") {
+    QuantizationSimModel placed(small_net());
+    placed.quantizer("relu1").disable();
+    QuantizationSimModel sim = QuantizationSimModel::from_quantized(
+        placed.graph().clone(), {.config_file = "per_tensor", .config_rules = "2024.10"});
+    QuantizationSimModel restored =
+        QuantizationSimModel::from_state(sim.graph().clone(), sim.state());
+    for (QuantizationSimModel* each : {&sim, &restored}) {
+      CHECK(each->is_imported());
+      CHECK(each->warnings().empty());
+      CHECK(explain(*each, "conv1.weight") ==
+            "quantizer 8 bit symmetric per channel  the imported file has one");
+      CHECK(explain(*each, "conv1") == "none  the imported file has none");
+      CHECK(explain(*each, "conv1.input0") ==
+            "quantizer 8 bit asymmetric  the imported file has one");
+      CHECK(explain(*each, "relu1") ==
+            "quantizer 8 bit asymmetric disabled  the imported file has one, but disabled by hand");
+      CHECK(each->placement_reasons().size() == placed.placement_reasons().size());
+    }
+    CHECK_FALSE(placed.is_imported());
+  }
+
   TEST_CASE("every tensor of the float network is explained, in network order") {
     const Graph graph = small_net();
     QuantizationSimModel sim(graph);

@@ -136,17 +136,8 @@ io::ModelFile read_weights(const Options& options) {
 
 io::ModelFile read_onnx(const Options& options) {
   check_needs_no_model(options);
-  io::ModelFile file;
-  file.graph = load_onnx(options.in, options.onnx);
+  io::ModelFile file = load_onnx(options.in, options.onnx);
   set_task(file, options, to_utf8(fs::path(options.in).stem().string()));
-  const std::vector<QuantizerHandle> quantizers = find_quantizers(file.graph);
-  if (quantizers.empty()) return file;
-  const bool per_channel = std::ranges::any_of(
-      quantizers, [](const QuantizerHandle& each) { return each.encoding().scale.size() > 1; });
-  QuantizationSimModel sim = QuantizationSimModel::from_quantized(
-      std::move(file.graph), {.config_file = per_channel ? "default" : "per_tensor"});
-  file.sections[std::string(kQuantSimSection)] = sim.state();
-  file.graph = sim.graph().clone();
   return file;
 }
 

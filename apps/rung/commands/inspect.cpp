@@ -49,7 +49,8 @@ whatever its name.
 With --plan it prints instead what the engine makes of the graph: the steps of a forward and a
 backward pass, their kernels and memory layouts, and where results lie in memory. With --why it
 prints instead for every tensor of a quantized model whether it has a quantizer, and which setting
-of the configuration gave it or took it away.
+of the configuration gave it or took it away; of quantizers that came with an ONNX file that they
+did.
 --graph also draws the network: *.dot is a text in Graphviz's language, *.svg the picture that
 Graphviz (its program dot, if it is installed) makes of it.
 
@@ -60,9 +61,9 @@ Examples:
   rung inspect resnet20.rung --plan --batch-size 32 --mode train
 The figures of --json: {"bytes", "nodes", "parameters": {"weight", ...}, "quantizers": [...],
 "layers": [{"name", "type", "output_shape", "attributes", "parameters", "macs", "float_bytes",
-"bytes", "quantizers"}], "macs", "parameter_bytes": {"float", "quantized"}}, of a quantized model
-also "config" and "rules", with --why "placement": [{"tensor", "quantizer", "place", "state",
-"rules": [{"setting", "says"}], "by_hand", "precision_rule", "symmetric_rule",
+"bytes", "quantizers"}], "macs", "parameter_bytes": {"float", "quantized"}}, of a model that a
+configuration quantized also "config" and "rules", with --why "placement": [{"tensor", "quantizer",
+"place", "state", "rules": [{"setting", "says"}], "by_hand", "precision_rule", "symmetric_rule",
 "per_channel_rule"}], the last rule having decided)";
 
 constexpr std::array kRoles = {Role::weight, Role::bias, Role::norm, Role::encoding, Role::buffer};
@@ -175,8 +176,10 @@ void run_model(io::ModelFile file, const Options& options, const Console& consol
   else if (shows_graph)
     print_layers(graph, console);
   if (!sim) return;
-  report.set("config", sim->options().config_file);
-  report.set("rules", name_of(sim->config().rules));
+  if (!sim->is_imported()) {  // else they only hold for what comes later
+    report.set("config", sim->options().config_file);
+    report.set("rules", name_of(sim->config().rules));
+  }
   if (options.why) print_why(*sim, console, report);
   if (!options.nodes) return;
   std::ostringstream table;
@@ -208,9 +211,7 @@ void run(const Options& options) {
   report.set("bytes", static_cast<std::int64_t>(bytes));
   if (kind.format != io::FileFormat::onnx) check_no_onnx_options(options.file, options.onnx);
   if (kind.format == io::FileFormat::onnx) {
-    io::ModelFile file;
-    file.graph = load_onnx(options.file, options.onnx);
-    run_model(std::move(file), options, console, report);
+    run_model(load_onnx(options.file, options.onnx), options, console, report);
   } else if (kind.format == io::FileFormat::model) {
     run_model(io::load_model(options.file), options, console, report);
   } else if (kind.format == io::FileFormat::pth) {

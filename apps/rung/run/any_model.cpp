@@ -25,11 +25,8 @@ constexpr std::int64_t kMemory = std::int64_t{256} << 20;
 
 AnyModel read_any_model(const std::string& path, const OnnxSource& onnx) {
   AnyModel model{.path = path, .graph = {}};
-  if (io::file_kind(path).format == io::FileFormat::onnx) {
-    model.graph = load_onnx(path, onnx);
-    return model;
-  }
-  io::ModelFile file = read_model_file(path);
+  const bool is_onnx = io::file_kind(path).format == io::FileFormat::onnx;
+  io::ModelFile file = is_onnx ? load_onnx(path, onnx) : read_model_file(path);
   if (file.sections.contains(kTaskSection)) model.task = task_of(file, path);
   if (has_checkpoint(file))
     model.graph = load_checkpoint(std::move(file), path).graph().clone();

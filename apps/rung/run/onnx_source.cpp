@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "rung/io/onnx_import.h"
+#include "rung/quantsim/quantsim.h"
 
 namespace rung::cli {
 namespace {
@@ -45,14 +47,24 @@ void add_onnx_options(Command& command, OnnxSource& source) {
                  "of an input of *.onnx whose extents the file leaves open; once per input");
 }
 
-Graph load_onnx(const std::string& path, const OnnxSource& source) {
+io::ModelFile load_onnx(const std::string& path, const OnnxSource& source) {
   io::OnnxImportOptions options;
   for (const std::string& text : source.shapes) {
     auto [name, shape] = shape_of(text);
     if (!options.input_shapes.emplace(name, std::move(shape)).second)
       throw UsageError(fmt::format("--input-shape: {} is given twice", name));
   }
-  return io::load_onnx(path, options);
+  io::ModelFile file;
+  file.graph = io::load_onnx(path, options);
+  const std::vector<QuantizerHandle> quantizers = find_quantizers(file.graph);
+  if (quantizers.empty()) return file;
+  const bool per_channel = std::ranges::any_of(
+      quantizers, [](const QuantizerHandle& each) { return each.encoding().scale.size() > 1; });
+  QuantizationSimModel sim = QuantizationSimModel::from_quantized(
+      std::move(file.graph), {.config_file = per_channel ? "default" : "per_tensor"});
+  file.sections[std::string(kQuantSimSection)] = sim.state();
+  file.graph = sim.graph().clone();
+  return file;
 }
 
 void check_no_onnx_options(const std::string& path, const OnnxSource& source) {

@@ -35,6 +35,8 @@ Report describe(const PlacementReason& reason) {
 }  // namespace
 
 void print_why(const QuantizationSimModel& sim, const Console& console, Report& report) {
+  if (sim.is_imported())
+    console.line("the quantizers came with the ONNX file: no configuration has placed them");
   const std::vector<PlacementReason> reasons = sim.placement_reasons();
   Table table({{"tensor"}, {"has"}, {"why"}});
   report.set("placement", std::vector<std::string>{});

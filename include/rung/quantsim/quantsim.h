@@ -181,11 +181,15 @@ class RUNG_API QuantizationSimModel {
   Executor& executor();
   const QuantSimOptions& options() const;
   const QuantSimConfig& config() const;
-  /// Returns what is doubtful about the configuration, one line each: op types that look misspelt,
-  /// bitwidths that are not among supported_kernels. Empty if nothing is.
+  /// True if the quantizers came with the graph (from_quantized), so that the configuration had no
+  /// say about them; also of what was saved of such a sim.
+  bool is_imported() const;
+  /// Returns what is doubtful about the configuration, one line each: op types that look misspelt
+  /// or unknown, bitwidths that are not among supported_kernels. Empty if nothing is, and if
+  /// is_imported().
   std::vector<std::string> warnings() const;
   /// Tells for every tensor of the float network, in network order, whether it has a quantizer and
-  /// which settings of the configuration decided that.
+  /// which settings of the configuration decided that, or that it is_imported().
   std::vector<PlacementReason> placement_reasons() const;
 
   /// Returns a float copy of the graph without any quantizer. Batch norms folded in simulation are
@@ -293,7 +297,7 @@ class RUNG_API QuantizationSimModel {
 
   /// Takes a graph that has its quantizers already: what io::load_onnx makes of an ONNX file with
   /// QuantizeLinear and DequantizeLinear. The options say what later calibration and training do;
-  /// nothing is inserted. Throws Error if the graph has no quantizers.
+  /// nothing is inserted, and is_imported(). Throws Error if the graph has no quantizers.
   static QuantizationSimModel from_quantized(Graph graph, QuantSimOptions options = {});
 
   // ---- state; save_checkpoint() below writes it with the graph

@@ -9,7 +9,8 @@
 #include "rung/quantsim/quantsim.h"
 
 // The configuration decides again, on the float network inside the sim, and is compared with the
-// quantizers that are there: what differs was changed by hand.
+// quantizers that are there: what differs was changed by hand. Where it never decided anything, the
+// quantizers that are there are all that is known.
 
 namespace rung {
 
@@ -21,7 +22,11 @@ using quantsim::Site;
 class Reasons {
  public:
   Reasons(const Graph& model, const Placement& placement, const QuantizationSimModel& sim)
-      : model_(model), placement_(placement), config_(sim.config()), options_(sim.options()) {
+      : model_(model),
+        placement_(placement),
+        config_(sim.config()),
+        options_(sim.options()),
+        is_imported_(sim.is_imported()) {
     // Handles are for changing, so they want a graph that may change; nothing is changed here.
     const auto quantizers = find_quantizers(sim.graph());
     for (const QuantizerHandle& each : quantizers) left_.emplace(each.name(), each);
@@ -72,6 +77,9 @@ class Reasons {
       rule.is_quantized = is_quantized;
     };
     for (const auto& [value, rule] : site.enabled.steps) add_rule(rule, value);
+    if (is_imported_)
+      add_rule(left_.contains(name) ? "the imported file has one" : "the imported file has none",
+               left_.contains(name));
     if (tensor.parameter() != nullptr && !quantsim::is_quantizable_parameter(tensor) &&
         !site.enabled.value)
       add_rule("statistics have no quantizer", false);
@@ -107,6 +115,10 @@ class Reasons {
       reason.shared_with = name_of_.at(site.owner);
       reason.sharing_rule = site.sharing_rule;
     }
+    if (is_imported_) {
+      if (!reason.is_enabled) reason.by_hand = "disabled by hand";
+      return;
+    }
     if (!site.enabled.value) {
       reason.by_hand = "added by hand";
       return;
@@ -129,6 +141,7 @@ class Reasons {
   const Placement& placement_;
   const QuantSimConfig& config_;
   const QuantSimOptions& options_;
+  bool is_imported_;
   std::map<std::string, QuantizerHandle> left_;  // quantizers that no reason speaks about yet
   std::map<const Site*, std::string> name_of_;   // what the quantizer there is called
   std::set<const Value*> seen_;
@@ -155,7 +168,8 @@ std::string PlacementReason::why() const {
   if (is_present && !is_usual) more.push_back("bits: " + precision_rule);
   if (is_present && format.empty() && !symmetric_rule.empty())
     more.push_back("symmetry: " + symmetric_rule);
-  if (is_present && per_channel) more.push_back("per channel: " + per_channel_rule);
+  if (is_present && per_channel && !per_channel_rule.empty())
+    more.push_back("per channel: " + per_channel_rule);
   if (is_present && !shared_with.empty())
     more.push_back(fmt::format("one with {}: {}", shared_with, sharing_rule));
   if (!more.empty()) text += fmt::format(" ({})", join(more, "; "));
@@ -163,13 +177,16 @@ std::string PlacementReason::why() const {
 }
 
 std::vector<std::string> QuantizationSimModel::warnings() const {
+  if (impl_->is_imported) return {};
   const Graph model = get_original_model();
   return quantsim::decide_placement(model, impl_->config, impl_->options).warnings;
 }
 
 std::vector<PlacementReason> QuantizationSimModel::placement_reasons() const {
   const Graph model = get_original_model();
-  const Placement placement = quantsim::decide_placement(model, impl_->config, impl_->options);
+  const Placement placement =
+      impl_->is_imported ? Placement(model)
+                         : quantsim::decide_placement(model, impl_->config, impl_->options);
   return Reasons(model, placement, *this).collect();
 }
 
