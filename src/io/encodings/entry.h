@@ -10,10 +10,10 @@ namespace rung::io {
 inline constexpr std::int64_t kMaxEncodingBitwidth = 32;
 
 /// Fills min and max from scale and offset, in float32 as a quantizer computes its effective range.
-void fill_ranges(TensorEncoding& encoding);
+/// Refuses the entry if that does not hold them.
+void fill_ranges(TensorEncoding& encoding, const JsonPlace& entry);
 
-/// Returns a number that must be finite, or larger than 0 as well.
-double finite_at(const JsonPlace& place);
+/// Returns a number that float32 must hold and that must be larger than 0.
 double positive_at(const JsonPlace& place);
 
 /// Throws Error naming the tensor unless the encoding's lists fit each other.

@@ -7,19 +7,13 @@
 
 namespace rung::io {
 
-double finite_at(const JsonPlace& place) {
-  const double value = place.number();
-  if (!std::isfinite(value)) place.refuse("must be finite");
-  return value;
-}
-
 double positive_at(const JsonPlace& place) {
-  const double value = finite_at(place);
+  const double value = place.float32();
   if (!(value > 0)) place.refuse("must be larger than 0");
   return value;
 }
 
-void fill_ranges(TensorEncoding& encoding) {
+void fill_ranges(TensorEncoding& encoding, const JsonPlace& entry) {
   const std::int64_t half = std::int64_t{1} << (encoding.bitwidth - 1);
   for (std::size_t i = 0; i < encoding.scale.size(); ++i) {
     const auto scale = static_cast<float>(encoding.scale[i]);
@@ -28,6 +22,9 @@ void fill_ranges(TensorEncoding& encoding) {
     const std::int64_t steps = 2 * half - (is_strict ? 2 : 1);
     encoding.min.push_back(scale * static_cast<float>(encoding.offset[i]));
     encoding.max.push_back(scale * static_cast<float>(encoding.offset[i] + steps));
+    if (!std::isfinite(encoding.min.back()) || !std::isfinite(encoding.max.back()))
+      entry.refuse(fmt::format("has the scale {}, {} steps of which are more than float32 holds",
+                               encoding.scale[i], steps));
   }
 }
 
@@ -72,8 +69,8 @@ struct OldEntry {
 
 void append(TensorEncoding& encoding, const OldEntry& facts, const JsonPlace& entry) {
   if (facts.has_range) {
-    encoding.min.push_back(finite_at(entry["min"]));
-    encoding.max.push_back(finite_at(entry["max"]));
+    encoding.min.push_back(entry["min"].float32());
+    encoding.max.push_back(entry["max"].float32());
     if (encoding.max.back() < encoding.min.back()) entry.refuse("has max < min");
   }
   if (facts.has_grid) {
@@ -151,7 +148,7 @@ TensorEncoding parse_new(const JsonPlace& entry) {
     encoding.scale.push_back(positive_at(scales[i]));
     encoding.offset.push_back(offset_at(offsets[i]));
   }
-  fill_ranges(encoding);
+  fill_ranges(encoding, entry);
   parse_blocks(encoding, entry);
   return encoding;
 }

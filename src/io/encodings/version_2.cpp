@@ -300,7 +300,7 @@ TensorEncoding parse_entry_2(const JsonPlace& entry) {
     return encoding;
   }
   parse_zero_points(encoding, entry, shape);
-  fill_ranges(encoding);
+  fill_ranges(encoding, entry);
   return encoding;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <exception>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -155,6 +156,13 @@ std::int64_t JsonPlace::integer(std::int64_t min, std::int64_t max) const {
 double JsonPlace::number() const {
   if (!json_->is_number()) expected("a number");
   return json_->get<double>();
+}
+
+double JsonPlace::float32() const {
+  const double value = number();
+  if (!(std::abs(value) <= std::numeric_limits<float>::max()))
+    refuse(fmt::format("must be a number that float32 holds, got {}", value));
+  return value;
 }
 
 bool JsonPlace::boolean() const {

@@ -46,6 +46,7 @@ class JsonPlace {
   const std::string& string(std::size_t max_size = SIZE_MAX) const;
   std::int64_t integer(std::int64_t min = INT64_MIN, std::int64_t max = INT64_MAX) const;
   double number() const;
+  double float32() const;  ///< a number that float32 holds without overflow
   bool boolean() const;
 
  private:

@@ -119,8 +119,8 @@ std::map<std::string, ParamConfig> parse_params(const JsonPlace& place) {
 EncodingConstraints parse_constraints(const JsonPlace& place) {
   expect_keys(place, {"min", "max"});
   EncodingConstraints range;
-  if (const auto min = find(place, "min")) range.min = min->number();
-  if (const auto max = find(place, "max")) range.max = max->number();
+  if (const auto min = find(place, "min")) range.min = min->float32();
+  if (const auto max = find(place, "max")) range.max = max->float32();
   if (!range.min && !range.max) place.refuse("must have min, max or both");
   // Zero must be on every grid.
   const double min = range.min.value_or(0), max = range.max.value_or(0);
