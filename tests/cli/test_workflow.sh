@@ -108,6 +108,19 @@ check "a configuration brings its rules" stdout_has "training_range_learning_wit
 sed '/"rung"/d' "$here/../../apps/configs/aimet_2_42.json" >as_aimets.json
 sim_of --aimet 2.42 --config as_aimets.json
 check "a file that names no rules has the version's" stdout_has "as_aimets.json, rules 2.42"
+sed 's/"rung": {[^}]*}/"rung": {"fuse_depthwise": false}/' \
+  "$here/../../apps/configs/aimet_2_42.json" >begun.json
+sim_of --aimet 2.42 --config begun.json
+check "a file that only changes rules begins with the version's" stdout_has "begun.json, rules 2.42"
+sim_of --config begun.json
+check "a file that only changes rules begins with ours" stdout_has "begun.json, rules own"
+cp "$here/../../apps/configs/aimet_2024.json" of_2024.json
+misused "a file's rules against --aimet" "the file names the rules 2024.10 (those of AIMET" \
+  quantize model.rung --aimet 2.42 --config of_2024.json --out no.rung
+sim_of --aimet 2024.10 --config of_2024.json
+check "a file's rules as --aimet's" stdout_has "of_2024.json, rules 2024.10"
+sim_of --config of_2024.json
+check "a file's rules alone" stdout_has "of_2024.json, rules 2024.10"
 misused "two versions" "that version has no such configuration" quantize model.rung \
   --aimet 2024.10 --config htp --out no.rung
 misused "two versions, by name" "it has aimet_2_42_per_tensor and aimet_2_42" quantize model.rung \

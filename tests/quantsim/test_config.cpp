@@ -1,4 +1,8 @@
+#include <fmt/format.h>
+
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "doctest/doctest.h"
 #include "rung/core/error.h"
@@ -32,9 +36,13 @@ void check_rejected(const std::string& text, const std::string& path, const std:
 
 TEST_SUITE("quantsim: configuration") {
   TEST_CASE("a configuration is named or read from a file") {
-    for (const char* name : {"default", "per_tensor", "aimet_2_42", "aimet_2_42_per_tensor",
-                             "aimet_2024", "aimet_2024_per_channel", "htp"})
-      CHECK(read_config(paths::source_dir() + "/apps/configs/" + name + ".json") ==
+    std::vector<std::string_view> names = config_names();
+    CHECK(names == std::vector<std::string_view>{"default", "per_tensor", "aimet_2_42",
+                                                 "aimet_2_42_per_tensor", "aimet_2024",
+                                                 "aimet_2024_per_channel", "htp", "per_channel"});
+    names.pop_back();
+    for (const std::string_view name : names)
+      CHECK(read_config(fmt::format("{}/apps/configs/{}.json", paths::source_dir(), name)) ==
             read_config(name));
     CHECK(read_config("per_channel") == read_config("default"));
   }
@@ -74,12 +82,19 @@ TEST_SUITE("quantsim: configuration") {
     CHECK(rules("{}") == ConfigRules{});
     CHECK(rules("{}", "2.42") == config_rules("2.42"));
     CHECK(rules(R"({"rules": "2024.10"})", "2.42") == config_rules("2024.10"));
+    ConfigRules begun = config_rules("2.42");
+    begun.fuse_depthwise = true;
+    CHECK(rules(R"({"fuse_depthwise": true})", "2.42") == begun);
     ConfigRules changed = config_rules("2.42");
     changed.fuse_depthwise = true;
     changed.tf_enhanced = "sqnr";
     CHECK(rules(R"({"rules": "2.42", "fuse_depthwise": "True", "tf_enhanced": "sqnr"})") ==
           changed);
     const std::string rest = ", " + with("", "").substr(1);
+    // Who gave a set another way can see that this is another one.
+    CHECK(parse_config(R"({"rung": {"rules": "2024.10"})" + rest, "x").rule_set == "2024.10");
+    CHECK(parse_config(R"({"rung": {"fuse_depthwise": true})" + rest, "x").rule_set.empty());
+    CHECK(parse_config(with("", ""), "x").rule_set.empty());
     check_rejected(R"({"rung": {"rules": "2.41"})" + rest, "rung.rules", "rung, 2.42, 2024.10");
     check_rejected(R"({"rung": {"fuse_depth": true})" + rest, "rung", "fuse_depthwise");
     check_rejected(R"({"rung": {"fuse_depthwise": 1})" + rest, "rung.fuse_depthwise", "True");
@@ -167,6 +182,8 @@ TEST_SUITE("quantsim: configuration") {
                    "at least 2");
     check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"min": 1, "max": 2}}})"),
                    "op_type[\"Relu\"].encoding_constraints", "min <= 0 <= max");
+    check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"max": 1e300}}})"),
+                   "op_type[\"Relu\"].encoding_constraints.max", "float32 holds, got 1e+300");
     check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {}}})"),
                    "op_type[\"Relu\"].encoding_constraints", "min, max or both");
     check_rejected(with("op_type", R"({"Relu": {"encoding_constraints": {"max": -1}}})"),

@@ -78,7 +78,8 @@ before and after. Schemes (AIMET's long names are understood, too):
 Configurations: default (or per_channel) and per_tensor are ours; aimet_2_42, aimet_2_42_per_tensor,
 aimet_2024_per_channel and aimet_2024 are those of AIMET 2.42 and October 2024; htp is 2.42's for
 Qualcomm's HTP V73 and later. With --aimet, default, per_channel and per_tensor are that version's,
-and a JSON file without the key "rung" goes by its rules. rung inspect --why tells what they led to.
+and a JSON file that names no rules ("rung": {"rules": ...}) goes by that version's; one that names
+another's is refused. rung inspect --why tells what they led to.
 Biases are float in the simulation and int32 in what rung export writes. With --int32-biases they
 are rounded in the simulation, too, so that rung qat trains with them and the exported network
 computes the simulated codes; without, 4-bit networks may lose accuracy in export.
@@ -121,7 +122,7 @@ Settings settings_of(const Options& options, const Data& data, const io::ModelFi
 std::vector<std::string> tell_hints(const SimulationOptions& options, double lost,
                                     const Console& console) {
   std::vector<std::string> to_try = hints({.scheme = scheme_of(options),
-                                           .config = options.config.config,
+                                           .per_channel = per_channel_of(options.config.config),
                                            .param_bw = options.param_bw,
                                            .output_bw = options.output_bw,
                                            .edge_bw = options.edge_bw,

@@ -1,7 +1,6 @@
 #include "console/hints.h"
 
 #include <algorithm>
-#include <string_view>
 
 namespace rung::cli {
 namespace {
@@ -16,14 +15,6 @@ std::string searching_scheme(QuantScheme scheme) {
   return short_name(scheme);
 }
 
-/// Returns the configuration that is the same but per channel; empty if there is none.
-std::string_view per_channel_of(std::string_view config) {
-  if (config == "per_tensor") return "default";
-  if (config == "aimet_2_42_per_tensor") return "aimet_2_42";
-  if (config == "aimet_2024") return "aimet_2024_per_channel";
-  return {};
-}
-
 }  // namespace
 
 std::vector<std::string> hints(const QuantizeChoices& choices, double lost_points) {
@@ -32,8 +23,7 @@ std::vector<std::string> hints(const QuantizeChoices& choices, double lost_point
   if (choices.integers) {
     if (const std::string scheme = searching_scheme(choices.scheme); !scheme.empty())
       hints.push_back("--scheme " + scheme);
-    if (const std::string_view config = per_channel_of(choices.config); !config.empty())
-      hints.push_back("--config " + std::string(config));
+    if (!choices.per_channel.empty()) hints.push_back("--config " + choices.per_channel);
     if (!choices.edge_bw && std::min(choices.param_bw, choices.output_bw) < 8)
       hints.emplace_back("--edge-bw 8");
   }

@@ -11,7 +11,7 @@ namespace rung::cli {
 /// How a model was quantized, as far as another way may do better.
 struct QuantizeChoices {
   QuantScheme scheme;
-  std::string config;
+  std::string per_channel;  ///< the configuration that is the same but per channel; or empty
   int param_bw = 8, output_bw = 8;
   std::optional<int> edge_bw = {};
   bool integers = true;  ///< and not short floats

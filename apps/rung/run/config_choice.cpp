@@ -39,25 +39,14 @@ const Version& version_of(const std::string& aimet) {
   return *std::ranges::find(kVersions, aimet, &Version::name);
 }
 
-bool is_known(const std::vector<std::string>& names, const std::string& name) {
-  return std::ranges::find(names, name) != names.end();
-}
-
 /// Returns our name of a configuration, or the file.
 std::string config_file(const ConfigOptions& options, const Version& version) {
-  static const std::vector<std::string> kBuiltIn = {"default",
-                                                    "per_channel",
-                                                    "per_tensor",
-                                                    "aimet_2_42",
-                                                    "aimet_2_42_per_tensor",
-                                                    "aimet_2024",
-                                                    "aimet_2024_per_channel",
-                                                    "htp"};
+  const std::vector<std::string_view> built_in = config_names();
   const std::string& config = options.config;
   if (config.empty() || config == "default") return std::string(version.config);
   if (config == "per_channel") return std::string(version.per_channel);
   if (config == "per_tensor") return std::string(version.per_tensor);
-  if (is_known(kBuiltIn, config)) {
+  if (std::ranges::find(built_in, config) != built_in.end()) {
     const bool is_of_2_42 = config == "htp" && version.name == "2.42";
     if (!config.starts_with(version.beginning) && !is_of_2_42)
       throw UsageError(fmt::format(
@@ -70,7 +59,18 @@ std::string config_file(const ConfigOptions& options, const Version& version) {
     return config;
   throw UsageError(fmt::format(
       "--config {}: there is no such file, and no configuration of that name; known are {}{}",
-      to_utf8(config), fmt::join(kBuiltIn, ", "), do_you_mean(config, kBuiltIn)));
+      to_utf8(config), fmt::join(built_in, ", "),
+      do_you_mean(config, {built_in.begin(), built_in.end()})));
+}
+
+/// Throws UsageError if the file goes by the rules of another version than --aimet says.
+void check_rules(const ConfigOptions& options, const std::string& rule_set) {
+  if (options.aimet.empty() || rule_set.empty() || rule_set == options.aimet) return;
+  throw UsageError(fmt::format(
+      "--aimet {} --config {}: the file names the rules {} ({}); leave out --aimet, or the file's "
+      "key rung.rules",
+      options.aimet, options.config, rule_set,
+      rule_set == "rung" ? std::string("our own") : "those of AIMET " + rule_set));
 }
 
 }  // namespace
@@ -84,10 +84,16 @@ ConfigChoice choose_config(const ConfigOptions& options) {
       .quant_scheme = {}};
   if (!is_utf8(choice.file))  // it is stored in the model file
     throw Error("--config " + to_utf8(choice.file) + ": the name must be UTF-8");
-  const ConfigRules rules =
-      parse_config(read_config(choice.file), choice.file, config_rules(choice.rules)).rules;
-  choice.quant_scheme = aimet_scheme(choice.scheme, rules.tf_enhanced);
+  const QuantSimConfig config =
+      parse_config(read_config(choice.file), choice.file, config_rules(choice.rules));
+  check_rules(options, config.rule_set);
+  choice.quant_scheme = aimet_scheme(choice.scheme, config.rules.tf_enhanced);
   return choice;
+}
+
+std::string per_channel_of(const std::string& config) {
+  const auto* version = std::ranges::find(kVersions, config, &Version::per_tensor);
+  return version == kVersions.end() ? std::string() : std::string(version->per_channel);
 }
 
 std::string check_scheme(const std::string& name) {

@@ -24,9 +24,13 @@ struct ConfigChoice {
 /// Turns names into what they mean under that version of AIMET: its default configuration and
 /// scheme, its default, per_channel and per_tensor, and the estimator that it calls tf_enhanced.
 /// Throws UsageError, with what may be meant, for a configuration that is neither built in nor a
-/// file, and does not look like the name of one, and for one of another version; Error for a file
-/// that cannot be read.
+/// file, and does not look like the name of one, and for one of another version, or a file that
+/// names another one's rules; Error for a file that cannot be read.
 ConfigChoice choose_config(const ConfigOptions& options);
+
+/// Returns the name of the built-in configuration that is the same but per channel; empty if there
+/// is none.
+std::string per_channel_of(const std::string& config);
 
 /// Returns what is wrong with the name of a scheme, or nothing.
 std::string check_scheme(const std::string& name);

@@ -74,6 +74,7 @@ struct QuantSimConfig {
   bool is_model_input_quantized = false;
   bool is_model_output_quantized = false;
   ConfigRules rules;
+  std::string rule_set = {};  ///< that the file's "rung"."rules" names; empty: it names none
 };
 
 /// Returns the JSON text of the configuration `name`. Built in are `default` and `per_tensor`
@@ -82,6 +83,8 @@ struct QuantSimConfig {
 /// default_config.json of these versions say), and `htp` (Qualcomm's HTP V73 and later); anything
 /// else is the path of a file. Throws Error if it cannot be read.
 RUNG_API std::string read_config(std::string_view name);
+/// Returns the names of all of these, aliases last.
+RUNG_API std::vector<std::string_view> config_names();
 
 /// Parses AIMET's JSON configuration. Booleans may be JSON's or the strings "True" and "False".
 /// `rules` hold where the file's key "rung" says nothing else. Throws Error naming `source`, the

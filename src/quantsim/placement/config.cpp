@@ -18,6 +18,9 @@ namespace rung {
 
 namespace {
 
+/// Another name of "default".
+constexpr std::string_view kDefaultAlias = "per_channel";
+
 using io::Json;
 using io::JsonPlace;
 
@@ -203,18 +206,23 @@ ConfigRules parse_rules(const JsonPlace& place, ConfigRules rules) {
 
 }  // namespace
 
-std::string read_config(std::string_view name) {
-  if (name == "per_channel") name = "default";
+std::vector<std::string_view> config_names() {
   std::vector<std::string_view> names;
-  for (const quantsim::BuiltInConfig& each : quantsim::built_in_configs()) {
-    if (name == each.name) return std::string(each.json);
+  for (const quantsim::BuiltInConfig& each : quantsim::built_in_configs())
     names.push_back(each.name);
-  }
+  names.push_back(kDefaultAlias);
+  return names;
+}
+
+std::string read_config(std::string_view name) {
+  if (name == kDefaultAlias) name = "default";
+  for (const quantsim::BuiltInConfig& each : quantsim::built_in_configs())
+    if (name == each.name) return std::string(each.json);
   try {
     return io::read_text_file(std::filesystem::path(name));
   } catch (const Error& error) {
     fail("{} (a quantization configuration is {} or the path of a JSON file)", error.what(),
-         join(names));
+         join(config_names()));
   }
 }
 
@@ -227,6 +235,7 @@ QuantSimConfig parse_config(std::string_view text, std::string_view source,
   QuantSimConfig config;
   const auto own = find(root, "rung");
   config.rules = own ? parse_rules(*own, rules) : rules;
+  if (own && own->has("rules")) config.rule_set = (*own)["rules"].string();
   parse_defaults(root["defaults"], config);
   config.params = parse_params(root["params"]);
 
