@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "analysis/json_members.h"
@@ -108,6 +109,18 @@ void check(const Error& error, const std::string& of) {
           "the error of {} has a count, a mse or a cosine that cannot be", of);
 }
 
+/// Shares are what labels and winners give; other scores may be any number, also none.
+void check(const Levels& levels) {
+  if (levels.metric != "top1" && levels.metric != "agreement") return;
+  const std::pair<const char*, double> all[] = {{"nothing", levels.nothing},
+                                                {"weights", levels.weights},
+                                                {"activations", levels.activations},
+                                                {"everything", levels.everything}};
+  for (const auto& [name, level] : all)
+    require(is_share(level), "levels.{} is {}: {} is a share in 0 .. 1", name, level,
+            levels.metric);
+}
+
 void check(const Quantizer& q) {
   const Statistics& s = q.statistics;
   check(q.error, q.name);
@@ -137,6 +150,7 @@ void check(const Layer& layer, const std::set<std::string>& quantizers) {
 
 void check(const Analysis& analysis) {
   std::set<std::string> quantizers;
+  check(analysis.levels);
   for (const Quantizer& each : analysis.quantizers) {
     check(each);
     require(quantizers.insert(each.name).second, "quantizer {} is listed twice", each.name);

@@ -66,6 +66,13 @@ TEST_SUITE("analysis: JSON") {
     says(with(text, "\"bitwidth\":4,", "\"bitwidth\":\"4\","), "bitwidth must be an integer");
     says(with(text, "\"nothing\":\"inf\"", "\"nothing\":\"big\""), "nothing must be a number");
     says(with(text, "\"clipped_above\":", "\"clipped_above\":7"), "is not in 0 .. 1");
+    analysis::Analysis shares = some();
+    shares.levels = {"top1", 1.0, 0.5, 0.25, 0.0};
+    CHECK(refused(analysis::to_json(shares)) == "no Error");
+    for (const double none : {7.0, -0.1, std::numeric_limits<double>::quiet_NaN()}) {
+      shares.levels.everything = none;
+      says(analysis::to_json(shares), "levels.everything is ");
+    }
     says(with(text, "\"channel_max\":[", "\"channel_max\":[1e300,"), "must fit into 32 bits");
     says(with(text, "\"images\":4", "\"images\":-4"), "-4 images");
     says(with(text, "\"macs\":", "\"macs\":-1"), "negative");

@@ -38,6 +38,14 @@ works "analyze: a worse model within limits" analyze analyzed2.rung --test-image
 refuses "analyze: a float model" "is not quantized" analyze analyzed.rung
 refuses "analyze: a baseline of other images" "analysis8.json: is of 100 images, this run of 50" \
   analyze analyzed8.rung --test-images 50 --baseline analysis8.json
+sed 's/"everything":[^,}]*/"everything":93.5/' analysis8.json >percent.json
+refuses "analyze: a baseline with a score that is none" \
+  "percent.json: levels.everything is 93.5: top1 is a share in 0 .. 1" \
+  analyze analyzed8.rung --test-images 100 --baseline percent.json
+sed 's/"name":"conv1","output_shape/"name":"conv9","output_shape/' analysis8.json >other.json
+refuses "analyze: a baseline of another network" \
+  "other.json: is of another network: it has a Conv conv9, which this model has not" \
+  analyze analyzed8.rung --test-images 100 --baseline other.json
 refuses "analyze: a baseline that is none" "eval8.json: " analyze analyzed8.rung \
   --baseline eval8.json
 misused "analyze: a drop of nothing" "--max-drop" analyze analyzed8.rung --max-drop 1

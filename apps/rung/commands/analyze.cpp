@@ -59,12 +59,11 @@ Examples:
 The figures of --json: the whole analysis, as include/rung/analysis/analysis.h has it)";
 
 /// Before hours of work that could not be compared.
-void check_baseline(const Options& options, const analysis::Analysis& before,
-                    const std::string& level_metric, std::int64_t images) {
+void check_baseline(const Options& options, const analysis::Analysis& before, Comparable now) {
   // How many cannot be read, nobody knows yet.
-  if (options.data.skip_corrupt) images = before.cost.images;
+  if (options.data.skip_corrupt) now.images = before.cost.images;
   try {
-    check_comparable(before, level_metric, images);
+    check_comparable(before, now);
   } catch (const Error& error) {
     throw Error(options.baseline + ": " + error.what());
   }
@@ -107,8 +106,8 @@ void run(const Options& options) {
   std::vector<ReportedModel> models;
   if (!options.compare.empty())
     models.push_back(analyze_file(options.compare, options.data, options.run, how, console));
-  how.before = [&](const std::string& level_metric, std::int64_t images) {
-    if (before) check_baseline(options, *before, level_metric, images);
+  how.before = [&](const Comparable& now) {
+    if (before) check_baseline(options, *before, now);
   };
   models.push_back(analyze_file(options.file, options.data, options.run, how, console));
   if (training) models.back().analysis.training = std::move(training);

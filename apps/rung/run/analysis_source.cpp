@@ -134,7 +134,8 @@ ReportedModel analyze_model(const std::string& path, const DataOptions& data_opt
   const std::string unfit = data.labels_unfit();
   const std::string level_metric = unfit.empty() ? "top1" : "sqnr";
   nn::DataLoader loader = data.named();
-  if (options.before) options.before(level_metric, loader.dataset().size());
+  if (options.before)
+    options.before({level_metric, loader.dataset().size(), layers_with_weights(sim.graph())});
   ReportedModel model{.name = path, .title = task.model, .subtitle = data.task().dataset};
   const InterruptGuard guard;
   model.analysis = analysis::analyze(sim, batches_of(loader), {},
@@ -161,7 +162,7 @@ ReportedModel analyze_file(const std::string& path, const DataOptions& data, con
   if (!is_json(path)) return analyze_model(path, data, run, options, console);
   ReportedModel model{.name = path, .title = path, .subtitle = {}};
   model.analysis = analysis::from_json(io::read_text_file(path), path);
-  if (options.before) options.before(model.analysis.levels.metric, model.analysis.cost.images);
+  if (options.before) options.before(comparable(model.analysis));
   describe(model);
   return model;
 }

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
 
 #include "console/console.h"
 #include "run/analysis_report.h"
+#include "run/analysis_table.h"
 #include "run/data.h"
 #include "run/options.h"
 
@@ -17,7 +17,7 @@ struct AnalysisOptions {
   bool per_quantizer = false;
   bool wants_confusion = false;  ///< counts which classes are taken for which, where labels fit
   /// Is called before the work.
-  std::function<void(const std::string& level_metric, std::int64_t images)> before = {};
+  std::function<void(const Comparable&)> before = {};
 };
 
 /// Analyzes a quantized model on the images, behind a progress bar, or reads the --json of an

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
 #include "console/table.h"
 #include "run/options.h"
 #include "rung/core/error.h"
 #include "rung/core/text.h"
+#include "rung/ops/ops.h"
 
 namespace rung::cli {
 namespace {
@@ -111,15 +113,56 @@ std::string lines_of(const std::vector<analysis::Finding>& findings) {
   return text.empty() ? text : "\n" + text + "\n";
 }
 
-void check_comparable(const Analysis& before, const std::string& metric, std::int64_t images) {
-  if (before.levels.metric != metric)
+namespace {
+
+bool is_weighted(const std::string& type) {
+  const std::unique_ptr<Op> op = make_op(type);
+  return op != nullptr && op->traits().weighted.has_value();
+}
+
+std::string named(std::string_view type, const std::string& name) {
+  return fmt::format("{} {}", printable(type), printable(name));
+}
+
+/// Throws Error unless two networks have the same layers.
+void check_layers(const std::set<std::string>& before, const std::set<std::string>& now) {
+  constexpr const char* kOther = "is of another network: ";
+  for (const std::string& layer : before)
+    if (!now.contains(layer))
+      throw Error(fmt::format("{}it has a {}, which this model has not", kOther, layer));
+  for (const std::string& layer : now)
+    if (!before.contains(layer))
+      throw Error(fmt::format("{}it has no {}, which this model has", kOther, layer));
+}
+
+}  // namespace
+
+Comparable comparable(const Analysis& analysis) {
+  Comparable result{.metric = analysis.levels.metric, .images = analysis.cost.images, .layers = {}};
+  for (const analysis::Layer& layer : analysis.layers)
+    if (is_weighted(layer.type)) result.layers.insert(named(layer.type, layer.name));
+  return result;
+}
+
+std::set<std::string> layers_with_weights(const Graph& graph) {
+  std::set<std::string> layers;
+  for (const Node* node : graph.nodes())
+    if (is_weighted(std::string(node->type()))) layers.insert(named(node->type(), node->name()));
+  return layers;
+}
+
+void check_comparable(const Analysis& before, const Comparable& now) {
+  check_layers(comparable(before).layers, now.layers);
+  if (before.levels.metric != now.metric)
     throw Error(
         fmt::format("its figure is the {}, that of this run the {}: analyze both with "
                     "labels or both without",
-                    unit_of(printable(before.levels.metric)), unit_of(metric)));
-  if (before.cost.images != images)
+                    unit_of(printable(before.levels.metric)), unit_of(now.metric)));
+  if (before.cost.images != now.images)
     throw Error(fmt::format("is of {} images, this run of {}: give both the same --test-images",
-                            before.cost.images, images));
+                            before.cost.images, now.images));
+  if (std::isnan(before.levels.everything))
+    throw Error("levels.everything, which is compared, is no number: analyze the baseline again");
 }
 
 double drop_since(const Analysis& before, const Analysis& now) {

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "rung/analysis/analysis.h"
 #include "rung/analysis/findings.h"
+#include "rung/graph/graph.h"
 
 namespace rung::cli {
 
@@ -21,9 +23,20 @@ std::string unit_of(const std::string& metric);
 /// Returns a figure in that unit.
 std::string shown(double value, const std::string& metric);
 
-/// Throws Error unless the levels of an earlier analysis are in this metric, and of as many images.
-void check_comparable(const analysis::Analysis& before, const std::string& metric,
-                      std::int64_t images);
+/// What two analyses must have in common to be compared.
+struct Comparable {
+  std::string metric;  ///< of the levels
+  std::int64_t images = 0;
+  std::set<std::string> layers;  ///< those with weights: "Conv conv1"
+};
+
+Comparable comparable(const analysis::Analysis& analysis);
+/// Returns Comparable::layers of a network. Batch norms are none: they may be folded in one model
+/// and not in the other.
+std::set<std::string> layers_with_weights(const Graph& graph);
+
+/// Throws Error unless an earlier analysis has a score, and can be compared with another one.
+void check_comparable(const analysis::Analysis& before, const Comparable& now);
 
 /// Returns by how much a network is worse than the one of an earlier analysis that it can be
 /// compared with: in dB, or in points of top1.
