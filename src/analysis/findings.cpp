@@ -149,11 +149,13 @@ std::optional<Weighted> clipped(const Quantizer& each) {
   if (!each.codes) return {};
   const double share = each.codes->clipped_below + each.codes->clipped_above;
   if (share < kClipped || each.codes->clipping_mse < each.codes->rounding_mse) return {};
+  std::vector<std::string> remedies = {"--scheme tf"};
+  if (is_activation(each)) remedies.emplace_back("--calibration-images 4096");
   return Weighted{share,
                   {.text = fmt::format("{:.1f} % of its numbers lie outside its range, and cost "
                                        "more than rounding does",
                                        100 * share),
-                   .remedies = {"--scheme tf", "--calibration-images 4096"}}};
+                   .remedies = std::move(remedies)}};
 }
 
 std::optional<Weighted> unused_codes(const Quantizer& each) {

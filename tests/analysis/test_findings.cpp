@@ -85,6 +85,12 @@ TEST_SUITE("analysis: findings") {
     a.quantizers[1].codes = {
         .clipped_above = 0.05, .used = 1, .clipping_mse = 2, .rounding_mse = 1};
     says(a, "middle", "5.0 % of its numbers lie outside", "--scheme tf");
+    using Remedies = std::vector<std::string>;
+    CHECK(analysis::findings(a)[0].remedies ==
+          Remedies{"--scheme tf", "--calibration-images 4096"});
+    a.quantizers[1].place = "parameter";  // all of a weight is known without images
+    REQUIRE(analysis::findings(a).size() == 1);
+    CHECK(analysis::findings(a)[0].remedies == Remedies{"--scheme tf"});
     a = good();
     a.quantizers[1].codes->used = 0.1;
     says(a, "middle", "only 10 % of its 256 codes", "--scheme sqnr");
