@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "rung/graph/pattern.h"
-
 namespace rung {
 
 namespace {
@@ -20,6 +18,15 @@ bool reads_real_numbers(const Node& node) {
   return std::ranges::none_of(node.inputs(), [](const Value* input) {
     return input->producer() != nullptr && input->producer()->op().code_channels() > 0;
   });
+}
+
+/// Returns the only node that reads `node`'s only output, or nullptr if several do, or none, or if
+/// the output is also an output of the graph: then the value is needed as it stands.
+const Node* only_consumer(const Graph& graph, const Node& node) {
+  if (node.outputs().size() != 1) return nullptr;
+  const Value& output = node.output();
+  if (output.uses().size() != 1 || graph.is_output(output)) return nullptr;
+  return output.uses()[0].node;
 }
 
 }  // namespace
