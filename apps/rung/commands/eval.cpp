@@ -54,16 +54,11 @@ void run(const Options& options) {
                                                  : std::vector<std::string>{options.outputs});
   const Console console(options.run.json);
   io::ModelFile file = load_model(options.source, options.data, console);
-  const Task task = task_of(file, options.source.path());
-  const Data data(task, options.data, options.run);
-  data.check_fits(file.graph);
-  data.warn_of_one_class();
-  if (const std::string folder = data.named_folder(); !folder.empty())
-    console.line("images in " + folder);
-  console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
+  const Data data =
+      data_for(file, options.source.path(), Purpose::measuring, options.data, options.run, console);
   nn::DataLoader loader = data.named();
   Executor executor(file.graph, {.seed = options.run.seed});
-  apply(options.conv, task.conv_choices, executor);
+  apply(options.conv, data.task().conv_choices, executor);
   std::vector<float> outputs;
   ClassTable classes(data.task().num_classes, data.task().class_names);
   const TestMetrics metrics = test_model(

@@ -115,17 +115,10 @@ void run(Options options) {
   check(options.log, !options.checkpoint.resume.empty());
   begin_run(options.run, outputs_of(options));
   const Console console(options.run.json);
-  io::ModelFile file = read_model_file(options.model);
-  if (!has_checkpoint(file))
-    throw Error(options.model + ": is a float model; rung quantize makes one for qat of it");
-  Task task = task_of(file, options.model);
-  apply(options.data.normalize, task);
-  Data data(task, options.data, options.run);
-  data.divide();
-  data.check_fits(file.graph);
-  task = data.task();  // the file to write says what it was trained on
-  data.report_parts(console);
-  console.line(describe_preparation(data.task(), options.data.normalize, options.model));
+  io::ModelFile file = read_quantized_model(options.model);
+  const Data data =
+      data_for(file, options.model, Purpose::training, options.data, options.run, console);
+  Task task = data.task();  // the file to write says what it was trained on
   const InterruptGuard guard;
   const Settings settings = settings_of(options, data, file);
   nn::Checkpoints checkpoints(checkpoints_of(options.checkpoint, options.out, settings));

@@ -160,10 +160,8 @@ void run(const Options& given) {
   Task task = task_of(file, options.source.path());
   apply(options.data.normalize, task);
   if (!options.encodings.file.empty()) return run_with_encodings(options, file, task, console);
-  const Data data(task, options.data, options.run);
-  data.check_fits(file.graph);
-  data.report_parts(console);
-  console.line(describe_preparation(data.task(), options.data.normalize, options.source.path()));
+  const Data data = data_for(file, options.source.path(), Purpose::calibrating, options.data,
+                             options.run, console);
   std::optional<nn::DataLoader> test;
   const std::string unfit = data.labels_unfit();
   // The file to write says what it was calibrated with; of pictures alone that means nothing.

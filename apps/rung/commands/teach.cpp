@@ -76,12 +76,9 @@ Graph shown_graph(io::ModelFile file, const std::string& path) {
 /// Returns the JSON of a model's layers.
 std::string sample_of(const Options& options, const Console& console) {
   io::ModelFile file = read_model_file(options.model);
-  Task task = task_of(file, options.model);
-  apply(options.data.normalize, task);
-  Data data(task, options.data, options.run);
-  data.check_fits(file.graph);
-  task = data.task();
-  console.line(describe_preparation(task, options.data.normalize, options.model));
+  const Data data =
+      data_for(file, options.model, Purpose::looking, options.data, options.run, console);
+  const Task& task = data.task();
   Graph graph = shown_graph(std::move(file), options.model);
   const std::vector<const Node*> layers = layers_to_show(graph, options.layers);
   constexpr std::int64_t kImages = 16;

@@ -100,16 +100,10 @@ void run(const Options& options) {
   check(options.qat.recipe);
   begin_run(options.run, {options.out});
   const Console console(options.run.json);
-  io::ModelFile file = read_model_file(options.model);
-  if (!has_checkpoint(file))
-    throw Error(options.model + ": is a float model; rung quantize makes one with quantizers");
-  Task task = task_of(file, options.model);
-  apply(options.data.normalize, task);
-  Data data(task, options.data, options.run);
-  data.divide();
-  data.check_fits(file.graph);
-  task = data.task();
-  console.line(describe_preparation(task, options.data.normalize, options.model));
+  io::ModelFile file = read_quantized_model(options.model);
+  const Data data =
+      data_for(file, options.model, Purpose::training, options.data, options.run, console);
+  const Task& task = data.task();
   const InterruptGuard guard;
   QuantizationSimModel sim = load_checkpoint(std::move(file), options.model);
   sim.executor().set_seed(options.run.seed);

@@ -123,20 +123,16 @@ std::string analyze_command(const std::string& path, const DataOptions& data,
 ReportedModel analyze_model(const std::string& path, const DataOptions& data_options,
                             const RunOptions& run, const AnalysisOptions& options,
                             const Console& console) {
-  io::ModelFile file = read_model_file(path);
-  if (!has_checkpoint(file))
-    throw Error(path + ": is not quantized: rung quantize makes a model that can be analyzed");
-  const Task task = task_of(file, path);
-  const Data data(task, data_options, run);
-  data.check_fits(file.graph);
-  console.line(describe_preparation(data.task(), data_options.normalize, path));
+  io::ModelFile file = read_quantized_model(path);
+  const Data data = data_for(file, path, Purpose::looking, data_options, run, console);
+  const Task& task = data.task();
   QuantizationSimModel sim = load_checkpoint(std::move(file), path);
   const std::string unfit = data.labels_unfit();
   const std::string level_metric = unfit.empty() ? "top1" : "sqnr";
   nn::DataLoader loader = data.named();
   if (options.before)
     options.before({level_metric, loader.dataset().size(), layers_with_weights(sim.graph())});
-  ReportedModel model{.name = path, .title = task.model, .subtitle = data.task().dataset};
+  ReportedModel model{.name = path, .title = task.model, .subtitle = task.dataset};
   const InterruptGuard guard;
   model.analysis = analysis::analyze(sim, batches_of(loader), {},
                                      {.metric = options.metric,
@@ -149,7 +145,7 @@ ReportedModel analyze_model(const std::string& path, const DataOptions& data_opt
   }
   describe(model);
   model.about.emplace_back("network", task.model);
-  model.about.emplace_back("images", data.task().dataset);
+  model.about.emplace_back("images", task.dataset);
   describe(sim.options(), model);
   model.analyze_command = analyze_command(path, data_options, options);
   return model;

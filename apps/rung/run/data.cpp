@@ -328,4 +328,20 @@ void Data::report_skipped(std::initializer_list<const nn::DataLoader*> loaders,
     console.line(fmt::format("skipped {} images that cannot be read, the first: {}", count, first));
 }
 
+Data data_for(const io::ModelFile& file, const std::string& path, Purpose purpose,
+              const DataOptions& options, const RunOptions& run, const Console& console) {
+  Data data(task_of(file, path), options, run);
+  if (purpose == Purpose::training) data.divide();
+  data.check_fits(file.graph);
+  if (purpose == Purpose::measuring) {
+    data.warn_of_one_class();
+    if (const std::string folder = data.named_folder(); !folder.empty())
+      console.line("images in " + folder);
+  } else if (purpose != Purpose::looking) {
+    data.report_parts(console);
+  }
+  console.line(describe_preparation(data.task(), options.normalize, path));
+  return data;
+}
+
 }  // namespace rung::cli

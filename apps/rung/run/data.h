@@ -14,6 +14,7 @@
 #include "run/task.h"
 #include "rung/core/rng.h"
 #include "rung/graph/graph.h"
+#include "rung/io/model_file.h"
 #include "rung/nn/data.h"
 #include "rung/nn/run_settings.h"
 
@@ -24,8 +25,7 @@ namespace rung::cli {
 class Data {
  public:
   /// Changes the task's dataset to options.dataset unless that is empty, and its normalization to
-  /// what the options say. Loaders throw Error if
-  /// what the folder holds does not fit the task.
+  /// what the options say. Loaders throw Error if what the folder holds does not fit the task.
   Data(Task task, DataOptions data, RunOptions run);
   const Task& task() const { return task_; }
   /// Takes validation images from the training images, or from where the options say: to be called
@@ -87,5 +87,14 @@ class Data {
   std::shared_ptr<const nn::Dataset> training_images_, validation_images_;  // see divide()
   std::string validation_from_;  // which images those are, for people and checkpoints
 };
+
+/// What a command wants images for.
+enum class Purpose { looking, measuring, calibrating, training };
+
+/// Returns the images for the model of the file `path`, divided if it is for training. Says on the
+/// console how they are prepared and, as the purpose needs it, where they come from. Throws Error
+/// if the file does not say what the model is for, or they do not fit it.
+Data data_for(const io::ModelFile& file, const std::string& path, Purpose purpose,
+              const DataOptions& options, const RunOptions& run, const Console& console);
 
 }  // namespace rung::cli

@@ -7,6 +7,7 @@
 #include "run/task.h"
 #include "rung/core/error.h"
 #include "rung/io/file_kind.h"
+#include "rung/quantsim/quantsim.h"
 
 namespace rung::cli {
 namespace {
@@ -34,6 +35,13 @@ io::ModelFile read_model_file(const std::string& path) {
     throw Error(fmt::format("{}: is {}, no model file, *.rung; rung convert makes one of it", path,
                             kind.what));
   return io::load_model(path);
+}
+
+io::ModelFile read_quantized_model(const std::string& path) {
+  io::ModelFile file = read_model_file(path);
+  if (!has_checkpoint(file))
+    throw Error(path + ": is not quantized; rung quantize makes a quantized model of it");
+  return file;
 }
 
 models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset) {

@@ -41,6 +41,9 @@ io::ModelFile load_model(const ModelSource& source, const DataOptions& data,
 /// hint.
 io::ModelFile read_model_file(const std::string& path);
 
+/// Reads the file of a quantized model. Throws Error also for a float model, with how to make one.
+io::ModelFile read_quantized_model(const std::string& path);
+
 /// Returns how a model is built for a dataset; what the dataset leaves open is as it was designed.
 models::ModelOptions options_for(const std::string& model, const datasets::DatasetInfo& dataset);
 
