@@ -81,6 +81,11 @@ void visit(Visitor& v, Quantizer& q) {
 }
 
 template <typename Visitor>
+void visit(Visitor& v, Confusion& c) {
+  v("class_names", c.class_names), v("counts", c.counts);
+}
+
+template <typename Visitor>
 void visit(Visitor& v, Cost& c) {
   v("images", c.images), v("network_macs", c.network_macs), v("passes", c.passes);
   v("passes_without_sharing", c.passes_without_sharing), v("score_calls", c.score_calls);
@@ -93,7 +98,8 @@ void visit(Visitor& v, Analysis& a) {
   v("layers_sensitivity", a.layers_sensitivity);
   v("quantizers_sensitivity", a.quantizers_sensitivity);
   v("groups_sensitivity", a.groups_sensitivity), v("layers", a.layers);
-  v("quantizers", a.quantizers), v("cost", a.cost), v("training", a.training);
+  v("quantizers", a.quantizers), v("confusion", a.confusion), v("cost", a.cost);
+  v("training", a.training);
 }
 
 namespace {
@@ -148,6 +154,17 @@ void check(const Layer& layer, const std::set<std::string>& quantizers) {
             layer.name, name);
 }
 
+void check(const Confusion& confusion) {
+  const std::size_t classes = confusion.counts.size();
+  require(confusion.class_names.empty() || confusion.class_names.size() == classes,
+          "confusion has {} names for {} classes", confusion.class_names.size(), classes);
+  for (const std::vector<std::int64_t>& row : confusion.counts) {
+    require(row.size() == classes, "confusion has a row of {} numbers for {} classes", row.size(),
+            classes);
+    for (const std::int64_t count : row) require(count >= 0, "confusion counts {} images", count);
+  }
+}
+
 void check(const Analysis& analysis) {
   std::set<std::string> quantizers;
   check(analysis.levels);
@@ -163,6 +180,7 @@ void check(const Analysis& analysis) {
         require(quantizers.contains(name), "{} has the quantizer {}, which is not listed",
                 each.name, name);
   if (analysis.training) check(*analysis.training);
+  if (analysis.confusion) check(*analysis.confusion);
   require(analysis.cost.images > 0, "{} images were analyzed", analysis.cost.images);
 }
 

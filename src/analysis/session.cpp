@@ -116,6 +116,7 @@ void Session::add(std::span<const Tensor> inputs, std::span<const std::int64_t> 
   const Values quantized = run_watched(inputs, all_, quantized_outputs_);
   nothing_.add(float_outputs_, float_outputs_, labels);
   everything_.add(float_outputs_, quantized_outputs_, labels);
+  add_answers(labels);
   if (levels) {
     only_weights_.add(float_outputs_, run(inputs, parameters_), labels);
     only_activations_.add(float_outputs_, run(inputs, activations_), labels);
@@ -130,6 +131,15 @@ void Session::add(std::span<const Tensor> inputs, std::span<const std::int64_t> 
   add_layers(in_float, quantized, images);
   for (Switched& each : switched_) add_switched(each, in_float, quantized, labels);
   images_ += images;
+}
+
+void Session::add_answers(std::span<const std::int64_t> labels) {
+  constexpr std::int64_t kMostClasses = 1000;  // their matrix has a million numbers
+  const Tensor& scores = quantized_outputs_[0];
+  if (scores.rank() != 2 || std::ssize(labels) != scores.size(0)) return;
+  if (scores.size(1) < 2 || scores.size(1) > kMostClasses) return;
+  if (!confusion_) confusion_.emplace(scores.size(1));
+  confusion_->update(scores, labels);
 }
 
 void Session::add_layers(const Values& in_float, const Values& quantized, std::int64_t images) {

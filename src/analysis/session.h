@@ -12,6 +12,7 @@
 #include "analysis/layer_watch.h"
 #include "analysis/outputs.h"
 #include "rung/analysis/analyze.h"
+#include "rung/nn/metrics.h"
 
 namespace rung::analysis {
 
@@ -45,6 +46,7 @@ class Session {
   Values run_watched(std::span<const Tensor> inputs, const QuantizerSet& enabled,
                      std::vector<Tensor>& outputs);
   std::vector<Tensor> run(std::span<const Tensor> inputs, const QuantizerSet& enabled);
+  void add_answers(std::span<const std::int64_t> labels);
   void add_layers(const Values& in_float, const Values& quantized, std::int64_t images);
   void add_switched(Switched& each, const Values& in_float, const Values& quantized,
                     std::span<const std::int64_t> labels);
@@ -69,6 +71,7 @@ class Session {
 
   // Of the batch under way, and of all.
   std::vector<Tensor> float_outputs_, quantized_outputs_;
+  std::optional<nn::MulticlassConfusionMatrix> confusion_;  // of the quantized network
   Outputs everything_, only_weights_, only_activations_, nothing_;
   std::map<std::string, double> seconds_;  // of the first batch
   std::int64_t images_ = 0, timed_images_ = 0, score_calls_ = 0;

@@ -100,6 +100,7 @@ Analysis Session::result(const Evaluate& evaluate) {
     analysis.groups_sensitivity.push_back(sensitivity(name, *each));
   fill_layers(analysis);
   for (const WatchedQuantizer& each : quantizers_) analysis.quantizers.push_back(each.result());
+  if (confusion_) analysis.confusion = Confusion{.counts = confusion_->compute()};
   analysis.cost = cost();
   return analysis;
 }

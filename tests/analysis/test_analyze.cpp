@@ -12,6 +12,7 @@
 #include "rung/models.h"
 #include "rung/nn/data.h"
 #include "rung/nn/loss.h"
+#include "rung/nn/metrics.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/shape_ops.h"
 #include "rung/ptq/ptq.h"
@@ -287,6 +288,7 @@ TEST_SUITE("analysis") {
     double right = 0, right_in_float = 0, agreeing = 0, divergence = 0;
     Graph original = sim.get_original_model();
     Executor in_float(original);
+    nn::MulticlassConfusionMatrix answers(4);
     for (const nn::Batch& batch : loader) {
       const Tensor a = in_float.forward({&batch.images, 1})[0];
       const Tensor b = sim.executor().forward({&batch.images, 1})[0];
@@ -303,6 +305,7 @@ TEST_SUITE("analysis") {
           divergence += p[c] / sums[0] * std::log(p[c] / sums[0] / (q[c] / sums[1]));
         agreeing += best[0] == best[1] ? 1 : 0;
       }
+      answers.update(b, batch.labels);
       right += static_cast<double>(nn::count_correct(b, batch.labels));
       right_in_float += static_cast<double>(nn::count_correct(a, batch.labels));
     }
@@ -313,11 +316,13 @@ TEST_SUITE("analysis") {
           .groups_sensitivity[0]
           .alone;
     };
-    const analysis::Levels levels =
-        analysis::analyze(sim, loader, {}, {.level_metric = "top1"}).levels;
+    const analysis::Analysis by_top1 = analysis::analyze(sim, loader, {}, {.level_metric = "top1"});
+    const analysis::Levels& levels = by_top1.levels;
     CHECK(levels.metric == "top1");
     CHECK(levels.everything == doctest::Approx(right / 22));
     CHECK(levels.nothing == doctest::Approx(right_in_float / 22));
+    REQUIRE(by_top1.confusion);
+    CHECK(by_top1.confusion->counts == answers.compute());
     CHECK(everything("top1") == doctest::Approx(right / 22));
     CHECK(everything("agreement") == doctest::Approx(agreeing / 22));
     CHECK(everything("kl") == doctest::Approx(divergence / 22));

@@ -75,6 +75,13 @@ TEST_SUITE("analysis: JSON") {
     }
     says(with(text, "\"channel_max\":[", "\"channel_max\":[1e300,"), "must fit into 32 bits");
     says(with(text, "\"images\":4", "\"images\":-4"), "-4 images");
+    says(with(text, "\"cost\"",
+              "\"confusion\":{\"class_names\":[],\"counts\":[[1]],\"x\":0},\"cost\""),
+         "x is an unknown key");
+    says(with(text, "\"cost\"", "\"confusion\":{\"class_names\":[],\"counts\":[[1,2]]},\"cost\""),
+         "a row of 2 numbers for 1 classes");
+    says(with(text, "\"cost\"", "\"confusion\":{\"class_names\":[],\"counts\":[[-1]]},\"cost\""),
+         "confusion counts -1 images");
     says(with(text, "\"macs\":", "\"macs\":-1"), "negative");
     says(with(text, "\"quantizers\":[\"conv1", "\"quantizers\":[\"none"), "which is not listed");
   }

@@ -63,7 +63,7 @@ check "analyze: under 2 MB" between "$(stat -c %s report.html)" 100000 2000000
 remedy="--scheme tf --param-bw 2 --output-bw 2 --config default --edge-bw 8"
 check "analyze: a remedy is a command" \
   grep -qF "\"rung quantize FLOAT.rung $remedy --out analyzed2_new.rung\"" report.html
-check "analyze: classes that are confused" grep -qF '"classes":["T-shirt/top"' report.html
+check "analyze: classes that are confused" grep -qF '"class_names":["T-shirt/top"' report.html
 works "analyze: figures of another run" analyze reported.json --out again.html --rows 1
 check "analyze: shows them as well" stdout_has "--rows 0 shows all"
 works "analyze: two models" analyze --compare analyzed8.rung analyzed2.rung --test-images 50 \

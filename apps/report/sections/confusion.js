@@ -5,17 +5,17 @@
   const {html} = elements;
   const {models, percent, fixed} = data;
   const byId = (id) => document.getElementById(id);
-  const shown = models.filter((model) => model.confusion);
+  const shown = models.filter((model) => model.analysis.confusion);
   if (shown.length === 0) return;
   byId('confusion').hidden = false;
   byId('confusion-link').hidden = false;
   const MOST = 30;  // more classes are a list of the worst mistakes
 
-  const classOf = ({confusion}, i) => confusion.classes[i] ?? String(i);
+  const classOf = ({analysis}, i) => analysis.confusion.class_names[i] ?? String(i);
   const sum = (list) => list.reduce((all, x) => all + x, 0);
 
   function matrix(model) {
-    const {counts} = model.confusion;
+    const {counts} = model.analysis.confusion;
     const names = counts.map((_, i) => classOf(model, i));
     const lines = counts.map((row, i) => {
       const all = sum(row);
@@ -47,7 +47,7 @@
 
   function mistakes(model) {
     const list = [];
-    model.confusion.counts.forEach(
+    model.analysis.confusion.counts.forEach(
         (row, i) =>
             row.forEach((count, j) => i !== j && count > 0 && list.push([i, j, count, sum(row)])));
     list.sort((a, b) => b[2] - a[2]);
@@ -71,7 +71,7 @@
             (model) => html(
                 'div', {},
                 ...(shown.length > 1 ? [html('h3', {}, `${model.letter}  ${model.name}`)] : []),
-                model.confusion.counts.length <= MOST ? matrix(model) : mistakes(model))));
+                model.analysis.confusion.counts.length <= MOST ? matrix(model) : mistakes(model))));
   }
   sections.push({id: 'confusion', draw});
 })();

@@ -100,9 +100,7 @@ void run(const Options& options) {
   if (!options.training.empty())
     training =
         analysis::training_record_from_json(io::read_text_file(options.training), options.training);
-  AnalysisOptions how{.metric = options.metric,
-                      .per_quantizer = options.per_quantizer,
-                      .wants_confusion = !options.out.empty()};
+  AnalysisOptions how{.metric = options.metric, .per_quantizer = options.per_quantizer};
   std::vector<ReportedModel> models;
   if (!options.compare.empty())
     models.push_back(analyze_file(options.compare, options.data, options.run, how, console));

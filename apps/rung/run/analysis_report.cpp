@@ -86,9 +86,9 @@ std::string commands_json(const ReportedModel& model) {
 }
 
 std::string model_json(const ReportedModel& model) {
-  std::string text = fmt::format(
+  return fmt::format(
       "{{\"name\":{},\"title\":{},\"subtitle\":{},\"about\":{},\"commands\":{},\n\"findings\":{},\n"
-      "\"analysis\":{}",
+      "\"analysis\":{}}}",
       json_string(model.name), json_string(model.title), json_string(model.subtitle),
       json_list(model.about,
                 [](const auto& row) {
@@ -98,13 +98,6 @@ std::string model_json(const ReportedModel& model) {
       json_list(analysis::findings(model.analysis),
                 [&](const analysis::Finding& each) { return finding_json(each, model); }),
       without_tags(analysis::to_json(model.analysis)));
-  if (!model.confusion.empty())
-    text += fmt::format(
-        ",\n\"confusion\":{{\"classes\":{},\"counts\":{}}}",
-        json_list(model.class_names, [](const std::string& each) { return json_string(each); }),
-        json_list(model.confusion,
-                  [](const std::vector<std::int64_t>& row) { return json_numbers(row); }));
-  return text + "}";
 }
 
 }  // namespace

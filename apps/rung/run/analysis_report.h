@@ -18,9 +18,6 @@ struct ReportedModel {
   std::vector<std::pair<std::string, std::string>> quantize_options = {};
   std::string analyze_command = {};  ///< that gives the same report; empty: unknown
   analysis::Analysis analysis = {};
-  std::vector<std::string> class_names = {};
-  /// How many images of each class (row) are taken for which; empty: not known.
-  std::vector<std::vector<std::int64_t>> confusion = {};
 };
 
 /// Returns one page of HTML that needs nothing else: one model, or two of them side by side.

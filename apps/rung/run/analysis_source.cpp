@@ -53,22 +53,6 @@ analysis::Data batches_of(nn::DataLoader& loader) {
   });
 }
 
-/// Returns how many images of each class are taken for which.
-std::vector<std::vector<std::int64_t>> count_answers(Executor& executor, nn::DataLoader& loader,
-                                                     std::int64_t classes) {
-  const auto size = static_cast<std::size_t>(classes);
-  std::vector counts(size, std::vector<std::int64_t>(size));
-  for_each(loader, "classes", [&](const nn::Batch& batch) {
-    const Tensor scores = executor.forward(batch.images);  // [N, C]
-    for (std::size_t i = 0; i < batch.labels.size(); ++i) {
-      const auto row = scores.data().subspan(i * size, size);
-      const auto answer = std::ranges::max_element(row) - row.begin();
-      ++counts[static_cast<std::size_t>(batch.labels[i])][static_cast<std::size_t>(answer)];
-    }
-  });
-  return counts;
-}
-
 /// Returns the bitwidths that occur among some quantizers, as "4 and 8".
 template <typename Wanted>
 std::string bits_of(const analysis::Analysis& analysis, Wanted wanted) {
@@ -138,11 +122,11 @@ ReportedModel analyze_model(const std::string& path, const DataOptions& data_opt
                                      {.metric = options.metric,
                                       .level_metric = level_metric,
                                       .per_quantizer = options.per_quantizer});
-  if (!unfit.empty()) console.line(unfit + ": top1 is not computed");
-  if (unfit.empty() && options.wants_confusion) {
-    model.confusion = count_answers(sim.executor(), loader, task.num_classes);
-    model.class_names = task.class_names;
+  if (!unfit.empty()) {
+    console.line(unfit + ": top1 is not computed");
+    model.analysis.confusion.reset();
   }
+  if (model.analysis.confusion) model.analysis.confusion->class_names = data.task().class_names;
   describe(model);
   model.about.emplace_back("network", task.model);
   model.about.emplace_back("images", task.dataset);

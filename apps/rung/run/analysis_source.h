@@ -15,7 +15,6 @@ namespace rung::cli {
 struct AnalysisOptions {
   std::string metric = "sqnr";
   bool per_quantizer = false;
-  bool wants_confusion = false;  ///< counts which classes are taken for which, where labels fit
   /// Is called before the work.
   std::function<void(const Comparable&)> before = {};
 };

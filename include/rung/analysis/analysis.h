@@ -129,6 +129,13 @@ struct Quantizer {
   friend bool operator==(const Quantizer&, const Quantizer&) = default;
 };
 
+/// Which classes the quantized network takes for which; nn::MulticlassConfusionMatrix.
+struct Confusion {
+  std::vector<std::string> class_names = {};           ///< by label; analyze() does not know them
+  std::vector<std::vector<std::int64_t>> counts = {};  ///< images, by [label][taken for]
+  friend bool operator==(const Confusion&, const Confusion&) = default;
+};
+
 /// What the analysis cost.
 struct Cost {
   std::int64_t images = 0;
@@ -151,6 +158,7 @@ struct Analysis {
   std::vector<Sensitivity> groups_sensitivity = {};      ///< one per group that was asked for
   std::vector<Layer> layers = {};                        ///< in network order
   std::vector<Quantizer> quantizers = {};                ///< in network order
+  std::optional<Confusion> confusion = {};  ///< where there are labels, of 2 to 1,000 classes
   Cost cost = {};
   /// How the model was trained, for those who show both: analyze() leaves it out.
   std::optional<TrainingRecord> training = {};
