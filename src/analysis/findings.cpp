@@ -16,6 +16,8 @@ constexpr double kGoodSqnr = 30.0;        // dB: top1 of classifiers hardly chan
 constexpr double kOneSided = 6.0;         // dB between weights and activations: 4 times the noise
 constexpr double kLargePart = 0.25;       // of the error that all layers make alone
 constexpr double kOutliers = 4.0;         // range over that of 99.8 % of the numbers
+constexpr double kNegative = 0.25;        // of how far numbers reach above zero: a bit is lost
+constexpr double kUnequalInputs = 8.0;    // as for channels
 constexpr double kUnequalChannels = 8.0;  // 3 of the bits are lost for the channel in the middle
 constexpr double kClipped = 0.01;         // of the numbers
 constexpr double kUsedCodes = 0.25;       // 2 of the bits are wasted
@@ -92,13 +94,18 @@ bool is_edge(const Analysis& analysis, const std::string& name) {
   return first != analysis.layers.end() && (first->name == name || last->name == name);
 }
 
-std::vector<Weighted> sensitive_layers(const Analysis& analysis) {
+/// Returns the share that a layer has in the error that all layers make alone.
+double part_of(const Analysis& analysis, const Sensitivity& one) {
   double all = 0.0;
   for (const Sensitivity& each : analysis.layers_sensitivity) all += noise_of(each);
+  return noise_of(one) / all;
+}
+
+std::vector<Weighted> sensitive_layers(const Analysis& analysis) {
   std::vector<Weighted> found;
   if (analysis.outputs.sqnr_db >= kGoodSqnr || analysis.layers_sensitivity.size() < 2) return {};
   for (const Sensitivity& each : analysis.layers_sensitivity) {
-    const double part = noise_of(each) / all;
+    const double part = part_of(analysis, each);
     const auto layer = std::ranges::find(analysis.layers, each.name, &Layer::name);
     if (!(part >= kLargePart) || layer == analysis.layers.end()) continue;
     const auto eight = std::ranges::find(layer->at_bitwidths, 8, &AtBitwidth::bitwidth);
@@ -118,11 +125,80 @@ std::vector<Weighted> sensitive_layers(const Analysis& analysis) {
   return found;
 }
 
-std::optional<Weighted> outliers(const Quantizer& each) {
-  const std::vector<double>& percentiles = each.statistics.percentiles;
-  if (!is_activation(each) || !each.codes || percentiles.size() != std::size(kPercentiles))
+std::vector<Weighted> starved_last_layer(const Analysis& analysis) {
+  const auto last = std::find_if(analysis.layers.rbegin(), analysis.layers.rend(),
+                                 [](const Layer& layer) { return layer.parameters > 0; });
+  if (last == analysis.layers.rend() || analysis.outputs.sqnr_db >= kGoodSqnr) return {};
+  const auto alone = std::ranges::find(analysis.layers_sensitivity, last->name, &Sensitivity::name);
+  if (alone == analysis.layers_sensitivity.end() || alone->alone_error.sqnr_db >= kGoodSqnr ||
+      part_of(analysis, *alone) >= kLargePart)  // then that is said already
     return {};
-  const double most = percentiles.back() - percentiles.front();
+  int least = 8;
+  for (const std::string& name : last->quantizers)
+    least = std::min(least, analysis.quantizer(name).bitwidth);
+  if (least >= 8) return {};
+  return {{0.0,
+           {.subject = last->name,
+            .text = fmt::format("the last layer has {} bits, and nothing behind it makes up for "
+                                "what is lost: the outputs' SQNR is {:.1f} dB with it alone",
+                                least, alone->alone_error.sqnr_db),
+            .remedies = {"--edge-bw 8"}}}};
+}
+
+/// Returns how wide 99.8 % of a tensor's numbers lie; 0: not known.
+double width_of(const Quantizer& each) {
+  const std::vector<double>& percentiles = each.statistics.percentiles;
+  return percentiles.empty() ? 0.0 : percentiles.back() - percentiles.front();
+}
+
+/// What is concatenated has one range, whatever its parts need.
+std::vector<Weighted> unequal_inputs(const Analysis& analysis) {
+  std::vector<Weighted> found;
+  for (const Layer& layer : analysis.layers) {
+    if (layer.type != "Concat") continue;
+    const Quantizer *narrow = nullptr, *wide = nullptr;
+    for (const Quantizer& each : analysis.quantizers) {
+      if (each.place != "value" || !std::ranges::count(layer.inputs, each.layer)) continue;
+      const double width = width_of(each);
+      if (!(width > 0.0)) continue;
+      if (narrow == nullptr || width < width_of(*narrow)) narrow = &each;
+      if (wide == nullptr || width > width_of(*wide)) wide = &each;
+    }
+    if (narrow == nullptr) continue;
+    const bool is_shared = narrow->min == wide->min && narrow->max == wide->max;
+    const bool is_quantized_behind = std::ranges::any_of(analysis.quantizers, [&](const auto& q) {
+      return is_activation(q) && q.layer == layer.name;
+    });
+    if (!is_shared && !is_quantized_behind) continue;
+    const double times = width_of(*wide) / width_of(*narrow);
+    if (times < kUnequalInputs) continue;
+    found.push_back({times,
+                     {.subject = layer.name,
+                      .text = fmt::format("what it concatenates has one range, and {} is {:.1f} "
+                                          "times as wide as {}, which gets few of the codes",
+                                          wide->name, times, narrow->name),
+                      .remedies = {"rung qat"}}});
+  }
+  return found;
+}
+
+std::optional<Weighted> few_negatives(const Quantizer& each) {
+  const Statistics& s = each.statistics;
+  const bool is_signed = each.symmetry == "symmetric" || each.symmetry == "strict_symmetric";
+  if (!is_activation(each) || !each.codes || !is_signed || !(s.max > 0.0) ||
+      -s.min >= kNegative * s.max)
+    return {};
+  return Weighted{
+      s.max / std::max(-s.min, 1e-30),
+      {.text = fmt::format("half of its codes are for negative numbers, and the least of its "
+                           "numbers is {:.3g}, the largest {:.3g}: a bit is lost",
+                           s.min, s.max),
+       .remedies = {"--config default"}}};
+}
+
+std::optional<Weighted> outliers(const Quantizer& each) {
+  if (!is_activation(each) || !each.codes) return {};
+  const double most = width_of(each);
   double range = 0.0;  // that the quantizer has
   for (std::size_t c = 0; c < each.min.size(); ++c)
     range = std::max(range, double{each.max[c]} - each.min[c]);
@@ -193,9 +269,10 @@ std::optional<Weighted> ties(const Quantizer& each) {
 std::vector<Finding> findings(const Analysis& analysis, std::size_t most) {
   std::vector<Finding> all;
   for (const Rule& rule :
-       {Rule(one_sided), Rule(sensitive_layers), for_quantizers(outliers),
-        for_quantizers(unequal_channels), for_quantizers(clipped), for_quantizers(unused_codes),
-        for_quantizers(dead_channels), for_quantizers(ties)}) {
+       {Rule(one_sided), Rule(sensitive_layers), Rule(starved_last_layer), for_quantizers(outliers),
+        for_quantizers(few_negatives), Rule(unequal_inputs), for_quantizers(unequal_channels),
+        for_quantizers(clipped), for_quantizers(unused_codes), for_quantizers(dead_channels),
+        for_quantizers(ties)}) {
     std::vector<Weighted> found = rule(analysis);
     std::ranges::stable_sort(found, std::ranges::greater{}, &Weighted::first);
     for (std::size_t i = 0; i < std::min(most, found.size()); ++i)

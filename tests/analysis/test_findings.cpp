@@ -73,6 +73,31 @@ TEST_SUITE("analysis: findings") {
     a.layers[1].at_bitwidths.clear();
     says(a, "middle", "30.0 dB with it alone", "rung qat");
     a = good();
+    a.layers[4].quantizers = {"fc"};
+    a.quantizers[4].bitwidth = 4;
+    CHECK(analysis::findings(a).empty());
+    a.layers_sensitivity[4].alone_error.sqnr_db = 20;
+    says(a, "fc", "the last layer has 4 bits", "--edge-bw 8");
+    a.quantizers[4].bitwidth = 8;
+    CHECK(analysis::findings(a).empty());
+    a = good();
+    a.quantizers[1].symmetry = "symmetric";
+    a.quantizers[1].statistics.max = 6;
+    a.quantizers[1].statistics.min = -2;
+    CHECK(analysis::findings(a).empty());
+    a.quantizers[1].statistics.min = -0.25;
+    says(a, "middle", "the least of its numbers is -0.25, the largest 6: a bit",
+         "--config default");
+    a = good();
+    a.layers[2].type = "Concat";
+    a.layers[2].inputs = {"conv", "middle"};
+    for (const std::size_t i : {0, 1}) a.quantizers[i].layer = a.quantizers[i].name;
+    CHECK(analysis::findings(a).empty());
+    for (double& each : a.quantizers[1].statistics.percentiles) each *= 10;
+    says(a, "third", "conv, which gets few of the codes", "rung qat");
+    a.quantizers[1].max = {10};  // each has its own
+    CHECK(analysis::findings(a).empty());
+    a = good();
     a.quantizers[0].max = {9};
     says(a, "conv", "times as wide", "--scheme sqnr");
     a = good();
@@ -124,5 +149,27 @@ TEST_SUITE("analysis: findings") {
       is_found = is_found || (each.subject == "conv2.weight" &&
                               each.remedies.front() == "--config per_channel");
     CHECK(is_found);
+  }
+
+  TEST_CASE("unequal inputs of a concatenation are found in a real network") {
+    Graph graph;
+    const Var x = graph.input("x", {1, 2, 6, 6});
+    const Var a = nn::conv2d(x, {.out_channels = 3, .kernel = 3}, "a");
+    const Var b = nn::conv2d(x, {.out_channels = 3, .kernel = 3}, "b");
+    graph.set_outputs({nn::concat({a, b}, {}, "both")});
+    Rng rng(5);
+    for (Parameter* each : graph.parameters())
+      for (float& w : each->edit().data())
+        w = static_cast<float>(rng.normal()) * (each->name() == "b.weight" ? 30 : 1);
+    for (const char* config : {"default", "aimet_2_42", "aimet_2024", "htp"}) {
+      CAPTURE(config);
+      QuantizationSimModel sim(graph, {.config_file = config});
+      calibrate_small_net(sim);
+      bool is_found = false;
+      for (const Finding& each : analysis::findings(analysis::analyze(sim, test::batches())))
+        is_found = is_found || (each.subject == "both" &&
+                                each.text.find("as wide as a, which") != std::string::npos);
+      CHECK(is_found);
+    }
   }
 }

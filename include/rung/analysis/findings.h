@@ -20,9 +20,10 @@ struct Finding {
 
 /// Returns what stands out, by these rules in their order: a network that loses more by weights
 /// than by activations, or the other way round; layers that make a large part of the error;
-/// outliers; channels of very different sizes with one scale; much that is clipped; codes that
-/// nobody uses; dead channels; many numbers on ties. Of each rule the worst come first, at most
-/// `most`.
+/// a last layer of few bits; outliers; signed codes for numbers that are hardly ever negative; what
+/// is concatenated with one range, though it needs different ones; channels of very different sizes
+/// with one scale; much that is clipped; codes that nobody uses; dead channels; many numbers on
+/// ties. Of each rule the worst come first, at most `most`.
 RUNG_API std::vector<Finding> findings(const Analysis& analysis, std::size_t most = 3);
 
 }  // namespace rung::analysis
