@@ -63,7 +63,7 @@ class Drawing {
       put(id, "ellipse", {"output", escaped(output->name())});
       connect(*output, id);
     }
-    return "digraph {\n  node [fontname=\"Helvetica\", fontsize=11, style=filled, "
+    return "digraph network {\n  node [fontname=\"Helvetica\", fontsize=11, style=filled, "
            "fillcolor=white];\n  edge [fontname=\"Helvetica\", fontsize=9];\n" +
            text_ + "}\n";
   }

@@ -70,6 +70,12 @@ void check_replaceable(const fs::path& folder) {
   }
 }
 
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 /// One tensor on its way into a file.
 struct Stream {
   DumpedTensor entry;
@@ -80,7 +86,8 @@ struct Stream {
 
 struct Dump::Impl {
   Impl(Graph& graph, const fs::path& wanted, const DumpOptions& chosen)
-      : options(chosen), folder(wanted.has_filename() ? wanted : wanted.parent_path()), run(graph) {
+      : options(chosen), folder(fs::absolute(wanted).lexically_normal()), run(graph) {
+    if (!folder.has_filename()) folder = folder.parent_path();  // "out/" or "."
     require(folder.has_filename(), "{}: is no name of a folder", wanted.string());
     check_replaceable(folder);
     temporary = folder;
@@ -101,12 +108,9 @@ struct Dump::Impl {
   /// Returns a name that no tensor before has, also where upper and lower case are the same.
   std::string file_name(const std::string& tensor) {
     const std::string safe = safe_file_name(tensor);
-    for (int i = 1;; ++i) {
-      const std::string name = (i == 1 ? safe : fmt::format("{}-{}", safe, i)) + ".npy";
-      std::string lower = name;
-      for (char& c : lower)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-      if (taken.insert(lower).second) return name;
+    for (int& count = counts[lower(safe)];;) {
+      const std::string name = (++count == 1 ? safe : fmt::format("{}-{}", safe, count)) + ".npy";
+      if (taken.insert(lower(name)).second) return name;
     }
   }
 
@@ -213,6 +217,7 @@ struct Dump::Impl {
   DumpOptions options;
   fs::path folder, temporary;
   TensorRun run;
+  std::map<std::string, int> counts;  // by the name of a file without its end
   std::set<std::string> taken = {kDumpIndex, kDumpSafetensors};
   std::vector<Stream> streams;  // as run.tensors()
   std::int64_t images = 0;

@@ -13,12 +13,14 @@ using Info = TensorSource::Info;
 
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
-std::map<std::string, std::size_t> places(const std::vector<Info>& tensors, bool as_file_names) {
-  std::map<std::string, std::size_t> places;
-  for (std::size_t i = 0; i < tensors.size(); ++i)
-    places.emplace(as_file_names ? safe_file_name(tensors[i].name) : tensors[i].name, i);
-  return places;
+/// What a tensor is called: how it is matched with others.
+using Naming = std::string (*)(const Info&);
+std::string own_name(const Info& tensor) { return tensor.name; }
+std::string value_name(const Info& tensor) {
+  return tensor.value.empty() ? tensor.name : tensor.value;
 }
+std::string file_name(const Info& tensor) { return safe_file_name(tensor.name); }
+std::string value_file_name(const Info& tensor) { return safe_file_name(value_name(tensor)); }
 
 /// True if two tensors of different names can be the same: of one type, and for one image of one
 /// shape.
@@ -37,8 +39,11 @@ class Matcher {
         partner_(first_.size(), kNone),
         is_taken_(second_.size(), false),
         by_position_(first_.size(), false) {
-    by_name(false);
-    by_name(true);
+    // Another tool's file of an ONNX graph has what is before a quantizer under a name of its own.
+    const bool is_foreign = !first.is_ordered() || !second.is_ordered();
+    if (is_foreign)
+      for (const Naming naming : {value_name, value_file_name}) by_name(naming);
+    for (const Naming naming : {own_name, file_name}) by_name(naming);
     if (first.is_ordered() && second.is_ordered()) by_place();
   }
 
@@ -51,13 +56,13 @@ class Matcher {
   }
 
  private:
-  /// `as_file_names`: names that only differ in characters that names of files do not have.
-  void by_name(bool as_file_names) {
-    const auto others = places(second_, as_file_names);
+  void by_name(Naming naming) {
+    std::map<std::string, std::size_t> others;
+    for (std::size_t i = 0; i < second_.size(); ++i)
+      if (!is_taken_[i]) others.emplace(naming(second_[i]), i);
     for (std::size_t i = 0; i < first_.size(); ++i) {
       if (partner_[i] != kNone) continue;
-      const auto found =
-          others.find(as_file_names ? safe_file_name(first_[i].name) : first_[i].name);
+      const auto found = others.find(naming(first_[i]));
       if (found != others.end() && !is_taken_[found->second]) pair(i, found->second);
     }
   }

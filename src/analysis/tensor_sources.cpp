@@ -22,7 +22,7 @@ class NetworkSource final : public TensorSource {
  public:
   explicit NetworkSource(Graph& graph) : run_(graph) {
     for (const NetworkTensor& each : run_.tensors())
-      infos_.push_back({each.name, each.type, each.shape, each.fixed, each.encoding});
+      infos_.push_back({each.name, each.type, each.shape, each.fixed, each.encoding, each.value});
   }
   const std::vector<Info>& tensors() const override { return infos_; }
   bool is_ordered() const override { return true; }
@@ -59,10 +59,14 @@ struct StoredTensor {
     std::vector<std::byte> bytes(static_cast<std::size_t>(part.numel() * element));
     io::InputFile(path).read(
         begin + static_cast<std::uint64_t>(rows < 0 ? 0 : first * row * element), bytes);
-    Tensor numbers(part);
-    io::to_floats(dtype, bytes, numbers.data());
-    if (!codes) return numbers;
-    const std::vector<std::int32_t> whole(numbers.data().begin(), numbers.data().end());
+    if (!codes) {
+      Tensor numbers(part);
+      io::to_floats(dtype, bytes, numbers.data());
+      return numbers;
+    }
+    std::vector<std::int64_t> wide(static_cast<std::size_t>(part.numel()));
+    require(io::to_integers(dtype, bytes, wide), "{}: has codes beyond int64", path.string());
+    const std::vector<std::int32_t> whole(wide.begin(), wide.end());
     return Tensor(part, dequantize(whole, part, *encoding));
   }
 };

@@ -113,7 +113,7 @@ TEST_SUITE("analysis: summary of a network") {
 TEST_SUITE("analysis: drawing of a network") {
   TEST_CASE("has a box for each operation and an arrow for each value that is read") {
     const std::string dot = analysis::to_dot(small_net());
-    CHECK(dot.starts_with("digraph {"));
+    CHECK(dot.starts_with("digraph network {"));
     for (const char* text : {"label=\"Conv\\nconv1\\n", "conv1.weight [3, 2, 3, 3]",
                              "shape=ellipse", "[label=\"[1, 3, 4, 4]\"]"})
       CHECK(dot.find(text) != std::string::npos);

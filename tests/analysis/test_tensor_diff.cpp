@@ -268,6 +268,20 @@ TEST_SUITE("analysis: which tensors belong together") {
     CHECK(result.first() != nullptr);
   }
 
+  TEST_CASE("by the names of values: another tool has what is before a quantizer, too") {
+    const QuantizationSimModel sim = calibrated({});
+    Graph graph = sim.graph().clone();
+    const TemporaryFolder folder;
+    for (const char* name : {"relu1", "relu1.qdq", "conv1"})
+      write_npy(folder / (std::string(name) + ".npy"), {7, 3, 4, 4}, std::vector<float>(7 * 48));
+    const auto theirs = analysis::tensors_in(folder.path());
+    const TensorDiffResult result = diff(*analysis::tensors_of(graph), *theirs);
+    CHECK(result.by_name == 2);
+    CHECK(tensor(result, "relu1").other_name == "relu1.qdq");
+    CHECK(tensor(result, "conv1").other_name == "conv1");
+    CHECK(result.only_second == std::vector<std::string>{"relu1"});
+  }
+
   TEST_CASE("and are told where their shapes do not fit") {
     Graph graph = chain({"one"});
     const TemporaryFolder folder;

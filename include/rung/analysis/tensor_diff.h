@@ -27,6 +27,9 @@ class RUNG_API TensorSource {
     Shape shape = {};
     bool fixed = false;                     ///< does not depend on the images
     std::optional<Encoding> encoding = {};  ///< if the numbers are codes times a scale
+    /// Of the value in the graph that has these numbers: behind a quantizer another one than
+    /// `name`.
+    std::string value = {};
   };
 
   virtual ~TensorSource() = default;
@@ -48,8 +51,8 @@ class RUNG_API TensorSource {
 /// Returns the tensors that Dump writes. The graph must outlive it.
 RUNG_API std::unique_ptr<TensorSource> tensors_of(Graph& graph);
 /// Returns those of a folder: of a dump, or *.npy and *.safetensors files of another tool, where
-/// NAME.npy is the tensor NAME, or one whose name has characters that Dump does not put into names
-/// of files. Throws Error if there are none, and for damaged files.
+/// NAME.npy is the value NAME of the graph, else the tensor NAME; characters that Dump does not put
+/// into names of files may be "_". Throws Error if there are none, and for damaged files.
 RUNG_API std::unique_ptr<TensorSource> tensors_in(const std::filesystem::path& folder);
 
 /// How two tensors differ.
