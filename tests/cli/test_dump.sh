@@ -41,6 +41,24 @@ refuses "dump over a file" "is no folder" dump dumped.rung --out mine/notes.txt
 refuses "dump into no folder" "cannot create the folder" dump dumped.rung --out no/where/dump
 refuses "dump of no model" "missing.rung" dump missing.rung --out dump/missing
 check "dump of no model: nothing is written" absent dump/missing
+(ulimit -f 20 && run dump dumped4.rung --images 100 --out dump/limited; echo "$code" >code.txt)
+check "dump beyond a limit of file size: exit code 1" test "$(cat code.txt)" = 1
+check "dump beyond a limit of file size: one line on stderr" one_error_line
+check "dump beyond a limit of file size: nothing stays" \
+  test -z "$(find dump -name '*limited*')"
+# It begins with one image at a time, and ends at once when it is told to.
+"$rung" dump dumped4.rung --images 0 --batch-size 1 --out dump/stopped >stdout 2>stderr </dev/null &
+pid=$!
+for _ in {1..200}; do
+  compgen -G 'dump/.stopped.*.tmp/fc3.npy' >/dev/null && break
+  sleep 0.05
+done
+kill -TERM "$pid"
+wait "$pid"
+code=$?
+last="dump that is stopped"
+check "dump that is stopped: exit code 3" exits 3
+check "dump that is stopped: nothing stays" test -z "$(find dump -name '*stopped*')"
 run export dumped4.rung --out dump_export --prefix net --onnx both
 misused "dump of ONNX without a dataset" "give --dataset NAME" dump dump_export/net.onnx \
   --out dump/onnx

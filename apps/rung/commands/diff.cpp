@@ -50,8 +50,9 @@ constexpr const char* kDetails =
     R"(Says where two networks begin to differ: sends test images through both, compares all tensors in
 network order and names the first that differs. A and B are float or quantized models, *.rung or
 *.onnx (with QuantizeLinear and DequantizeLinear, too), or folders of tensors: what rung dump has
-written for the same images, or NAME.npy files of another tool, images along the first axis. Two
-folders need no images. A float model's batch norms are folded if the other has none.
+written for the same images, or NAME.npy files of another tool, images along the first axis; NAME is
+that of the value in the graph (behind a quantizer, if there is such a file). Two folders need no
+images. A float model's batch norms are folded if the other has none.
 Tensors of the same name belong together; between those the others by their position, if they are as
 many, of the same types and shapes. It is said how many were matched which way, and what is left.
 Columns, for each tensor that differs:

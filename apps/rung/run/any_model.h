@@ -38,7 +38,8 @@ struct ImageOptions {
              "see rung datasets; default: the one that the model was made for");
     v.option("--data DIR", data.dir, "folder of the dataset, default: see rung datasets");
     v.option("--images N", data.test_images, "use the first N test images, 0 = all", at_least(0));
-    v.option("--batch-size N", batch_size, "images at a time, 0 = as many as memory allows",
+    v.option("--batch-size N", batch_size,
+             "images at a time (1: for networks that take no more), 0 = as many as memory allows",
              between(0, 1e6));
     v.flag("--skip-corrupt", data.skip_corrupt,
            "leave out images that cannot be read, and say how many");

@@ -64,6 +64,11 @@ void warn_of_overlap(const nn::Dataset& train, const nn::Dataset& others, const 
                   overlap.first_test, overlap.first_train));
 }
 
+/// Returns the part of a dataset that a folder is, else the test images.
+Split named_part(const std::string& dataset, const std::string& dir) {
+  return datasets::parts(dataset, dir).itself.value_or(Split::test);
+}
+
 /// Returns the folder of arrays, of which a dataset names each as "FOLDER/images.npy: image 0".
 std::string folder_of(const nn::Dataset& dataset, const std::string& dir) {
   constexpr std::string_view kFile = "/images.npy";
@@ -204,13 +209,11 @@ nn::DataLoader Data::plain_loader(std::shared_ptr<const nn::Dataset> dataset) co
 nn::DataLoader Data::test() const { return plain_loader(read(Split::test)); }
 
 nn::DataLoader Data::named() const {
-  const std::optional<Split> itself = datasets::parts(task_.dataset, data_.dir).itself;
-  return plain_loader(read(itself.value_or(Split::test)));
+  return plain_loader(read(named_part(task_.dataset, data_.dir)));
 }
 
 nn::DataLoader Data::named_without_labels() const {
-  const std::optional<Split> itself = datasets::parts(task_.dataset, data_.dir).itself;
-  return plain_loader(open(itself.value_or(Split::test)));
+  return plain_loader(open(named_part(task_.dataset, data_.dir)));
 }
 
 std::string Data::named_folder() const {

@@ -45,7 +45,7 @@ std::vector<std::string> row_of(const TensorDifference& each) {
 std::string note_of(const TensorDifference& each) {
   std::string note;
   if (!each.misfit.empty()) note = "cannot be compared: " + each.misfit;
-  if (each.name != each.other_name)
+  if (each.by_position)
     note += fmt::format("{}the second calls it {}", note.empty() ? "" : "; ", each.other_name);
   return note;
 }
