@@ -40,6 +40,12 @@ check "metrics.csv has the losses" same_numbers \
 refuses "the curves of another run" "has the curves of another run" \
   train "${logged[@]}" --out other.rung --log-dir logs/a
 
+refuses "the curves of another run, to go on" "has the curves of another run" \
+  train "${logged[@]}" --out other.rung --log-dir logs/a --resume auto
+works "the same run from its beginning" train "${logged[@]}" --out drawn.rung --log-dir logs/a \
+  --resume auto --json drawn.json
+check "from its beginning: a scalar for each step" test "$(scalar logs/a loss/step | wc -l)" -eq 39
+
 works "a model for qat" quantize bare.rung --scheme range_learning_tf --param-bw 4 \
   --calibration-images 100 --test-images 100 --out curves_w4.rung
 tuned=(qat curves_w4.rung --epochs 3 --lr 0.01 --train-images 256 --test-images 100 --batch-size 16
@@ -63,6 +69,7 @@ check "killed: the same accuracies" test "$(cut -d, -f1-8 logs/whole/metrics.csv
   "$(cut -d, -f1-8 logs/killed/metrics.csv)"
 
 works "a curve that nobody sees" "${tuned[@]}" --curve --out curve.rung
+misused "curves in place of the model" "same.rung" "${tuned[@]}" --out same.rung --log-dir same.rung
 refuses "curves in no folder" "cannot create the folder bare.rung/x" train "${logged[@]}" --out other.rung \
   --log-dir bare.rung/x
 
@@ -79,5 +86,14 @@ check "eval: a matrix of 500 images" test "$(matrix | paste -sd+ | bc)" -eq 500
 check "eval: the diagonal is top1" between "$(number eval.json top1)" \
   "$(matrix | awk 'NR % 11 == 1 { s += $1 } END { print s / 5 - 0.001 }')" \
   "$(matrix | awk 'NR % 11 == 1 { s += $1 } END { print s / 5 + 0.001 }')"
+# The last bias is not a number any more: the outputs of all images have NaN.
+works "weights to spoil" convert drawn.rung spoiled.safetensors
+size=$(stat -c %s spoiled.safetensors)
+printf '\000\000\300\177' | dd of=spoiled.safetensors bs=1 seek=$((size - 4)) conv=notrunc status=none
+run eval --weights spoiled.safetensors --model lenet --test-images 50 --json spoiled.json
+check "eval, NaN: exit code 0" exits 0
+check "eval, NaN: says how many" stderr_has "the outputs of 50 images have NaN: they count as wrong"
+check "eval, NaN: none is right" test "$(number spoiled.json top1)" = 0.0
+check "eval, NaN: in the figures" test "$(number spoiled.json without_prediction)" = 50
 works "eval, three classes" eval drawn.rung --test-images 500 --rows 3
 check "eval, three classes: says what is left out" stdout_has "7 classes more: --rows 0 shows all"

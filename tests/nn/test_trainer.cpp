@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -115,6 +116,31 @@ TEST_CASE("a run that is stopped after any step goes on and ends in the same byt
       CHECK(second.epochs[i].lr == whole.epochs[i].lr);
     }
   }
+}
+
+TEST_CASE("checkpoints bring back what callbacks have kept") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run";
+  nn::TrainerOptions options = stopped_after(4);
+  options.keep = [](io::ModelExtras& kept) {
+    kept.sections["mine"] = "a text";
+    kept.tensors.emplace_back("mine", Tensor({2}, {1.5f, -2.0f}));
+  };
+  bool restored = false;
+  options.restore = [&](const nn::RunState&, std::int64_t) { restored = true; };
+  Process({.folder = path, .every = "never"}).run(options);
+  CHECK(!restored);  // there was nothing to go on from
+  Process second({.folder = path, .every = "never", .resume = "auto"});
+  nn::RunState state;
+  std::int64_t step = 0;
+  second.run(
+      {.restore = [&](const nn::RunState& from, std::int64_t at) { state = from, step = at; }});
+  CHECK(step == 4);
+  CHECK(state.training.epoch.images == 32);
+  CHECK(state.kept.sections == std::map<std::string, std::string>{{"mine", "a text"}});
+  REQUIRE(state.kept.tensors.size() == 1);
+  CHECK(state.kept.tensors[0].first == "mine");
+  CHECK(equal(state.kept.tensors[0].second, Tensor({2}, {1.5f, -2.0f})));
 }
 
 TEST_CASE("a run that was stopped can go on in the same process") {

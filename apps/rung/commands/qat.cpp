@@ -189,8 +189,10 @@ void add_qat(Program& program) {
       program.command("qat", "Fine-tune a quantized model: quantization-aware training", kDetails);
   options->visit(command);
   command.also_writes([options] {
-    return files_beside(options->out, options->checkpoint,
-                        options->data.validation.patience.has_value());
+    std::vector<std::string> files = files_beside(options->out, options->checkpoint,
+                                                  options->data.validation.patience.has_value());
+    if (!options->log.log_dir.empty()) files.push_back(options->log.log_dir);
+    return files;
   });
   command.action([options] { run(*options); });
 }

@@ -89,8 +89,8 @@ is not finite) the checkpoints stay. Each is a model, too: rung export writes it
 gradient_norm (before --clip-grad-norm); of each epoch loss, top1 and top5 with /train and
 /validation, the weights as histograms, and of each quantizer of activations range_min/NAME,
 range_max/NAME and the ends of its ranges as a histogram; of the test images /test. metrics.csv has
-a line for each epoch. A run that goes on with --resume first removes what was written after its
-checkpoint, so that no step is there twice.
+a line for each epoch, run.txt names the model. A run that goes on with --resume first removes what
+was written after its checkpoint, so that no step is there twice.
 
 Example: a ResNet-20 in 20 epochs
   rung train --model resnet20 --epochs 20 --lr 0.1 --schedule cosine --out resnet20.rung
@@ -221,8 +221,10 @@ void add_train(Program& program) {
       program.command("train", "Train a model from scratch or from weights", kDetails);
   options->visit(command);
   command.also_writes([options] {
-    return files_beside(options->out, options->checkpoint,
-                        options->data.validation.patience.has_value());
+    std::vector<std::string> files = files_beside(options->out, options->checkpoint,
+                                                  options->data.validation.patience.has_value());
+    if (!options->log.log_dir.empty()) files.push_back(options->log.log_dir);
+    return files;
   });
   command.action([options] { run(*options); });
 }

@@ -61,7 +61,7 @@ class Run {
             training.executor, training.train,
             scores_.loss(training.executor, {.label_smoothing = training.recipe.label_smoothing}),
             training.optimizer, options()) {
-    log_.open(training.resumes);
+    log_.open(training.out, training.resumes);
     for (const nn::EpochFigures& figures : trainer_.epochs()) add_to_report(figures, report);
   }
 

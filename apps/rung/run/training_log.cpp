@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "run/options.h"
@@ -18,6 +19,8 @@
 namespace rung::cli {
 namespace {
 
+namespace fs = std::filesystem;
+
 /// A cell of a table: empty if there is no such figure.
 std::string cell(const std::optional<double>& figure) {
   return figure && std::isfinite(*figure) ? fmt::format("{}", *figure) : std::string();
@@ -28,6 +31,13 @@ std::optional<double> percent(const std::optional<double>& share) {
 }
 
 constexpr const char* kKept = "event_files";  // in checkpoints
+constexpr const char* kRun = "run.txt";       // names the model whose curves a folder has
+
+/// Returns what a file says; nothing if there is none.
+std::string text_of(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored) ? io::read_text_file(path) : std::string();
+}
 
 io::EventFileSizes files_of_section(const std::string& text) {
   try {
@@ -92,13 +102,17 @@ void TrainingLog::listen_to(nn::TrainerOptions& options) {
   };
 }
 
-void TrainingLog::open(bool resumes) {
+void TrainingLog::open(const std::string& out, bool resumes) {
   if (options_.log_dir.empty()) return;
-  // Before the first checkpoint nothing is known of them; later, only of those that are its own.
-  check(options_, resumes && (step_ == 0 || !files_.empty()));
+  const fs::path folder(options_.log_dir);
+  const std::string model = fs::absolute(out).lexically_normal().string() + "\n";
+  // Checkpoints know the run's files; before the first of them the folder says whose they are.
+  const bool are_its_own = step_ > 0 ? !files_.empty() : text_of(folder / kRun) == model;
+  check(options_, resumes && are_its_own);
   io::SummaryWriterOptions options{.log_dir = options_.log_dir};
   if (resumes) options.resume = {.next_step = step_ + 1, .files = files_};
   writer_ = std::make_unique<io::SummaryWriter>(options);
+  io::write_text_file(folder / kRun, model);
   write_csv();
 }
 
@@ -180,7 +194,7 @@ void TrainingLog::write_csv() const {
                     cell(percent(each.top1_validation)), cell(percent(each.top5_validation)),
                     cell(each.lr), cell(each.seconds), cell(each.images_per_s));
   }
-  io::write_text_file(std::filesystem::path(options_.log_dir) / "metrics.csv", text);
+  io::write_text_file(fs::path(options_.log_dir) / "metrics.csv", text);
 }
 
 }  // namespace rung::cli

@@ -46,8 +46,9 @@ class TrainingLog {
 
   void listen_to(nn::TrainerOptions& options);
   /// Begins to write, once the trainer stands where the run goes on. Throws Error if it cannot.
-  /// `resumes`: event files in the folder are this run's, as far as a checkpoint knows them.
-  void open(bool resumes);
+  /// `out` is the model that is trained. `resumes`: event files in the folder may be this run's; if
+  /// they are, what was written after its checkpoint is removed.
+  void open(const std::string& out, bool resumes);
   /// Writes all of it, with the figures of the test images, as it also does after each epoch but
   /// for these. Throws Error if that fails.
   void finish(const nn::Metrics& test);
