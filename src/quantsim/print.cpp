@@ -67,6 +67,21 @@ Row row_of(const QuantizerHandle& quantizer) {
           state};
 }
 
+std::string heading(const QuantizationSimModel& sim, std::size_t quantizers) {
+  const QuantSimOptions& options = sim.options();
+  const std::string_view biases = options.int32_biases ? ", biases 32 bit" : "";
+  if (sim.is_imported())  // options only say what later calibration and training do
+    return fmt::format("Quantized model: {} quantizers, which came with its file{}", quantizers,
+                       biases);
+  return fmt::format(
+      "Quantized model: {}, {} quantizers, parameters {} bit, activations {} bit{}{}; "
+      "configuration {}, rules {}",
+      to_string(options.quant_scheme), quantizers, options.default_param_bw,
+      options.default_output_bw,
+      options.edge_bw ? fmt::format(", ends {} bit", *options.edge_bw) : "", biases,
+      printable(options.config_file), name_of(sim.config().rules));
+}
+
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim) {
@@ -77,16 +92,7 @@ std::ostream& operator<<(std::ostream& out, const QuantizationSimModel& sim) {
   for (const Row& row : rows)
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
 
-  const QuantSimOptions& options = sim.options();
-  out << fmt::format(
-      "Quantized model: {}, {} quantizers, parameters {} bit, activations {} bit{}{}; "
-      "configuration "
-      "{}, rules {}\n",
-      to_string(options.quant_scheme), rows.size() - 1, options.default_param_bw,
-      options.default_output_bw,
-      options.edge_bw ? fmt::format(", ends {} bit", *options.edge_bw) : "",
-      options.int32_biases ? ", biases 32 bit" : "", printable(options.config_file),
-      name_of(sim.config().rules));
+  out << heading(sim, rows.size() - 1) << '\n';
   for (const Row& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);

@@ -240,6 +240,9 @@ check "inspect --why: figures are JSON" is_json why.json
 check "inspect --why: explains all quantizers" \
   test "$(grep -c '"state": "quantizer' why.json)" -eq "$(number w4a4.json quantizers)"
 works "a file with quantizers becomes a model" convert exported_qdq/net_qdq.onnx imported.rung
+works "inspect of a model with quantizers of its own" inspect imported.rung
+check "inspect of a model with quantizers of its own: names no configuration" lacks stdout \
+  "configuration"
 for file in exported_qdq/net_qdq.onnx imported.rung; do
   works "inspect --why of $file" inspect "$file" --why --json why.json
   check "inspect --why of $file: they came with it" stdout_has "the quantizers came with the ONNX"

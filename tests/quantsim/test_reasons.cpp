@@ -1,4 +1,5 @@
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,10 @@ TEST_SUITE("quantsim: reasons of placement") {
     for (QuantizationSimModel* each : {&sim, &restored}) {
       CHECK(each->is_imported());
       CHECK(each->warnings().empty());
+      std::ostringstream text;
+      text << *each;
+      CHECK(text.str().find("quantizers, which came with its file\n") != std::string::npos);
+      CHECK(text.str().find("configuration") == std::string::npos);
       CHECK(explain(*each, "conv1.weight") ==
             "quantizer 8 bit symmetric per channel  the imported file has one");
       CHECK(explain(*each, "conv1") == "none  the imported file has none");

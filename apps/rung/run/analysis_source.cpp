@@ -130,7 +130,7 @@ ReportedModel analyze_model(const std::string& path, const DataOptions& data_opt
   describe(model);
   model.about.emplace_back("network", task.model);
   model.about.emplace_back("images", task.dataset);
-  describe(sim.options(), model);
+  if (!sim.is_imported()) describe(sim.options(), model);  // else nobody here chose them
   model.analyze_command = analyze_command(path, data_options, options);
   return model;
 }

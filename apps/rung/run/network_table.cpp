@@ -170,6 +170,7 @@ std::string quantizer_table(const Graph& graph) {
 }
 
 std::string quantization_of(const QuantizationSimModel& sim) {
+  if (sim.is_imported()) return "Quantized model: its quantizers came with the ONNX file\n";
   const QuantSimOptions& options = sim.options();
   const std::string ends = options.edge_bw ? fmt::format(", ends {} bit", *options.edge_bw) : "";
   const std::string how =
