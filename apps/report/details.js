@@ -20,8 +20,8 @@ const details = (() => {
         data.withUnit(metric, row.alone), known(row.alone));
     add(`Network with all but this layer, ${data.metric(metric).title}`,
         data.withUnit(metric, row.allBut), known(row.allBut));
-    add('Its output in the quantized network', `${db(row.output)} dB`, known(row.output));
-    add('Its output with float inputs', `${db(row.own)} dB`, known(row.own));
+    add('SQNR of its output in the quantized network', `${db(row.output)} dB`, known(row.output));
+    add('SQNR of its output with float inputs', `${db(row.own)} dB`, known(row.own));
     add('… of that by its weights', `${db(row.ownWeights)} dB`, known(row.ownWeights));
     add('… of that by its output’s quantizer', `${db(row.ownOutput)} dB`, known(row.ownOutput));
     for (const [bits, at] of Object.entries(row.at))

@@ -142,6 +142,14 @@ Analysis small(double better) {
   add_layer(a, kScript, "Conv", {kImage}, 27);
   add_layer(a, "add", "Add", {"branch.conv", kScript}, 17 + better);
   add_layer(a, "fc", "Gemm", {"add", "conv1"}, 14 + better);
+  for (const Quantizer& each : a.quantizers) {
+    const Error error = error_of(each.error.sqnr_db + 8);
+    a.quantizers_sensitivity.push_back({.name = each.name,
+                                        .quantizers = {each.name},
+                                        .alone = error.sqnr_db,
+                                        .all_but = 14,
+                                        .alone_error = error});
+  }
   // What loses nothing, and what is the same everywhere.
   a.layers[2].alone_output = Error{.count = 1000};
   a.layers_sensitivity[2].alone = std::numeric_limits<double>::infinity();
@@ -150,6 +158,7 @@ Analysis small(double better) {
   constant.min = constant.max = constant.distribution.min = constant.distribution.max = 0.5;
   constant.dead_channels = 24;
   a.training = run();
+  a.confusion = Confusion{.class_names = {"cat", kImage}, .counts = {{4, 1}, {2, 3}}};
   return a;
 }
 

@@ -186,6 +186,12 @@ checks.run(async () => {
   use('training-quantizer', 'conv1.weight');
   check('codes that flip', parts('training-codes') === 1);
 
+  const classes = all('#confusion-tables tr', byId('confusion'));
+  check('a row for each class', classes.length === 3 * data.models.length);
+  check(
+      'how often it is taken for which',
+      classes[2].innerText.replace(/\s+/g, ' ') === `${IMAGE} 2 3 60.0 %`);
+
   // ---- words, keys, light and dark
 
   check(
@@ -195,6 +201,10 @@ checks.run(async () => {
   check('something stands out', all('.finding').length > 0 && all('.finding .command').length > 0);
   for (const button of all('.copy'))
     check('what is copied is said', button.getAttribute('aria-label').length > 8);
+  all('.copy')[0].click();
+  await new Promise((done) => setTimeout(done, 100));
+  check('a command is copied', all('.copy')[0].textContent === 'Copied');
+  check('single quantizers, too', all('#tensor-table th').some((th) => th.textContent === 'alone'));
   for (const control of all('input, select, button, canvas')) {
     const named = control.closest('label') || control.getAttribute('aria-label') ||
         control.textContent.trim();

@@ -278,8 +278,13 @@ const tensors = (() => {
       ({title, hint, value, text: shown, isNumber: true, ...(grade ? {grade} : {})});
 
   function drawTable() {
-    const list = models.flatMap(
-        (model) => [...model.quantizers.values()].map((q, order) => ({model, q, order})));
+    const list = models.flatMap((model) => {
+      const single = new Map(
+          model.analysis.quantizers_sensitivity.map((each) => [each.name, number(each.alone)]));
+      return [...model.quantizers.values()].map(
+          (q, order) => ({model, q, order, alone: single.has(q.name) ? single.get(q.name) : NaN}));
+    });
+    const {metric} = models[0].analysis;
     const sqnr = ({q}) => number(q.error.sqnr_db);
     const of = (key) => ({q}) => (q.codes ? number(q.codes[key]) : NaN);
     const share = (key) => (row) => (row.q.codes ? percent(of(key)(row)) : '');
@@ -307,6 +312,13 @@ const tensors = (() => {
         column(
             'SQNR dB', 'of the tensor', sqnr, (row) => db(sqnr(row)),
             (row) => data.grade(sqnr(row))),
+        // With --per-quantizer.
+        ...(list.some((row) => !Number.isNaN(row.alone)) ?
+                [column(
+                    'alone', `${data.axisTitle(metric)} of the network with it alone quantized`,
+                    (row) => row.alone, (row) => data.shown(metric, row.alone),
+                    metric === 'sqnr' ? (row) => data.grade(row.alone) : undefined)] :
+                []),
         column(
             'clipped %', 'share of its numbers outside the range', ({q}) => data.clippedOf(q),
             ({q}) => (q.codes ? percent(data.clippedOf(q)) : '')),
