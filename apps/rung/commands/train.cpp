@@ -97,6 +97,8 @@ Example: a ResNet-20 in 20 epochs
 Example: the weights of another task, with a new head for the classes of this one
   rung train --model resnet18 --dataset image-folder --data photos --init resnet18-f37072fd.pth
        --lr 0.01 --out photos.rung
+Example: curves for TensorBoard (tensorboard --logdir runs), a folder for each run
+  rung train --model resnet20 --log-dir runs/resnet20 --out resnet20.rung
 Example: your own images in photos/train/CLASS/*.jpg and photos/val/CLASS/*.jpg
   rung train --model resnet18 --dataset image-folder --data photos --out photos.rung
 The figures of --json, which are written after each epoch:
