@@ -92,6 +92,7 @@ EpochFigures figures_of(const JsonPlace& place) {
   figures.seconds = number_of(at(3));
   figures.lr = number_of(at(4));
   figures.images_per_s = number_of(at(5));
+  if (place.size() == 6) return figures;  // a file of an earlier version
   figures.top5 = share_of(at(6));
   figures.top5_validation = share_of(at(7));
   if (!at(8).json().is_string()) figures.loss_validation = number_of(at(8));

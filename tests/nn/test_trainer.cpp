@@ -143,6 +143,26 @@ TEST_CASE("checkpoints bring back what callbacks have kept") {
   CHECK(equal(state.kept.tensors[0].second, Tensor({2}, {1.5f, -2.0f})));
 }
 
+TEST_CASE("a checkpoint of an earlier version, whose epochs say less, is gone on from") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "run";
+  Process whole({.folder = folder / "whole"});
+  whole.run();
+  Process first({.folder = path, .every = "never"});
+  first.run(stopped_after(8));
+  const std::string newest = first.checkpoints.newest();
+  io::ModelFile file = io::load_model(newest);
+  std::string& text = file.sections.at(nn::kRunSection);
+  const std::string added = ",null,null,\"none\"]";
+  REQUIRE(text.find(added) != std::string::npos);
+  text.replace(text.find(added), added.size(), "]");
+  io::save_model(newest, file.graph, {.sections = file.sections, .tensors = file.tensors});
+  Process second({.folder = path, .every = "never", .resume = "auto"});
+  CHECK(second.run() == nn::TrainingEnd::all_epochs);
+  CHECK(second.epochs[0].loss == whole.epochs[0].loss);
+  CHECK(test::values(second.graph) == test::values(whole.graph));
+}
+
 TEST_CASE("a run that was stopped can go on in the same process") {
   const TemporaryFolder folder;
   Process whole({.folder = folder / "whole"}), parts({.folder = folder / "parts"});
