@@ -1,20 +1,17 @@
 #include "rung/analysis/dump.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
 #include <map>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "analysis/dump_folder.h"
 #include "analysis/dump_index.h"
 #include "analysis/network_tensors.h"
 #include "core/check.h"
 #include "io/files/file.h"
-#include "io/files/names.h"
 #include "io/tensors/dtype.h"
 #include "io/tensors/npy_read.h"
 #include "io/tensors/npy_write.h"
@@ -49,27 +46,6 @@ std::vector<std::byte> code_bytes(const Tensor& numbers, const Encoding& encodin
   return bytes;
 }
 
-[[noreturn]] void refuse(const fs::path& folder, const std::string& what) {
-  fail("{}: {}; expected a new folder, an empty one or an earlier dump", folder.string(), what);
-}
-
-/// Throws Error unless a folder may be replaced: it is empty, or all that is in it is of a dump.
-void check_replaceable(const fs::path& folder) {
-  std::error_code error;
-  const fs::file_status status = fs::symlink_status(folder, error);
-  if (!fs::exists(status)) return;
-  if (!fs::is_directory(status)) refuse(folder, "is no folder");
-  std::set<std::string> known = {kDumpIndex};
-  if (const std::optional<DumpIndex> index = read_dump_index(folder))
-    for (const DumpedTensor& each : index->tensors) known.insert(each.file);
-  else if (!fs::is_empty(folder, error))
-    refuse(folder, "is a folder with other things in it");
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!known.contains(name)) refuse(folder, "is a dump with " + io::shown_name(name) + " in it");
-  }
-}
-
 std::string lower(std::string text) {
   for (char& c : text)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -86,24 +62,7 @@ struct Stream {
 
 struct Dump::Impl {
   Impl(Graph& graph, const fs::path& wanted, const DumpOptions& chosen)
-      : options(chosen), folder(fs::absolute(wanted).lexically_normal()), run(graph) {
-    if (!folder.has_filename()) folder = folder.parent_path();  // "out/" or "."
-    require(folder.has_filename(), "{}: is no name of a folder", wanted.string());
-    check_replaceable(folder);
-    temporary = folder;
-    temporary.replace_filename("." + folder.filename().string() + "." + std::to_string(::getpid()) +
-                               ".tmp");
-    std::error_code error;
-    const bool is_new = fs::create_directory(temporary, error);
-    require(!error && is_new, "cannot create the folder {}: {}", temporary.string(),
-            error ? error.message() : "it is there already");
-  }
-  ~Impl() {
-    std::error_code ignored;
-    if (!temporary.empty()) fs::remove_all(temporary, ignored);
-  }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
+      : options(chosen), run(graph), folder(wanted) {}
 
   /// Returns a name that no tensor before has, also where upper and lower case are the same.
   std::string file_name(const std::string& tensor) {
@@ -131,7 +90,7 @@ struct Dump::Impl {
                         .fixed = tensor.fixed,
                         .codes = codes,
                         .encoding = tensor.encoding},
-                       io::NpyWriter(temporary / file, dtype, row)});
+                       io::NpyWriter(folder.path() / file, dtype, row)});
     return streams.back();
   }
 
@@ -191,32 +150,12 @@ struct Dump::Impl {
     std::ranges::stable_sort(tensors, std::ranges::greater{}, [](const io::StreamedTensor& each) {
       return io::bit_size(each.dtype);
     });
-    io::save_safetensors(temporary / kDumpSafetensors, tensors, {});
-  }
-
-  void put_in_place() {
-    std::error_code error;
-    check_replaceable(folder);
-    fs::path old;
-    if (fs::exists(folder, error)) {
-      old = temporary;
-      old += ".old";
-      fs::rename(folder, old, error);
-      require(!error, "{}: cannot replace: {}", folder.string(), error.message());
-    }
-    fs::rename(temporary, folder, error);
-    if (error && !old.empty()) {
-      std::error_code ignored;
-      fs::rename(old, folder, ignored);
-    }
-    require(!error, "{}: cannot write: {}", folder.string(), error.message());
-    temporary.clear();
-    if (!old.empty()) fs::remove_all(old, error);
+    io::save_safetensors(folder.path() / kDumpSafetensors, tensors, {});
   }
 
   DumpOptions options;
-  fs::path folder, temporary;
   TensorRun run;
+  DumpFolder folder;
   std::map<std::string, int> counts;  // by the name of a file without its end
   std::set<std::string> taken = {kDumpIndex, kDumpSafetensors};
   std::vector<Stream> streams;  // as run.tensors()
@@ -243,8 +182,8 @@ std::int64_t Dump::finish() {
   if (impl_->options.format == DumpOptions::Format::safetensors) impl_->join_files();
   DumpIndex index{.images = impl_->images, .tensors = {}};
   for (const Stream& each : impl_->streams) index.tensors.push_back(each.entry);
-  io::write_text_file(impl_->temporary / kDumpIndex, to_json(index));
-  impl_->put_in_place();
+  io::write_text_file(impl_->folder.path() / kDumpIndex, to_json(index));
+  impl_->folder.put_in_place();
   return std::ssize(index.tensors);
 }
 

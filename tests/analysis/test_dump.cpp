@@ -181,6 +181,25 @@ TEST_SUITE("analysis: dump") {
     CHECK_THROWS_AS(writing.finish(), rung::Error);
   }
 
+  TEST_CASE("removes what a killed process has left, and nothing of a running one") {
+    const TemporaryFolder folder;
+    QuantizationSimModel sim = calibrated({});
+    for (const char* name : {".out.123.tmp", ".out.mine.tmp", ".other.123.tmp"}) {
+      fs::create_directory(folder / name);
+      std::ofstream(folder / name / "x.npy") << "x";
+    }
+    {
+      Dump running(sim.graph(), folder / "out");
+      CHECK(!fs::exists(folder / ".out.123.tmp"));
+      CHECK(folder.file_count() == 3);
+      CHECK_THROWS_AS(Dump(sim.graph(), folder / "out"), rung::Error);  // of the same process
+      CHECK(folder.file_count() == 3);
+    }
+    CHECK(fs::exists(folder / ".out.mine.tmp"));
+    CHECK(fs::exists(folder / ".other.123.tmp"));
+    CHECK(folder.file_count() == 2);
+  }
+
   TEST_CASE("makes names of files safe and different") {
     const TemporaryFolder folder;
     Graph graph;
