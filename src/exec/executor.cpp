@@ -7,6 +7,7 @@
 #include "core/available_memory.h"
 #include "core/check.h"
 #include "core/team.h"
+#include "exec/passes.h"
 #include "exec/plan.h"
 
 namespace rung {
@@ -37,7 +38,7 @@ struct Executor::Impl {
   std::list<Entry> plans;  // most recently used first
   std::vector<std::string> watched;
   Observers* observers = nullptr;  // of a calibration under way
-  Tensor arena;
+  Tensor arena;                    // of bytes
   Plan* last = nullptr;
   int last_threads = 0;
   GradientListener on_gradient;
@@ -81,6 +82,8 @@ struct Executor::Impl {
     can_backward = has_gradients = false;
   }
 
+  std::byte* arena_bytes() { return reinterpret_cast<std::byte*>(arena.data().data()); }
+
   Plan& find(std::span<const Shape> shapes, Mode mode, const Team& team) {
     const bool observed = observers != nullptr && mode == Mode::train;
     const Key key{graph->version(), {shapes.begin(), shapes.end()}, mode, team.threads(), observed};
@@ -100,22 +103,26 @@ struct Executor::Impl {
     ExecutorOptions chosen = options;
     // What is observed is not quantized: there are no codes to keep for backward.
     if (observed) chosen.memory = MemoryPolicy::keep_all;
-    plans.push_front({key, Plan(*graph, shapes, mode, chosen, watched)});
+    Program program = compile({*graph, chosen, watched, {}}, shapes, mode);
+    plans.push_front({key, Plan(*graph, std::move(program), chosen.profile)});
     if (plans.size() > kPlans) {
       if (last == &plans.back().plan) last = nullptr, can_backward = false;
       plans.pop_back();
     }
     Plan& plan = plans.front().plan;
-    if (plan.arena_floats() > arena.numel()) {
-      const auto bytes = [](std::int64_t floats) { return static_cast<double>(floats) * 4.0; };
+    const std::int64_t floats = (plan.program().arena_bytes + 3) / bytes_of<float>(1);
+    if (floats > arena.numel()) {
+      const auto bytes = [](std::int64_t count) {
+        return static_cast<double>(bytes_of<float>(count));
+      };
       // What the present arena takes is given back first.
-      check_memory(bytes(plan.arena_floats()), available_memory() + bytes(arena.numel()), shapes);
+      check_memory(bytes(floats), available_memory() + bytes(arena.numel()), shapes);
       arena = Tensor();  // give the old one back first
-      arena = Tensor(Shape{plan.arena_floats()});
-      for (Entry& entry : plans) entry.plan.bind(arena.data().data());
+      arena = Tensor(Shape{floats});
+      for (Entry& entry : plans) entry.plan.bind(arena_bytes());
       can_backward = false;
     } else {
-      plan.bind(arena.data().data());
+      plan.bind(arena_bytes());
     }
     return plan;
   }

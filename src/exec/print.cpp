@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ostream>
 
 #include "core/check.h"
@@ -18,25 +19,54 @@ std::string_view name_of(Format format) {
   }
 }
 
-}  // namespace
-
-PlanStats Plan::stats() const {
-  PlanStats stats;
-  stats.forward_steps = static_cast<std::int64_t>(forward_.size());
-  stats.backward_steps = static_cast<std::int64_t>(backward_.size());
-  for (const std::vector<Step>* list : {&forward_, &backward_})
-    for (const Step& step : *list) stats.reorders += step.kind == StepKind::reorder ? 1 : 0;
-  stats.arena_bytes = arena_floats_ * static_cast<std::int64_t>(sizeof(float));
-  stats.unplanned_bytes = unplanned_floats_ * static_cast<std::int64_t>(sizeof(float));
-  return stats;
+std::int64_t reorders(const std::vector<Step>& steps) {
+  return std::ranges::count(steps, StepKind::reorder, &Step::kind);
 }
 
-std::string Plan::kernel_name(const Step& step) const {
+/// Says in what form a buffer's numbers lie, and where.
+std::string describe(const Buffer& buffer) {
+  std::string text = fmt::format("{} {}", buffer.shape, name_of(buffer.format));
+  if (buffer.element != Element::f32) text += fmt::format(" {}", name_of(buffer.element));
+  if (buffer.alias >= 0) return text + " (view)";
+  if (buffer.storage != Storage::arena) return text + " (kept)";
+  return text + fmt::format(" @{}K", buffer.offset / 1024);
+}
+
+/// What there is before there are steps.
+std::string unplanned(const Program& program) {
+  std::string text;
+  if (program.groups.empty())
+    for (const auto& [value, shape] : program.shapes)
+      text += fmt::format("  {:<44} {}\n", printable(value->name()), shape);
+  else if (program.tasks.empty())
+    for (const Group& group : program.groups)
+      text += fmt::format("  {}\n", printable(group.name()));
+  for (const Task& task : program.tasks) {
+    const char* numbers = task.moves_codes   ? "moves codes"
+                          : task.takes_codes ? "takes codes"
+                          : task.gives_codes ? task.gives_real ? "gives codes, too" : "gives codes"
+                                             : "";
+    text += fmt::format("  {:<70} {}\n", printable(task.name()), numbers);
+  }
+  return text;
+}
+
+}  // namespace
+
+PlanStats stats(const Program& program) {
+  return {.forward_steps = std::ssize(program.forward),
+          .backward_steps = std::ssize(program.backward),
+          .reorders = reorders(program.forward) + reorders(program.backward),
+          .arena_bytes = program.arena_bytes,
+          .unplanned_bytes = program.unplanned_bytes};
+}
+
+std::string kernel_name(const Program& program, const Step& step) {
   switch (step.kind) {
     case StepKind::forward:
-      return compiled_[step.node].kernel->name();
+      return program.nodes[step.node].kernel->name();
     case StepKind::backward:
-      return compiled_[step.node].kernel->name() + " backward";
+      return program.nodes[step.node].kernel->name() + " backward";
     case StepKind::reorder:
       return "reorder";
     case StepKind::sum:
@@ -53,31 +83,23 @@ std::string Plan::kernel_name(const Step& step) const {
   return {};
 }
 
-std::string Plan::to_string() const {
+std::string to_string(const Program& program) {
+  if (program.forward.empty()) return unplanned(program);
   std::string text;
   const auto line = [&](const Step& step) {
     const std::vector<int>& writes =
         step.kind == StepKind::backward ? step.input_grads : step.outputs;
     std::string result;
-    for (const int index : writes) {
-      if (index < 0) continue;
-      const Buffer& buffer = buffers_[index];
-      result +=
-          fmt::format("{}{} {}", result.empty() ? "" : ", ", buffer.shape, name_of(buffer.format));
-      if (buffer.alias >= 0)
-        result += " (view)";
-      else if (buffer.storage == Storage::arena)
-        result += fmt::format(" @{}K", buffer.offset * 4 / 1024);
-      else
-        result += " (kept)";
-    }
-    text += fmt::format("  {:<44} {:<26} {}\n", printable(step.name), kernel_name(step), result);
+    for (const int index : writes)
+      if (index >= 0) result += (result.empty() ? "" : ", ") + describe(program.buffers[index]);
+    text += fmt::format("  {:<44} {:<26} {}\n", printable(step.name), kernel_name(program, step),
+                        result);
   };
   text += "forward\n";
-  for (const Step& step : forward_) line(step);
-  if (!backward_.empty()) text += "backward\n";
-  for (const Step& step : backward_) line(step);
-  const PlanStats s = stats();
+  for (const Step& step : program.forward) line(step);
+  if (!program.backward.empty()) text += "backward\n";
+  for (const Step& step : program.backward) line(step);
+  const PlanStats s = stats(program);
   return text + fmt::format(
                     "{} forward steps, {} backward steps, {} reorders, arena {:.1f} MiB "
                     "({:.1f} MiB without sharing)\n",
@@ -86,8 +108,8 @@ std::string Plan::to_string() const {
                     static_cast<double>(s.unplanned_bytes) / (1 << 20));
 }
 
-PlanStats stats(const Plan& plan) { return plan.stats(); }
-std::string to_string(const Plan& plan) { return plan.to_string(); }
-std::ostream& operator<<(std::ostream& out, const Plan& plan) { return out << plan.to_string(); }
+PlanStats stats(const Plan& plan) { return stats(plan.program()); }
+std::string to_string(const Plan& plan) { return to_string(plan.program()); }
+std::ostream& operator<<(std::ostream& out, const Plan& plan) { return out << to_string(plan); }
 
 }  // namespace rung

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rung/core/attributes.h"
+#include "rung/core/element.h"
 #include "rung/core/export.h"
 #include "rung/core/format.h"
 #include "rung/core/rng.h"
@@ -54,9 +55,9 @@ struct CodeScale {
   bool whole = false;
 };
 
-/// One tensor as a kernel sees it. `count` is the number of floats in memory, padding included.
+/// One tensor as a kernel sees it. `count` is the number of elements in memory, padding included.
 struct View {
-  float* data = nullptr;
+  float* data = nullptr;  ///< nullptr if the elements are no floats
   const Shape* shape = nullptr;
   Format format = Format::plain;
   std::int64_t count = 0;
@@ -66,6 +67,13 @@ struct View {
   /// Where the plan keeps what is known of the values: none is NaN or of a larger magnitude. It is
   /// infinity unless a kernel has said otherwise. nullptr: nobody asks.
   double* reach = nullptr;
+  void* memory = nullptr;  ///< of the elements, whatever they are
+  Element element = Element::f32;
+  /// Returns the elements as what they are: std::uint8_t for Element::u8, ...
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(memory);
+  }
   std::span<float> span() const { return {data, static_cast<std::size_t>(count)}; }
 };
 
@@ -73,7 +81,7 @@ struct View {
 class Io {
  public:
   Io(std::span<const View> inputs, std::span<const View> outputs, Mode mode, Rng rng,
-     float* workspace, float* scratch, std::span<Parameter* const> parameters,
+     void* workspace, void* scratch, std::span<Parameter* const> parameters,
      const Observers* observers = nullptr)
       : inputs_(inputs),
         outputs_(outputs),
@@ -89,8 +97,16 @@ class Io {
   Mode mode() const { return mode_; }
   /// Returns a generator of this node and this forward pass.
   Rng rng() const { return rng_; }
-  float* workspace() const { return workspace_; }  ///< survives until the matching backward
-  float* scratch() const { return scratch_; }      ///< dies with this call
+  /// Returns Kernel::workspace bytes that survive until the matching backward.
+  template <typename T = float>
+  T* workspace() const {
+    return static_cast<T*>(workspace_);
+  }
+  /// Returns Kernel::scratch_forward bytes that die with this call.
+  template <typename T = float>
+  T* scratch() const {
+    return static_cast<T*>(scratch_);
+  }
   /// Returns the parameter behind input i, or nullptr: for buffers that forward updates.
   Parameter* parameter(std::size_t i) const { return parameters_[i]; }
   /// Returns what a calibration observes in this forward pass, or nullptr if there is none.
@@ -100,8 +116,8 @@ class Io {
   std::span<const View> inputs_, outputs_;
   Mode mode_;
   Rng rng_;
-  float* workspace_;
-  float* scratch_;
+  void* workspace_;
+  void* scratch_;
   std::span<Parameter* const> parameters_;
   const Observers* observers_;
 };
@@ -111,8 +127,8 @@ class Io {
 class GradIo {
  public:
   GradIo(std::span<const View> inputs, std::span<const View> outputs,
-         std::span<const View> output_grads, std::span<const View> input_grads, float* workspace,
-         float* scratch)
+         std::span<const View> output_grads, std::span<const View> input_grads, void* workspace,
+         void* scratch)
       : inputs_(inputs),
         outputs_(outputs),
         output_grads_(output_grads),
@@ -125,13 +141,19 @@ class GradIo {
   const View& output_grad(std::size_t i) const { return output_grads_[i]; }
   const View& input_grad(std::size_t i) const { return input_grads_[i]; }
   bool wants(std::size_t i) const { return input_grads_[i].data != nullptr; }
-  float* workspace() const { return workspace_; }
-  float* scratch() const { return scratch_; }
+  template <typename T = float>
+  T* workspace() const {
+    return static_cast<T*>(workspace_);
+  }
+  template <typename T = float>
+  T* scratch() const {
+    return static_cast<T*>(scratch_);
+  }
 
  private:
   std::span<const View> inputs_, outputs_, output_grads_, input_grads_;
-  float* workspace_;
-  float* scratch_;
+  void* workspace_;
+  void* scratch_;
 };
 
 /// What a plan tells an op when it compiles it.
@@ -188,8 +210,8 @@ class RUNG_API Kernel {
   virtual void unpack(const std::uint8_t* /*codes*/, const View& /*y*/) const {}
 
   std::vector<Format> input_formats, output_formats;  ///< required and produced
-  std::int64_t workspace = 0;                         ///< floats that live from forward to backward
-  std::int64_t scratch_forward = 0;                   ///< floats that live during one call
+  std::int64_t workspace = 0;                         ///< bytes that live from forward to backward
+  std::int64_t scratch_forward = 0;                   ///< bytes that live during one call
   std::int64_t scratch_backward = 0;
   /// True if no output is NaN, or of a larger magnitude than every input, while all inputs are
   /// finite (clipping, pooling): View::reach of the outputs follows from that of the inputs.

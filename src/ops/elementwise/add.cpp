@@ -21,10 +21,10 @@ class AddKernel final : public Kernel {
     wanted_ = context.wants[0] ? 0 : context.wants[1] ? 1 : -1;
     if (epilogue_.learns()) {
       needs = Needs::inputs(0b11);
-      if (wanted_ < 0) scratch_backward = count;
+      if (wanted_ < 0) scratch_backward = bytes_of<float>(count);
     } else if (epilogue_.has_quantizer()) {
       has_mask_ = context.mode == Mode::train;
-      if (has_mask_) workspace = (kernels::mask_bytes(count) + 3) / 4;
+      if (has_mask_) workspace = kernels::mask_bytes(count);
     } else if (!epilogue_.empty()) {
       needs = Needs::outputs();
     }
@@ -40,7 +40,7 @@ class AddKernel final : public Kernel {
   void forward(const Io& io) override {
     const View& y = io.output(0);
     kernels::add(io.input(0).data, io.input(1).data, y.data, y.count, epilogue_.begin(io),
-                 has_mask_ ? reinterpret_cast<std::uint8_t*>(io.workspace()) : nullptr);
+                 has_mask_ ? io.workspace<std::uint8_t>() : nullptr);
     epilogue_.end(y);
   }
 
@@ -52,7 +52,7 @@ class AddKernel final : public Kernel {
           io.input(0).data, io.input(1).data, dy.data, dx, dy.count, epilogue_.last());
       epilogue_.write_gradients(io, sums, dy.shape->numel());
     } else if (has_mask_) {
-      kernels::masked(dy.data, reinterpret_cast<const std::uint8_t*>(io.workspace()), dx, dy.count);
+      kernels::masked(dy.data, io.workspace<std::uint8_t>(), dx, dy.count);
     } else {
       kernels::relu_backward(dy.data, io.output(0).data, dx, dy.count);
     }

@@ -31,13 +31,13 @@ class DropoutKernel final : public Kernel {
  public:
   DropoutKernel(float ratio, std::int64_t count) : ratio_(ratio), scale_(1.0f / (1.0f - ratio)) {
     input_formats = output_formats = {Format::plain};
-    workspace = (count + 3) / 4;
+    workspace = count;
   }
   std::string name() const override { return "dropout"; }
 
   void forward(const Io& io) override {
     const View &x = io.input(0), &y = io.output(0);
-    auto* kept = reinterpret_cast<std::uint8_t*>(io.workspace());
+    std::uint8_t* kept = io.workspace<std::uint8_t>();
     const Rng base = io.rng();
     parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
       Rng rng = base.split(static_cast<std::uint64_t>(begin));  // of the chunk, not of the thread
@@ -51,7 +51,7 @@ class DropoutKernel final : public Kernel {
   void backward(const GradIo& io) override {
     if (!io.wants(0)) return;
     const View &dy = io.output_grad(0), &dx = io.input_grad(0);
-    const auto* kept = reinterpret_cast<const std::uint8_t*>(io.workspace());
+    const std::uint8_t* kept = io.workspace<std::uint8_t>();
     parallel_for(dx.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) dx.data[i] = kept[i] ? dy.data[i] * scale_ : 0.0f;
     });

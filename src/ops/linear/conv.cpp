@@ -60,6 +60,7 @@ class ConvKernel final : public Kernel {
       image_gradient_.emplace(spec);
       spec.backward_data = false;
     }
+    std::int64_t forward_floats = 0, backward_floats = 0;  // of scratch memory
     if (spec.forward || spec.backward_data || spec.backward_weights) {
       direct_ = std::make_unique<backend::Convolution>(spec);
       if (direct_->is_reference() && blocked != Format::plain) {  // oneDNN alone, row-major
@@ -71,7 +72,7 @@ class ConvKernel final : public Kernel {
         spec.backward_weights = wants_weights_;
         direct_ = std::make_unique<backend::Convolution>(spec);
       }
-      scratch_forward = scratch_backward = direct_->scratch_floats();
+      forward_floats = backward_floats = direct_->scratch_floats();
     }
     spec_ = spec;
     input_formats.assign(context.inputs.size(), Format::plain);
@@ -79,10 +80,10 @@ class ConvKernel final : public Kernel {
     output_formats = {spec.dst_format};
     if (spec.add) input_formats[residual_] = spec.dst_format;
     if (image_gradient_)
-      scratch_backward = std::max(scratch_backward, image_gradient_->scratch_floats());
-    if (forward_) scratch_forward = std::max(scratch_forward, forward_->cut.scratch);
+      backward_floats = std::max(backward_floats, image_gradient_->scratch_floats());
+    if (forward_) forward_floats = std::max(forward_floats, forward_->cut.scratch);
     for (const auto* pass : {&data_, &weights_})
-      if (*pass) scratch_backward = std::max(scratch_backward, (*pass)->cut.scratch);
+      if (*pass) backward_floats = std::max(backward_floats, (*pass)->cut.scratch);
     const bool reads_weights =
         wants_data_ && (data_ || image_gradient_ || !direct_->keeps_weights());
     needs = {.input_bits = (wants_weights_ ? 0b01u : 0u) | (reads_weights ? 0b10u : 0u),
@@ -90,19 +91,21 @@ class ConvKernel final : public Kernel {
     weights_floats_ = w.numel();
     bias_floats_ = spec.bias ? y[1] : 0;
     if (wants_weights_) {
-      if (!context.wants[1]) scratch_backward += weights_floats_;
-      if (spec.bias && !context.wants[2]) scratch_backward += bias_floats_;
+      if (!context.wants[1]) backward_floats += weights_floats_;
+      if (spec.bias && !context.wants[2]) backward_floats += bias_floats_;
     }
     flops_forward = 2.0 * static_cast<double>(y.numel() * channels * kernel_h * kernel_w);
     flops_backward = flops_forward * (wants_data_ + wants_weights_);
     if (context.mode == Mode::train && !epilogue_.empty()) {
       masked_floats_ = kernels::padded_count(y, spec.dst_format);
-      scratch_backward += masked_floats_;
+      backward_floats += masked_floats_;
       if (epilogue_.has_quantizer())
-        workspace = (kernels::mask_bytes(masked_floats_) + 3) / 4;
+        workspace = kernels::mask_bytes(masked_floats_);
       else  // by y > 0
         needs.output_bits = 0b1;
     }
+    scratch_forward = bytes_of<float>(forward_floats);
+    scratch_backward = bytes_of<float>(backward_floats);
   }
 
   std::string name() const override {
@@ -126,7 +129,7 @@ class ConvKernel final : public Kernel {
     const float* bias = bias_floats_ > 0 ? io.input(2).data : nullptr;
     const float* added = residual_ != 0 ? io.input(residual_).data : nullptr;
     const kernels::Epilogue& epilogue = epilogue_.begin(io);
-    std::uint8_t* const bits = epilogue_.has_quantizer() ? mask(io.workspace()) : nullptr;
+    std::uint8_t* const bits = epilogue_.has_quantizer() ? io.workspace<std::uint8_t>() : nullptr;
     const ConvReach::Inputs inputs{.x = io.input(0),
                                    .weights = io.input(1),
                                    .bias = bias != nullptr ? &io.input(2) : nullptr,
@@ -158,7 +161,7 @@ class ConvKernel final : public Kernel {
     if (!epilogue_.empty()) {
       float* masked = take(masked_floats_);
       if (epilogue_.has_quantizer())
-        kernels::masked(dy, mask(io.workspace()), masked, masked_floats_);
+        kernels::masked(dy, io.workspace<std::uint8_t>(), masked, masked_floats_);
       else
         kernels::relu_backward(dy, io.output(0).data, masked, masked_floats_);
       dy = masked;
@@ -205,8 +208,6 @@ class ConvKernel final : public Kernel {
     if (direct_->keeps_weights()) direct_->prepare_weights(io.input(1).data, io.input(1).version);
     kernels::finish(y.data, y.data, y.count, {.relu = true}, nullptr);
   }
-
-  static std::uint8_t* mask(float* workspace) { return reinterpret_cast<std::uint8_t*>(workspace); }
 
   static bool winograd_fits(const Conv& op, const Shape& weight) {
     return op.axes == 2 && weight[2] == 3 && weight[3] == 3 && op.stride_h == 1 &&

@@ -62,8 +62,8 @@ class ConvTransposeKernel final : public Kernel {
     input_formats.assign(context.inputs.size(), Format::plain);
     input_formats[0] = spec.dst_format;
     output_formats = {spec.src_format};
-    scratch_forward = forward_->scratch_floats();
-    if (gradients_) scratch_backward = gradients_->scratch_floats();
+    scratch_forward = bytes_of<float>(forward_->scratch_floats());
+    if (gradients_) scratch_backward = bytes_of<float>(gradients_->scratch_floats());
     needs = {.input_bits = (context.wants[1] ? 0b01u : 0u) | (context.wants[0] ? 0b10u : 0u),
              .output_bits = 0};
     flops_forward = 2.0 * static_cast<double>(x.numel() * channels * kernel_h * kernel_w);

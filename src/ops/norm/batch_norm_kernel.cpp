@@ -19,9 +19,9 @@ BatchNormKernelBase::BatchNormKernelBase(const KernelContext& context, bool batc
   input_formats[0] = context.formats[0];
   output_formats = {context.formats[0]};
   padded_ = blocks_ * lanes_;
-  workspace = 5 * padded_;
-  scratch_forward = 2 * images_ * padded_;
-  scratch_backward = 2 * images_ * padded_ + 3 * padded_;
+  workspace = bytes_of<float>(5 * padded_);
+  scratch_forward = bytes_of<float>(2 * images_ * padded_);
+  scratch_backward = bytes_of<float>(2 * images_ * padded_ + 3 * padded_);
   needs = Needs::inputs(0b00011);  // the sign of y follows from x, scale and shift
   if (context.fused_add) {
     residual_ = epilogue_.own_inputs() - 1;
@@ -29,12 +29,12 @@ BatchNormKernelBase::BatchNormKernelBase(const KernelContext& context, bool batc
   }
   if (has_join()) {
     const std::int64_t plane = area_ * lanes_;
-    if (!context.wants[residual_]) scratch_backward += plane_count() * plane;
+    if (!context.wants[residual_]) scratch_backward += bytes_of<float>(plane_count() * plane);
     if (epilogue_.learns()) {
       needs.input_bits |= 1u << residual_;
     } else if (epilogue_.has_quantizer()) {
       has_mask_ = true;
-      workspace += (plane_count() * kernels::mask_bytes(plane) + 3) / 4;
+      workspace += plane_count() * kernels::mask_bytes(plane);
     } else {
       needs.output_bits |= 0b1;
     }

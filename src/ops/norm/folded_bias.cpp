@@ -18,7 +18,7 @@ class FoldedBiasKernel final : public Kernel {
         is_zero_(context.mode == Mode::train && !op.frozen) {
     input_formats.assign(context.inputs.size(), Format::plain);
     output_formats = {Format::plain};
-    workspace = 2 * channels_;  // d y / d bias, d y / d gamma
+    workspace = bytes_of<float>(2 * channels_);  // d y / d bias, d y / d gamma
   }
 
   std::string name() const override { return is_zero_ ? "zero" : "loop"; }

@@ -20,7 +20,7 @@ class FoldedWeightKernel final : public Kernel {
     input_formats.assign(context.inputs.size(), Format::plain);
     output_formats = {Format::plain};
     // Forward's factors: the batch norm moves running_var before backward comes.
-    workspace = 2 * channels_;
+    workspace = bytes_of<float>(2 * channels_);
     needs = context.wants[kWeightGamma] ? op.backward_needs() : Needs::nothing();
   }
 

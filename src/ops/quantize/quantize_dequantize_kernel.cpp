@@ -37,7 +37,7 @@ QuantizeDequantizeKernel::QuantizeDequantizeKernel(const QuantizeDequantize& op,
   const bool learns =
       std::any_of(context.wants.begin(), context.wants.end(), [](bool w) { return w; });
   if (learns && !context.wants[0])
-    scratch_backward = kernels::padded_count(context.inputs[0], format);
+    scratch_backward = bytes_of<float>(kernels::padded_count(context.inputs[0], format));
 }
 
 std::string QuantizeDequantizeKernel::name() const {

@@ -61,8 +61,8 @@ class RecurrentKernel final : public Kernel {
     needs = {.input_bits = ~0u, .output_bits = 1u};
     has_state_ = context.inputs.size() > 4;
     const std::int64_t all = s_.rows() * s_.width(), one = s_.batch * s_.width();
-    scratch_forward = all + one + 4 * s_.state();
-    scratch_backward = 2 * all + (3 * s_.steps + 7) * s_.state();
+    scratch_forward = bytes_of<float>(all + one + 4 * s_.state());
+    scratch_backward = bytes_of<float>(2 * all + (3 * s_.steps + 7) * s_.state());
     flops_forward = 2.0 * static_cast<double>(s_.directions * s_.rows() * s_.width()) *
                     static_cast<double>(s_.inputs + s_.hidden);
     flops_backward = 3.0 * flops_forward;

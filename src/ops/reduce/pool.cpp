@@ -63,13 +63,13 @@ class MaxPoolKernel final : public PlaneKernel {
  public:
   MaxPoolKernel(const kernels::PoolGeometry& geometry, const KernelContext& context)
       : PlaneKernel(geometry, context) {
-    const std::int64_t winners = (planes_ * out_plane_ + 1) / 2;  // 16 bits each
+    const std::int64_t winners = bytes_of<std::uint16_t>(planes_ * out_plane_);
     (context.mode == Mode::train ? workspace : scratch_forward) = winners;
   }
   std::string name() const override { return "max_pool"; }
   void forward(const Io& io) override {
-    float* memory = io.mode() == Mode::train ? io.workspace() : io.scratch();
-    auto* winner = reinterpret_cast<std::uint16_t*>(memory);
+    std::uint16_t* winner =
+        io.mode() == Mode::train ? io.workspace<std::uint16_t>() : io.scratch<std::uint16_t>();
     each_plane([&](std::int64_t p) {
       table_.max_forward(geometry_, block_, io.input(0).data + p * in_plane_,
                          io.output(0).data + p * out_plane_, winner + p * out_plane_);
@@ -77,7 +77,7 @@ class MaxPoolKernel final : public PlaneKernel {
   }
   void backward(const GradIo& io) override {
     if (!io.wants(0)) return;
-    const auto* winner = reinterpret_cast<const std::uint16_t*>(io.workspace());
+    const std::uint16_t* winner = io.workspace<std::uint16_t>();
     each_plane([&](std::int64_t p) {
       table_.max_backward(geometry_, block_, io.output_grad(0).data + p * out_plane_,
                           winner + p * out_plane_, io.input_grad(0).data + p * in_plane_);

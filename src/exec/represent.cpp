@@ -1,30 +1,42 @@
-#include "exec/code_flow.h"
+// Where codes flow instead of real numbers: the exact mode of evaluation. A Conv or Gemm whose two
+// inputs come from quantizers, behind ops that only move numbers or straight, sums whole numbers,
+// so that its result depends neither on the order of the sum nor on the machine, and equals what
+// integer hardware computes.
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
+
+#include "exec/passes.h"
 
 namespace rung {
 namespace {
 
+struct CodeFlow {
+  std::set<const Node*> takers;    // read codes
+  std::set<const Node*> carriers;  // move codes as they move real numbers
+  std::set<const Value*> codes;    // needed as codes
+  std::set<const Value*> real;     // of those, the ones that are needed as real numbers, too
+};
+
 /// True for an op that gives codes as it gives the numbers that they stand for: zeros that it adds
 /// are zero as codes, too.
-bool can_carry(const FusedNode& node) {
+bool can_carry(const Group& node) {
   return node.inputs.size() == 1 && node.outputs.size() == 1 && node.joined.empty() &&
          node.node->op().traits().grid_preserving();
 }
 
 class CodeFlowFinder {
  public:
-  CodeFlowFinder(const Graph& graph, std::span<const FusedNode> nodes,
-                 std::span<const std::string> watched)
-      : graph_(graph), nodes_(nodes), watched_(watched) {
-    for (const FusedNode& node : nodes)
+  CodeFlowFinder(const Source& source, std::span<const Group> nodes)
+      : source_(source), nodes_(nodes) {
+    for (const Group& node : nodes)
       if (can_carry(node)) carrier_of_[node.outputs[0]] = &node;
   }
 
   CodeFlow find() {
-    for (const FusedNode& node : nodes_)
+    for (const Group& node : nodes_)
       if (takes_codes(node)) {
         flow_.takers.insert(node.node);
         need_codes(*node.inputs[0]);
@@ -54,7 +66,7 @@ class CodeFlowFinder {
     return at->producer() == nullptr ? 0 : at->producer()->op().code_channels();
   }
 
-  bool takes_codes(const FusedNode& node) const {
+  bool takes_codes(const Group& node) const {
     if (!node.node->op().can_take_codes() || node.inputs.size() < 2) return false;
     const Value& weight = *node.inputs[1];
     const Node* producer = weight.producer();
@@ -73,21 +85,31 @@ class CodeFlowFinder {
   }
 
   bool is_wanted(const Value& value) const {
-    return graph_.is_output(value) || std::ranges::find(watched_, value.name()) != watched_.end();
+    return source_.graph.is_output(value) || source_.is_watched(value);
   }
 
-  const Graph& graph_;
-  std::span<const FusedNode> nodes_;
-  std::span<const std::string> watched_;
-  std::map<const Value*, const FusedNode*> carrier_of_;  // by what it gives
+  const Source& source_;
+  std::span<const Group> nodes_;
+  std::map<const Value*, const Group*> carrier_of_;  // by what it gives
   CodeFlow flow_;
 };
 
 }  // namespace
 
-CodeFlow find_code_flow(const Graph& graph, std::span<const FusedNode> nodes,
-                        std::span<const std::string> watched) {
-  return CodeFlowFinder(graph, nodes, watched).find();
+void represent(Program& program, const Source& source) {
+  CodeFlow flow;
+  if (program.mode == Mode::eval && source.options.exact)
+    flow = CodeFlowFinder(source, program.groups).find();
+  for (const Group& group : program.groups) {
+    const Value* output = group.outputs[0];
+    const bool carries = flow.carriers.contains(group.node);
+    Task task{.group = group, .takes_codes = flow.takers.contains(group.node)};
+    task.gives_codes = flow.codes.contains(output) && !carries;
+    task.gives_real = !task.gives_codes || flow.real.contains(output);
+    // What moves codes runs on real numbers as well only if somebody wants these.
+    if (!carries || flow.real.contains(output)) program.tasks.push_back(std::move(task));
+    if (carries) program.tasks.push_back({.group = group, .moves_codes = true});
+  }
 }
 
 }  // namespace rung

@@ -1,7 +1,14 @@
-#include "exec/fuse.h"
+// Which nodes one kernel computes: a Conv, BatchNormalization or Add with the Relu and, in
+// training, the QuantizeDequantize behind it; also with the Add before those, BatchNormalization in
+// training and Conv in evaluation. Always the value between them has no other reader, is not
+// watched and no output; an Add takes part only if its operands have equal shapes.
 
 #include <algorithm>
+#include <map>
 #include <set>
+
+#include "exec/passes.h"
+#include "rung/graph/pattern.h"
 
 namespace rung {
 
@@ -20,29 +27,16 @@ bool reads_real_numbers(const Node& node) {
   });
 }
 
-/// Returns the only node that reads `node`'s only output, or nullptr if several do, or none, or if
-/// the output is also an output of the graph: then the value is needed as it stands.
-const Node* only_consumer(const Graph& graph, const Node& node) {
-  if (node.outputs().size() != 1) return nullptr;
-  const Value& output = node.output();
-  if (output.uses().size() != 1 || graph.is_output(output)) return nullptr;
-  return output.uses()[0].node;
-}
-
 }  // namespace
 
-std::string FusedNode::name() const {
-  std::string name = node->name();
-  for (const Node* each : joined) name += " + " + each->name();
-  return name;
-}
-
-std::vector<FusedNode> fuse(const Graph& graph, const std::map<const Value*, Shape>& shapes,
-                            std::span<const std::string> watched, Mode mode, bool enabled) {
+void group(Program& program, const Source& source) {
+  const Graph& graph = source.graph;
+  const Mode mode = program.mode;
+  const std::map<const Value*, Shape>& shapes = program.shapes;
   const std::vector<Node*> nodes = graph.nodes();
   std::map<const Node*, std::size_t> position;
   for (std::size_t i = 0; i < nodes.size(); ++i) position[nodes[i]] = i;
-  std::map<std::size_t, FusedNode> fused;  // by the position of the last: all inputs are there then
+  std::map<std::size_t, Group> groups;  // by the position of the last: all inputs are there then
   std::set<const Node*> absorbed;
   // False for an Add that repeats an operand: its kernel does nothing else.
   const auto can_join = [&](const Node& node) {
@@ -50,18 +44,16 @@ std::vector<FusedNode> fuse(const Graph& graph, const std::map<const Value*, Sha
   };
   // Returns the node behind `node` if one kernel may compute both.
   const auto behind = [&](const Node& node) -> const Node* {
-    if (!enabled || !can_join(node) ||
-        std::ranges::find(watched, node.output().name()) != watched.end())
-      return nullptr;
+    if (!source.options.fuse || !can_join(node) || source.is_watched(node.output())) return nullptr;
     const Node* next = only_consumer(graph, node);
     const bool fits = next != nullptr && !absorbed.contains(next) && can_join(*next);
     return fits ? next : nullptr;
   };
   for (const Node* node : nodes) {
     if (absorbed.contains(node)) continue;
-    FusedNode made{.node = node,
-                   .inputs = {node->inputs().begin(), node->inputs().end()},
-                   .outputs = {node->outputs().begin(), node->outputs().end()}};
+    Group made{.node = node,
+               .inputs = {node->inputs().begin(), node->inputs().end()},
+               .outputs = {node->outputs().begin(), node->outputs().end()}};
     const Op& op = node->op();
     const Node* last = node;
     const auto join = [&](const Node& next) {
@@ -97,11 +89,9 @@ std::vector<FusedNode> fuse(const Graph& graph, const std::map<const Value*, Sha
       made.quantizer = quantizer;
       join(*quantizer);
     }
-    fused.emplace(position.at(last), std::move(made));
+    groups.emplace(position.at(last), std::move(made));
   }
-  std::vector<FusedNode> list;
-  for (auto& [at, node] : fused) list.push_back(std::move(node));
-  return list;
+  for (auto& [at, made] : groups) program.groups.push_back(std::move(made));
 }
 
 }  // namespace rung
