@@ -20,6 +20,7 @@
 #include "rung/datasets.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/graph/kernel.h"
 #include "rung/io/io.h"
 #include "rung/models.h"
 #include "rung/nn/checkpoints.h"

@@ -59,7 +59,9 @@ auto make_descriptor_hinted(const dnnl::primitive_attr& attr, const Hint& hint,
                             const Args&... args) {
   return typename Primitive::primitive_desc(cpu(), args..., hint, attr);
 }
-void append_relu(dnnl::post_ops& ops) { ops.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0); }
+void append(dnnl::post_ops& ops, dnnl::algorithm function, float alpha, float beta) {
+  ops.append_eltwise(function, alpha, beta);
+}
 #else
 template <typename Primitive, typename... Args>
 auto make_descriptor(const dnnl::primitive_attr& attr, const Args&... args) {
@@ -70,8 +72,8 @@ auto make_descriptor_hinted(const dnnl::primitive_attr& attr, const Hint& hint,
                             const Args&... args) {
   return typename Primitive::primitive_desc(typename Primitive::desc(args...), attr, cpu(), hint);
 }
-void append_relu(dnnl::post_ops& ops) {
-  ops.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+void append(dnnl::post_ops& ops, dnnl::algorithm function, float alpha, float beta) {
+  ops.append_eltwise(1, function, alpha, beta);
 }
 #endif
 
@@ -234,7 +236,10 @@ Convolution::Convolution(const ConvolutionSpec& spec) try : impl_(std::make_uniq
   attr_forward.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   dnnl::post_ops ops;
   if (spec.add) ops.append_binary(dnnl::algorithm::binary_add, dst);
-  if (spec.relu) append_relu(ops);
+  if (spec.clip == ConvolutionSpec::Clip{.low = 0.0f})
+    append(ops, dnnl::algorithm::eltwise_relu, 0, 0);
+  else if (spec.clip.any())
+    append(ops, dnnl::algorithm::eltwise_clip, spec.clip.low, spec.clip.high);
   attr_forward.set_post_ops(ops);
   const auto kind =
       training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;

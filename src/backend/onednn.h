@@ -2,10 +2,11 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 // oneDNN behind our vocabulary. Only onednn.cpp includes dnnl.hpp; the differences between its
 // versions 2.6 and 3.x end there.
@@ -24,8 +25,15 @@ struct ConvolutionSpec {
   std::array<std::int64_t, 2> kernel{}, stride{}, padding{}, dilation{};  ///< dilation 1 = dense
   std::array<std::int64_t, 2> padding_more{};  ///< bottom and right, beyond padding
   std::int64_t groups = 1;
-  bool bias = false, relu = false;
-  bool add = false;  ///< another tensor, before relu
+  bool bias = false;
+  bool add = false;  ///< another tensor, before clipping
+  struct Clip {
+    float low = -std::numeric_limits<float>::infinity();
+    float high = std::numeric_limits<float>::infinity();
+    bool any() const { return *this != Clip(); }
+    bool operator==(const Clip&) const = default;
+  };
+  Clip clip = {};
   bool forward = true, backward_data = false, backward_weights = false;
   Format src_format = Format::plain, dst_format = Format::plain;
 };

@@ -98,23 +98,18 @@ class LayOut {
       compiled.parameters.push_back(value->parameter());
     }
     for (const Value* value : group.outputs) out.push_back(program_.shapes.at(value));
-    const auto op_of = [](const Node* each) { return each == nullptr ? nullptr : &each->op(); };
-    compiled.kernel =
-        group.node->op().compile({.name = name,
-                                  .inputs = in,
-                                  .outputs = out,
-                                  .formats = formats,
-                                  .blocked = blocked_,
-                                  .mode = program_.mode,
-                                  .tuning = &tuning_,
-                                  .wants = {compiled.wants.get(), in.size()},
-                                  .fused_relu = group.relu,
-                                  .fused_quantizer = op_of(group.quantizer),
-                                  .fused_add = group.add,
-                                  .quantizer_before_add = op_of(group.quantizer_before_add),
-                                  .takes_codes = task.takes_codes,
-                                  .gives_codes = task.gives_codes,
-                                  .gives_real = task.gives_real});
+    compiled.kernel = group.node->op().compile({.name = name,
+                                                .inputs = in,
+                                                .outputs = out,
+                                                .formats = formats,
+                                                .blocked = blocked_,
+                                                .mode = program_.mode,
+                                                .tuning = &tuning_,
+                                                .wants = {compiled.wants.get(), in.size()},
+                                                .tails = group.tails,
+                                                .takes_codes = task.takes_codes,
+                                                .gives_codes = task.gives_codes,
+                                                .gives_real = task.gives_real});
     return produced;
   }
 

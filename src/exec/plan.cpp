@@ -54,13 +54,13 @@ Plan::Plan(const Graph& graph, Program program, bool profiled)
       for (const Value* value : node->inputs()) parameters.push_back(value->parameter());
       constrained_.push_back({&node->op(), std::move(parameters)});
     }
-    treatments_.push_back({&node->op(), node->op().can_be_fused(), node->op().fits_byte()});
+    treatments_.push_back({&node->op(), node->op().tail().has_value(), node->op().fits_byte()});
   }
 }
 
 bool Plan::is_current() const {
   return program_.mode == Mode::eval || std::ranges::all_of(treatments_, [](const Treatment& t) {
-           return t.op->can_be_fused() == t.fused && t.op->fits_byte() == t.fits_byte;
+           return t.op->tail().has_value() == t.can_be_tail && t.op->fits_byte() == t.fits_byte;
          });
 }
 

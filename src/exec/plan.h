@@ -71,7 +71,7 @@ class Plan {
   /// What is_current() looks at, as it was.
   struct Treatment {
     const Op* op;
-    bool fused, fits_byte;
+    bool can_be_tail, fits_byte;
   };
 
   void* memory(int buffer) const;

@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "core/check.h"
+#include "exec/passes.h"
 #include "exec/plan.h"
 #include "rung/core/text.h"
 
@@ -106,6 +107,18 @@ std::string to_string(const Program& program) {
                     s.forward_steps, s.backward_steps, s.reorders,
                     static_cast<double>(s.arena_bytes) / (1 << 20),
                     static_cast<double>(s.unplanned_bytes) / (1 << 20));
+}
+
+std::vector<std::string> plan_passes() {
+  std::vector<std::string> names;
+  for (const Pass& pass : passes()) names.emplace_back(pass.name);
+  return names;
+}
+
+std::string plan_after(std::string_view pass, const Graph& graph,
+                       std::span<const Shape> input_shapes, Mode mode,
+                       const ExecutorOptions& options) {
+  return to_string(compile({graph, options, {}, {}}, input_shapes, mode, pass));
 }
 
 PlanStats stats(const Plan& plan) { return stats(plan.program()); }

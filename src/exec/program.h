@@ -11,6 +11,7 @@
 #include "rung/core/element.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 
@@ -57,11 +58,9 @@ struct Step {
 /// One node of the graph, or a chain of them that one kernel computes.
 struct Group {
   const Node* node = nullptr;            ///< the first of the chain: the one that is compiled
-  std::vector<const Node*> joined = {};  ///< those behind it, in order:
-  const Node* quantizer_before_add = nullptr;
-  bool add = false, relu = false;
-  const Node* quantizer = nullptr;
-  std::vector<Value*> inputs, outputs;  ///< outputs are those of the last of the chain
+  std::vector<const Node*> joined = {};  ///< those behind it, in order
+  std::vector<Tail> tails = {};          ///< what these are to the kernel
+  std::vector<Value*> inputs, outputs;   ///< outputs are those of the last of the chain
   std::string name() const;
 };
 

@@ -69,10 +69,10 @@ template <bool kQuantizes>
   float s[kAccumulators], t[kAccumulators];
   spread(scale, lanes, s);
   spread(shift, lanes, t);
-  const float floor = floor_of(epilogue);
+  const Bounds bounds = bounds_of(epilogue);
   const AffineParams p = epilogue.affine;
   const auto one = [&](std::int64_t i, std::int64_t j) {
-    y[i] = finish_one<kQuantizes>(x[i] * s[j] + t[j], floor, p);
+    y[i] = finish_one<kQuantizes>(x[i] * s[j] + t[j], bounds, p);
   };
   for (std::int64_t i = 0; i < whole; i += kAccumulators)
     for (std::int64_t j = 0; j < kAccumulators; ++j) one(i + j, j);
@@ -102,16 +102,16 @@ template <typename Body>
     s[j] = s[j - kAccumulators];
     t[j] = t[j - kAccumulators];
   }
-  const float floor = floor_of(before);
+  const Bounds bounds = bounds_of(before);
   const AffineParams p = before.affine;
   for (std::int64_t i = 0; i < count; i += kBlock) {
     const std::int64_t n = count - i < kBlock ? count - i : kBlock;
     if (before.quantizes)
       for (std::int64_t j = 0; j < n; ++j)
-        v[j] = finish_one<true>(x[i + j] * s[j] + t[j], floor, p);
+        v[j] = finish_one<true>(x[i + j] * s[j] + t[j], bounds, p);
     else
       for (std::int64_t j = 0; j < n; ++j)
-        v[j] = finish_one<false>(x[i + j] * s[j] + t[j], floor, p);
+        v[j] = finish_one<false>(x[i + j] * s[j] + t[j], bounds, p);
     body(i, n, v);
   }
 }
@@ -132,9 +132,9 @@ AffineSums add_backward(const float* x, const float* residual, const float* dy, 
                         std::int64_t area, std::int64_t lanes, const float* scale,
                         const float* shift, const Epilogue& before, const Epilogue& epilogue,
                         Interval passes, AffineSums* before_sums) {
-  const float floor = floor_of(epilogue);
+  const Bounds bounds = bounds_of(epilogue);
   const bool learns = before_sums != nullptr && before.quantizes;
-  const Epilogue apart = learns ? Epilogue{.relu = before.relu} : before;
+  const Epilogue apart = learns ? Epilogue{.low = before.low, .high = before.high} : before;
   SumLanes first, second;
   Slopes slopes;
   for_each_block(x, area * lanes, lanes, scale, shift, apart,
@@ -146,7 +146,7 @@ AffineSums add_backward(const float* x, const float* residual, const float* dy, 
                      g[i + j] = passes_one(v[j], passes) ? gradient : 0.0f;
                    }
                    if (learns) add_to_lanes(slopes, g + i, n, first);
-                   for (std::int64_t j = 0; j < n; ++j) v[j] = v[j] < floor ? floor : v[j];
+                   for (std::int64_t j = 0; j < n; ++j) v[j] = clip_one(v[j], bounds);
                    find_slopes(v, n, epilogue.affine, slopes, nullptr);
                    add_to_lanes(slopes, dy + i, n, second);
                  });
@@ -190,12 +190,12 @@ void gradient_sums(const float* x, const float* dy, std::int64_t area, std::int6
 
 AffineSums range_sums(const float* x, const float* dy, std::int64_t area, std::int64_t lanes,
                       const float* scale, const float* shift, const Epilogue& epilogue) {
-  const float floor = floor_of(epilogue);
+  const Bounds bounds = bounds_of(epilogue);
   const AffineParams p = epilogue.affine;
   SumLanes sums;
   for_each_block(x, area * lanes, lanes, scale, shift, Epilogue{},
                  [&](std::int64_t i, std::int64_t n, float* v) {
-                   for (std::int64_t j = 0; j < n; ++j) v[j] = v[j] < floor ? floor : v[j];
+                   for (std::int64_t j = 0; j < n; ++j) v[j] = clip_one(v[j], bounds);
                    add_to_lanes(v, dy + i, n, p, sums);
                  });
   return total(sums, epilogue.affine);

@@ -23,10 +23,10 @@ void relu(const float* x, float* y, std::int64_t count) {
   parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) { k.relu(x + b, y + b, e - b); });
 }
 
-void relu_backward(const float* dy, const float* y, float* dx, std::int64_t count) {
+void pass_between(const float* dy, const float* y, float* dx, std::int64_t count, Interval passes) {
   const auto& k = relu_kernels();
   parallel_for(count, kChunk, [&](std::int64_t b, std::int64_t e) {
-    k.relu_backward(dy + b, y + b, dx + b, e - b);
+    k.pass_between(dy + b, y + b, dx + b, e - b, passes);
   });
 }
 
@@ -182,7 +182,7 @@ void batch_norm_gradient_sums(const float* x, const float* dy, const BatchNormEx
       else if (join->mask != nullptr)
         epilogue_kernels().masked(gradient, join->mask + at / plane * mask_bytes(plane), g, plane);
       else
-        relu_kernels().relu_backward(gradient, join->y + at, g, plane);
+        relu_kernels().pass_between(gradient, join->y + at, g, plane, join_interval);
       gradient = g;
     }
     k.gradient_sums(x + at, gradient, extents.area, extents.lanes, mean + c, scale + c, shift + c,

@@ -48,7 +48,7 @@ AffineSums add_backward_loop(const float* __restrict a, const float* __restrict 
                              const float* __restrict dy, float* __restrict dx, std::int64_t count,
                              const Epilogue& epilogue, Interval passes) {
   constexpr std::int64_t kBlock = 256;
-  const float floor = floor_of(epilogue);
+  const Bounds bounds = bounds_of(epilogue);
   const AffineParams p = epilogue.affine;
   SumLanes lanes;
   float v[kBlock];
@@ -59,7 +59,7 @@ AffineSums add_backward_loop(const float* __restrict a, const float* __restrict 
       const float gradient = dy[begin + j];
       dx[begin + j] = passes_one(v[j], passes) ? gradient : 0.0f;
     }
-    for (std::int64_t j = 0; j < n; ++j) v[j] = v[j] < floor ? floor : v[j];
+    for (std::int64_t j = 0; j < n; ++j) v[j] = clip_one(v[j], bounds);
     add_to_lanes(v, dy + begin, n, p, lanes);
   }
   return total(lanes, p);

@@ -7,13 +7,15 @@
 
 namespace rung::kernels {
 
-/// What becomes of a number in the pass that writes it: Relu, then QuantizeDequantize.
+/// What becomes of a number in the pass that writes it: it is clipped, then quantized.
 struct Epilogue {
-  bool relu = false, quantizes = false;
+  float low = -__builtin_inff(), high = __builtin_inff();  ///< low <= 0 <= high
+  bool quantizes = false;
   AffineParams affine = {};  ///< if it quantizes
+  bool clips() const { return low > -__builtin_inff() || high < __builtin_inff(); }
 };
 
-/// Returns the numbers, before the epilogue, whose gradient passes it. Relu passes what is above 0.
+/// Returns the numbers, before the epilogue, whose gradient passes it: not that of either bound.
 Interval passes(const Epilogue& epilogue);
 
 /// Loops over `count` numbers of one chunk; the functions below run them on all threads. A mask has

@@ -11,16 +11,26 @@
 
 namespace rung::kernels {
 
-/// Returns the number that is written. NaN stays NaN.
-template <bool kQuantizes>
-[[gnu::always_inline]] inline float finish_one(float v, float floor, const AffineParams& p) {
-  v = v < floor ? floor : v;
-  if constexpr (!kQuantizes) return v;
-  return affine_real(affine_clamp(affine_unclamped(affine_round(affine_steps(v, p)), p), p), p);
+/// The bounds of an epilogue, in registers.
+struct Bounds {
+  float low, high;
+};
+[[gnu::always_inline]] inline Bounds bounds_of(const Epilogue& epilogue) {
+  return {epilogue.low, epilogue.high};
 }
 
-[[gnu::always_inline]] inline float floor_of(const Epilogue& epilogue) {
-  return epilogue.relu ? 0.0f : -__builtin_inff();
+/// NaN stays NaN.
+[[gnu::always_inline]] inline float clip_one(float v, Bounds bounds) {
+  v = v < bounds.low ? bounds.low : v;
+  return v > bounds.high ? bounds.high : v;
+}
+
+/// Returns the number that is written. NaN stays NaN.
+template <bool kQuantizes>
+[[gnu::always_inline]] inline float finish_one(float v, Bounds bounds, const AffineParams& p) {
+  v = clip_one(v, bounds);
+  if constexpr (!kQuantizes) return v;
+  return affine_real(affine_clamp(affine_unclamped(affine_round(affine_steps(v, p)), p), p), p);
 }
 
 [[gnu::always_inline]] inline bool passes_one(float v, Interval passes) {
@@ -59,11 +69,11 @@ template <bool kQuantizes, typename Value>
 [[gnu::always_inline]] inline void write_epilogue(const Value& value, float* y, std::int64_t count,
                                                   const Epilogue& epilogue, Interval passes,
                                                   std::uint8_t* mask) {
-  const float floor = floor_of(epilogue);
+  const Bounds bounds = bounds_of(epilogue);
   const AffineParams p = epilogue.affine;
   if (mask == nullptr) {
 #pragma GCC ivdep
-    for (std::int64_t i = 0; i < count; ++i) y[i] = finish_one<kQuantizes>(value(i), floor, p);
+    for (std::int64_t i = 0; i < count; ++i) y[i] = finish_one<kQuantizes>(value(i), bounds, p);
     return;
   }
   const std::int64_t whole = count / kMaskGroup * kMaskGroup;
@@ -71,13 +81,13 @@ template <bool kQuantizes, typename Value>
   for (std::int64_t i = 0; i < whole; i += kMaskGroup) {
     for (int j = 0; j < kMaskGroup; ++j) v[j] = value(i + j);
     pack(v, passes, mask + i / 8);
-    for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(v[j], floor, p);
+    for (int j = 0; j < kMaskGroup; ++j) y[i + j] = finish_one<kQuantizes>(v[j], bounds, p);
   }
   for (std::int64_t i = whole; i < count; ++i) {
     const float one = value(i);
     if (i % 8 == 0) mask[i / 8] = 0;
     mask[i / 8] = static_cast<std::uint8_t>(mask[i / 8] | passes_one(one, passes) << i % 8);
-    y[i] = finish_one<kQuantizes>(one, floor, p);
+    y[i] = finish_one<kQuantizes>(one, bounds, p);
   }
 }
 

@@ -47,7 +47,9 @@ Interval passes(const AffineParams& params) {
 
 Interval passes(const Epilogue& epilogue) {
   Interval interval = epilogue.quantizes ? passes(epilogue.affine) : Interval{};
-  if (epilogue.relu) interval.low = std::max(interval.low, 0.0f);
+  interval.low = std::max(interval.low, epilogue.low);
+  if (epilogue.high < std::numeric_limits<float>::infinity())
+    interval.high = std::min(interval.high, float_of(order_of(epilogue.high) - 1));
   return interval;
 }
 

@@ -7,9 +7,10 @@ void relu_loop(const float* __restrict x, float* __restrict y, std::int64_t coun
   for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0.0f ? 0.0f : x[i];
 }
 
-void relu_backward_loop(const float* __restrict dy, const float* __restrict y, float* __restrict dx,
-                        std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+void pass_between_loop(const float* __restrict dy, const float* __restrict y, float* __restrict dx,
+                       std::int64_t count, Interval passes) {
+  for (std::int64_t i = 0; i < count; ++i)
+    dx[i] = ((y[i] > passes.low) & (y[i] <= passes.high)) ? dy[i] : 0.0f;
 }
 
 // The three may be the same tensor: x + x, or sum += x.
@@ -19,6 +20,6 @@ void add_loop(const float* a, const float* b, float* y, std::int64_t count) {
 
 }  // namespace
 
-const ReluKernels relu = {relu_loop, relu_backward_loop, add_loop};
+const ReluKernels relu = {relu_loop, pass_between_loop, add_loop};
 
 }  // namespace rung::kernels::RUNG_ISA

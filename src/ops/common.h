@@ -5,7 +5,7 @@
 
 #include "core/check.h"
 #include "rung/core/shape.h"
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 

@@ -25,8 +25,6 @@ BEGIN { split("batch_norm conv gemm relu winograd", lower, " ") }
 
 function names_op(word, each, i) {
   if (word in ops) return 1
-  # Until chains of ops are fused by another protocol than these two.
-  if (word == "fused_relu" || word == "can_fuse_relu") return 0
   for (each in ops)
     if (length(each) > 3 && index(word, each) == 1 && substr(word, length(each) + 1, 1) ~ /[A-Z]/)
       return 1

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "quant/channels.h"
+#include "rung/graph/kernel.h"
 #include "rung/quant/quantizer.h"
 #include "rung/quantsim/config_utils.h"
 #include "rung/quantsim/quantsim.h"

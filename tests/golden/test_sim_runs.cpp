@@ -13,6 +13,7 @@
 #include "doctest/doctest.h"
 #include "golden/golden_runs.h"
 #include "golden/pytorch_quantizer.h"
+#include "rung/graph/kernel.h"
 #include "rung/nn/loss.h"
 #include "rung/quantsim/batch_norm_fold.h"
 #include "rung/quantsim/config_utils.h"

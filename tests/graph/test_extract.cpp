@@ -10,6 +10,7 @@
 #include "rung/core/error.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/layers.h"
 #include "rung/quantsim/quantsim.h"
 #include "support/message_of.h"

@@ -6,6 +6,7 @@
 
 #include "rung/core/error.h"
 #include "rung/graph/graph.h"
+#include "rung/graph/kernel.h"
 
 // Edits a graph of ops that the library does not know: src/graph alone is needed, on any machine.
 

@@ -15,6 +15,7 @@
 #include "rung/core/error.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
+#include "rung/graph/kernel.h"
 #include "rung/nn/data.h"
 #include "rung/ops/init.h"
 #include "rung/ops/layers.h"

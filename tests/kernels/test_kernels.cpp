@@ -35,17 +35,26 @@ Encoding encoding_of(const kernels::AffineParams& p) {
 }
 
 const std::vector<kernels::Epilogue> kEpilogues = {
-    {.relu = false, .quantizes = false},
-    {.relu = true, .quantizes = false},
-    {.relu = false, .quantizes = true, .affine = {0.25f, -4.0f, 0.0f, 15.0f}},
-    {.relu = true, .quantizes = true, .affine = {0.125f, 0.0f, 0.0f, 15.0f}},
-    {.relu = true, .quantizes = true, .affine = {0.3f, 0.0f, -2.0f, 1.0f}},
+    {},
+    {.low = 0.0f},
+    {.low = 0.0f, .high = 1.0f},
+    {.high = 0.5f},
+    {.quantizes = true, .affine = {0.25f, -4.0f, 0.0f, 15.0f}},
+    {.low = 0.0f, .quantizes = true, .affine = {0.125f, 0.0f, 0.0f, 15.0f}},
+    {.low = 0.0f, .high = 1.0f, .quantizes = true, .affine = {0.125f, 0.0f, 0.0f, 15.0f}},
+    {.low = 0.0f, .quantizes = true, .affine = {0.3f, 0.0f, -2.0f, 1.0f}},
 };
 
-/// v, then relu, then the specification.
+void clip(std::vector<float>& v, const kernels::Epilogue& epilogue) {
+  for (float& each : v) {
+    if (each < epilogue.low) each = epilogue.low;
+    if (each > epilogue.high) each = epilogue.high;
+  }
+}
+
+/// v, clipped, then the specification.
 std::vector<float> finished(std::vector<float> v, const kernels::Epilogue& epilogue) {
-  if (epilogue.relu)
-    for (float& each : v) each = each < 0.0f ? 0.0f : each;
+  clip(v, epilogue);
   if (!epilogue.quantizes) return v;
   std::vector<float> y(v.size());
   quantize_dequantize(v, Shape{std::ssize(v)}, encoding_of(epilogue.affine), y);
@@ -58,13 +67,12 @@ EncodingGradient gradient(const std::vector<float>& v, const std::vector<float>&
   std::vector<float> u = v;
   EncodingGradient sums;
   dx = dy;
-  if (epilogue.relu)
-    for (float& each : u) each = each < 0.0f ? 0.0f : each;
+  clip(u, epilogue);
   if (epilogue.quantizes)
     sums =
         quantize_dequantize_backward(u, dy, Shape{std::ssize(v)}, encoding_of(epilogue.affine), dx);
-  for (std::size_t i = 0; epilogue.relu && i < v.size(); ++i)
-    if (!(v[i] > 0.0f)) dx[i] = 0.0f;
+  for (std::size_t i = 0; epilogue.clips() && i < v.size(); ++i)
+    if (!(v[i] > epilogue.low && v[i] < epilogue.high)) dx[i] = 0.0f;
   return sums;
 }
 
@@ -117,7 +125,7 @@ TEST_CASE("epilogues: every instruction set writes the specification's bits and 
         CHECK(mask == mask2);
         CHECK(mask.back() == 0xaa);  // nothing is written behind it
         k->masked(dy.data(), mask.data(), dx1.data(), n);
-        if (n <= 3 || epilogue.relu || epilogue.quantizes) CHECK(same(dx1, dx));
+        if (n <= 3 || epilogue.clips() || epilogue.quantizes) CHECK(same(dx1, dx));
         if (!epilogue.quantizes) continue;
         const kernels::AffineSums learned =
             k->add_backward(a.data(), b.data(), dy.data(), dx2.data(), n, epilogue, passes);
@@ -151,7 +159,8 @@ TEST_CASE("batch norm: range sums are those of the specification") {
   for (const auto* k : kernels::batch_norm_sets())
     for (const std::int64_t lanes : {1, 8, 16})
       for (const std::int64_t area : {1, 3, 49, 100, 1024}) {
-        const kernels::Epilogue& epilogue = kEpilogues[3];
+        const kernels::Epilogue epilogue{
+            .low = 0.0f, .quantizes = true, .affine = {0.125f, 0.0f, 0.0f, 15.0f}};
         const std::vector<float> x = normal(area * lanes, 4), dy = normal(area * lanes, 5);
         const std::vector<float> scale = normal(lanes, 6), shift = normal(lanes, 7);
         std::vector<float> v(x.size()), dx;

@@ -7,6 +7,7 @@
 #include "doctest/doctest.h"
 #include "golden/golden_model.h"
 #include "rung/exec/executor.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"

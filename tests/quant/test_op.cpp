@@ -12,6 +12,7 @@
 #include "rung/core/parallel.h"
 #include "rung/core/rng.h"
 #include "rung/exec/executor.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"
 #include "rung/ops/quantize_dequantize.h"

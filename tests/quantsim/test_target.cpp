@@ -9,6 +9,7 @@
 
 #include "doctest/doctest.h"
 #include "rung/core/error.h"
+#include "rung/graph/kernel.h"
 #include "rung/models.h"
 #include "rung/ops/layers.h"
 #include "support/quantsim_configs.h"

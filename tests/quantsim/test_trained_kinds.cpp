@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "rung/graph/kernel.h"
 #include "rung/models.h"
 #include "rung/nn/optim.h"
 #include "rung/quantsim/config_utils.h"

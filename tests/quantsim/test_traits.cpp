@@ -8,6 +8,7 @@
 
 #include "doctest/doctest.h"
 #include "ops/linear/bias_scales.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/init.h"
 #include "rung/quantsim/quantsim.h"
 #include "support/quantsim_net.h"

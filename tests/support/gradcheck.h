@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rung/core/error.h"
+#include "rung/core/rng.h"
 #include "rung/exec/executor.h"
 #include "rung/graph/graph.h"
 #include "rung/ops/ops.h"

@@ -7,6 +7,7 @@
 
 #include "rung/core/error.h"
 #include "rung/core/rng.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/activations.h"
 #include "rung/ops/layers.h"
 #include "rung/ops/ops.h"

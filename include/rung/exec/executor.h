@@ -36,6 +36,7 @@ struct ExecutorOptions {
   std::uint64_t seed = 0;  ///< of dropout and stochastic rounding
 };
 
+class Observers;
 class Plan;
 
 /// Runs a graph forward and backward. Compiles a plan per (graph version, input shapes, mode) on
@@ -139,6 +140,13 @@ RUNG_API std::vector<StepProfile> profile(const Plan& plan);
 /// plan with the steps between which they live.
 RUNG_API std::string memory_report(const Plan& plan, std::size_t count = 10);
 RUNG_API std::string to_string(const Plan& plan);
+/// Returns the names of the passes that make a plan, in their order.
+RUNG_API std::vector<std::string> plan_passes();
+/// Returns a text: the plan for these input shapes as it is after one of the passes. Throws Error
+/// if there is no such pass.
+RUNG_API std::string plan_after(std::string_view pass, const Graph& graph,
+                                std::span<const Shape> input_shapes, Mode mode,
+                                const ExecutorOptions& options = {});
 RUNG_API std::ostream& operator<<(std::ostream& out, const Plan& plan);
 
 }  // namespace rung

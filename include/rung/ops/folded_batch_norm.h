@@ -72,9 +72,10 @@ struct RUNG_API FoldedBatchNormalization final : Op {
   std::unique_ptr<Op> clone() const override {
     return std::make_unique<FoldedBatchNormalization>(*this);
   }
-  bool can_fuse_relu() const override { return true; }
-  bool can_fuse_quantizer(bool) const override { return !frozen; }
-  bool can_fuse_add(Mode mode) const override { return mode == Mode::train && !frozen; }
+  bool accepts(const Tails& tails, Mode mode) const override {
+    return (mode == Mode::train && !frozen) ||
+           (tails.addition == nullptr && tails.quantizer == nullptr);
+  }
 };
 
 }  // namespace rung

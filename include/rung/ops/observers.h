@@ -10,7 +10,7 @@
 #include "rung/core/export.h"
 #include "rung/core/shape.h"
 #include "rung/graph/graph.h"
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 #include "rung/quant/encoding.h"
 #include "rung/quant/range_estimator.h"
 

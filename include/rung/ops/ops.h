@@ -35,9 +35,10 @@ struct RUNG_API Conv final : Op {
     return {.weighted = Weighted{}, .first_values = FirstValues::image};
   }
   bool can_take_codes() const override { return true; }
-  bool can_fuse_relu() const override { return true; }
-  bool can_fuse_quantizer(bool learns) const override { return !learns; }
-  bool can_fuse_add(Mode mode) const override { return mode == Mode::eval; }
+  bool accepts(const Tails& tails, Mode mode) const override {
+    return (mode == Mode::eval || tails.addition == nullptr) &&
+           (tails.quantizer == nullptr || !tails.quantizer->learns);
+  }
 };
 
 /// y = x weight^T + bias for x [N, I], weight [O, I], bias [O]. Inputs: x, weight, bias?.
@@ -75,9 +76,9 @@ struct RUNG_API BatchNormalization final : Op {
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<BatchNormalization>(*this); }
   Traits traits() const override { return {.first_values = FirstValues::statistics}; }
-  bool can_fuse_relu() const override { return true; }
-  bool can_fuse_add(Mode mode) const override { return mode == Mode::train; }
-  bool can_fuse_quantizer(bool) const override { return true; }
+  bool accepts(const Tails& tails, Mode mode) const override {
+    return mode == Mode::train || tails.addition == nullptr;
+  }
 };
 
 /// y = max(x, 0). The gradient at 0 is 0, as in PyTorch. ONNX: Relu.
@@ -88,6 +89,7 @@ struct RUNG_API Relu final : Op {
   Needs backward_needs() const override { return Needs::outputs(); }
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Relu>(*this); }
+  std::optional<Tail> tail() const override { return Tail{.kind = Tail::Kind::clip, .low = 0.0f}; }
 };
 
 /// y = a + b, an operand with extents of 1 being repeated as NumPy does. ONNX: Add.
@@ -99,8 +101,9 @@ struct RUNG_API Add final : Op {
   std::unique_ptr<Kernel> compile(const KernelContext& context) const override;
   std::unique_ptr<Op> clone() const override { return std::make_unique<Add>(*this); }
   Traits traits() const override { return {.arithmetic = true}; }
-  bool can_fuse_relu() const override { return true; }
-  bool can_fuse_quantizer(bool) const override { return true; }
+  /// Operands of equal shapes only.
+  std::optional<Tail> tail() const override { return Tail{.kind = Tail::Kind::addition}; }
+  bool accepts(const Tails& tails, Mode) const override { return tails.addition == nullptr; }
 };
 
 /// Makes an op of this ONNX type with default attributes, for loaders; nullptr if unknown.

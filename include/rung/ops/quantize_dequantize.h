@@ -88,7 +88,7 @@ class RUNG_API QuantizeDequantize final : public Op {
   void constrain(std::span<Parameter* const> parameters) const override;
   bool has_constraint() const override { return true; }
   std::int64_t code_channels() const override;
-  bool can_be_fused() const override;
+  std::optional<Tail> tail() const override;
   bool fits_byte() const override;
   std::optional<std::uint64_t> state_version() const override;
 

@@ -99,7 +99,7 @@ void output(const Matrices& m, const Image& image, std::int64_t block, std::int6
             const Finish& finish, Interval passes) {
   const Vector<L> zero(0.0f);
   const Vector<L> bias = finish.bias != nullptr ? Vector<L>(finish.bias + block * L) : zero;
-  const bool plain = !finish.epilogue.relu && !finish.epilogue.quantizes &&
+  const bool plain = !finish.epilogue.clips() && !finish.epilogue.quantizes &&
                      finish.added == nullptr && finish.bias == nullptr && finish.mask == nullptr;
   Walk walk(image, first + begin);
   for (std::int64_t row = begin; row < end; ++row, walk.next()) {

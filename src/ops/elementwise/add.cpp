@@ -7,7 +7,7 @@
 namespace rung {
 namespace {
 
-// What backward knows the passing gradients from: a fused Relu by the output's sign; a fused
+// What backward knows the passing gradients from: clipping by the output; a fused
 // quantizer by a bit per number, or, as its range's gradient needs the sum itself, by adding again.
 class AddKernel final : public Kernel {
  public:
@@ -54,7 +54,8 @@ class AddKernel final : public Kernel {
     } else if (has_mask_) {
       kernels::masked(dy.data, io.workspace<std::uint8_t>(), dx, dy.count);
     } else {
-      kernels::relu_backward(dy.data, io.output(0).data, dx, dy.count);
+      kernels::pass_between(dy.data, io.output(0).data, dx, dy.count,
+                            kernels::passes(epilogue_.bounds()));
     }
   }
   int gradient_is_output(std::size_t i) const override {

@@ -26,6 +26,10 @@ struct Clip final : SimpleOp<Clip> {
     require(low <= high, "min must not be above max, got {} and {}", low, high);
     return {inputs[0]};
   }
+  std::optional<Tail> tail() const override {
+    if (low > 0.0f || high < 0.0f) return std::nullopt;  // padded channels would not stay zero
+    return Tail{.kind = Tail::Kind::clip, .low = low, .high = high};
+  }
   void forward(const Io& io) const {
     const View &x = io.input(0), &y = io.output(0);
     parallel_for(x.count, kGrain, [&](std::int64_t begin, std::int64_t end) {

@@ -18,8 +18,8 @@ class ReluKernel final : public Kernel {
     kernels::relu(io.input(0).data, io.output(0).data, io.output(0).count);
   }
   void backward(const GradIo& io) override {
-    kernels::relu_backward(io.output_grad(0).data, io.output(0).data, io.input_grad(0).data,
-                           io.output(0).count);
+    kernels::pass_between(io.output_grad(0).data, io.output(0).data, io.input_grad(0).data,
+                          io.output(0).count, {.low = 0.0f});
   }
 };
 

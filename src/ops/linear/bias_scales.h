@@ -9,6 +9,8 @@
 
 namespace rung {
 
+class Observers;
+
 /// Returns the scales scale_x * scale_w[c] of the int32 codes of a bias, one per output channel or
 /// one in all. Empty unless the node is a layer with a bias that has no quantizer of its own, whose
 /// input and weight are quantized to whole numbers: x by the nearest quantizer before the op,

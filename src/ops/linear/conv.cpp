@@ -44,10 +44,11 @@ class ConvKernel final : public Kernel {
     spec.padding_more = {op.padding_more_h, op.padding_more_w};
     spec.dilation = {op.dilation_h, op.dilation_w};
     spec.groups = op.groups;
-    if (context.fused_add) residual_ = epilogue_.own_inputs() - 1;
+    if (const Tail* addition = Tails::of(context.tails)->addition; addition != nullptr)
+      residual_ = addition->first_input;
     spec.add = residual_ != 0;
-    spec.bias = epilogue_.own_inputs() - (spec.add ? 1 : 0) > 2;
-    spec.relu = context.fused_relu && !epilogue_.has_quantizer();
+    spec.bias = context.own_inputs() > 2;
+    if (!epilogue_.has_quantizer()) spec.clip = {epilogue_.bounds().low, epilogue_.bounds().high};
     spec.backward_data = wants_data_ = context.wants[0];
     spec.backward_weights = wants_weights_ = context.wants[1] || (spec.bias && context.wants[2]);
     // Few input channels (an image) stay row-major: first-layer kernels read that directly.
@@ -101,7 +102,7 @@ class ConvKernel final : public Kernel {
       backward_floats += masked_floats_;
       if (epilogue_.has_quantizer())
         workspace = kernels::mask_bytes(masked_floats_);
-      else  // by y > 0
+      else  // by y
         needs.output_bits = 0b1;
     }
     scratch_forward = bytes_of<float>(forward_floats);
@@ -134,11 +135,11 @@ class ConvKernel final : public Kernel {
                                    .weights = io.input(1),
                                    .bias = bias != nullptr ? &io.input(2) : nullptr,
                                    .added = added != nullptr ? &io.input(residual_) : nullptr};
-    const bool washes = !forward_ && spec_.relu;
+    const bool washes = !forward_ && spec_.clip.any();
     const double reach = washes || io.mode() == Mode::eval ? reach_.of(inputs, washes) : kUnknown;
     if (y.reach != nullptr && !epilogue_.has_quantizer()) *y.reach = reach;
     if (washes && reach == kUnknown) {
-      forward_and_relu(io, bias, added);
+      forward_and_clip(io, bias, added);
     } else if (forward_) {
       kernels::winograd::forward(forward_->sizes, forward_->cut, io.input(0).data, io.input(1).data,
                                  false, {bias, added, epilogue, bits}, y.data, io.scratch());
@@ -163,7 +164,8 @@ class ConvKernel final : public Kernel {
       if (epilogue_.has_quantizer())
         kernels::masked(dy, io.workspace<std::uint8_t>(), masked, masked_floats_);
       else
-        kernels::relu_backward(dy, io.output(0).data, masked, masked_floats_);
+        kernels::pass_between(dy, io.output(0).data, masked, masked_floats_,
+                              kernels::passes(epilogue_.bounds()));
       dy = masked;
     }
     float* dw = nullptr;
@@ -193,20 +195,21 @@ class ConvKernel final : public Kernel {
   }
 
  private:
-  // oneDNN's Relu makes 0 of NaN: where there may be one, Relu runs by itself.
-  void forward_and_relu(const Io& io, const float* bias, const float* added) {
+  // oneDNN's Relu makes 0 of NaN: where there may be one, numbers are clipped by themselves.
+  void forward_and_clip(const Io& io, const float* bias, const float* added) {
     const View& y = io.output(0);
-    if (!without_relu_) {
+    if (!without_clip_) {
       backend::ConvolutionSpec spec = spec_;
-      spec.relu = spec.backward_data = spec.backward_weights = false;
-      without_relu_ = std::make_unique<backend::Convolution>(spec);
-      own_scratch_.resize(static_cast<std::size_t>(without_relu_->scratch_floats()));
+      spec.clip = {};
+      spec.backward_data = spec.backward_weights = false;
+      without_clip_ = std::make_unique<backend::Convolution>(spec);
+      own_scratch_.resize(static_cast<std::size_t>(without_clip_->scratch_floats()));
     }
-    without_relu_->forward(io.input(0).data, io.input(1).data, io.input(1).version, bias, added,
+    without_clip_->forward(io.input(0).data, io.input(1).data, io.input(1).version, bias, added,
                            y.data, own_scratch_.data());
     // What prepares the weights for backward.
     if (direct_->keeps_weights()) direct_->prepare_weights(io.input(1).data, io.input(1).version);
-    kernels::finish(y.data, y.data, y.count, {.relu = true}, nullptr);
+    kernels::finish(y.data, y.data, y.count, epilogue_.bounds(), nullptr);
   }
 
   static bool winograd_fits(const Conv& op, const Shape& weight) {
@@ -231,7 +234,7 @@ class ConvKernel final : public Kernel {
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
   backend::ConvolutionSpec spec_;                 // of direct_
   std::unique_ptr<backend::Convolution> direct_;  // nullptr if nothing is left for it
-  std::unique_ptr<backend::Convolution> without_relu_;
+  std::unique_ptr<backend::Convolution> without_clip_;
   std::vector<float> own_scratch_;
   ConvReach reach_;
   std::optional<WinogradPass> forward_, data_, weights_;

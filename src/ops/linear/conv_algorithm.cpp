@@ -105,7 +105,8 @@ WinogradPass pass_of(ConvPass pass, const backend::ConvolutionSpec& spec) {
 ConvAlgorithm measure(ConvPass pass, const backend::ConvolutionSpec& spec) {
   namespace wino = kernels::winograd;
   backend::ConvolutionSpec alone = spec;
-  alone.bias = alone.relu = alone.add = false;
+  alone.bias = alone.add = false;
+  alone.clip = {};
   alone.forward = pass == ConvPass::forward;
   alone.backward_data = pass == ConvPass::backward_data;
   alone.backward_weights = pass == ConvPass::backward_weights;

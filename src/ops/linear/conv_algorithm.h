@@ -4,7 +4,7 @@
 
 #include "backend/onednn.h"
 #include "kernels/winograd/convolution.h"
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 

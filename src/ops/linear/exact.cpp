@@ -6,6 +6,7 @@
 
 #include "kernels/batch_norm.h"
 #include "ops/common.h"
+#include "ops/quantize/epilogue.h"
 #include "rung/core/parallel.h"
 
 namespace rung {
@@ -49,7 +50,7 @@ class ExactKernel final : public Kernel {
               std::unique_ptr<Kernel> whole)
       : real_(std::move(real)),
         whole_(std::move(whole)),
-        relu_(context.fused_relu),
+        epilogue_(context),
         channels_(context.outputs[0][1]) {
     input_formats = real_->input_formats;
     output_formats = real_->output_formats;
@@ -160,11 +161,11 @@ class ExactKernel final : public Kernel {
     const std::int64_t images = (*y.shape)[0];
     const std::int64_t area = images == 0 ? 0 : y.count / (images * blocks_ * lanes);
     kernels::batch_norm_apply(y.data, y.data, {images, blocks_, area, lanes}, scale_.data(),
-                              shift_.data(), {.relu = relu_});
+                              shift_.data(), epilogue_.bounds());
   }
 
   std::unique_ptr<Kernel> real_, whole_;
-  bool relu_;
+  Epilogue epilogue_;
   std::int64_t channels_, blocks_ = 1;
   std::vector<float> scale_, shift_;  // per channel, with padding
   // Of the weights: what they were made for, and the parts if there are several.
@@ -187,7 +188,7 @@ KernelContext whole_context(const KernelContext& context) {
   whole.inputs = context.inputs.first(2);
   whole.formats = context.formats.first(2);
   whole.wants = context.wants.first(2);
-  whole.fused_relu = false;
+  whole.tails = {};
   return whole;
 }
 

@@ -2,14 +2,14 @@
 
 #include <memory>
 
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 
 /// Makes a kernel of y = sum of x * w + bias that computes with codes. Each output
 /// channel c becomes
 ///
-///   y = float(sum of whole numbers) * float(s_x * s_w[c]) + bias[c], then Relu if it is fused
+///   y = float(sum of whole numbers) * float(s_x * s_w[c]) + bias[c], then clipped if that is fused
 ///
 /// which is the same on every machine. The sums are exact while no channel's sum of |w| * largest
 /// |x| reaches 2^24. Where it would, the input channels are cut into parts (kMaxParts at most) that

@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "rung/core/shape.h"
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 // Ops on images of one axis, [N, C, L], or two, [N, C, H, W]. Kernels see two: of one, H is 1.
 

@@ -8,7 +8,8 @@ BatchNormKernelBase::BatchNormKernelBase(const KernelContext& context, bool batc
                                          std::string_view op_type)
     : batch_statistics_(batch_statistics),
       epilogue_(context),
-      before_add_(context.fused_add ? Epilogue::before_add(context) : epilogue_) {
+      before_add_(Tails::of(context.tails)->addition ? Epilogue::before_addition(context)
+                                                     : epilogue_) {
   const Shape& x = context.inputs[0];
   lanes_ = static_cast<std::int64_t>(context.formats[0]);
   images_ = x[0];
@@ -23,8 +24,8 @@ BatchNormKernelBase::BatchNormKernelBase(const KernelContext& context, bool batc
   scratch_forward = bytes_of<float>(2 * images_ * padded_);
   scratch_backward = bytes_of<float>(2 * images_ * padded_ + 3 * padded_);
   needs = Needs::inputs(0b00011);  // the sign of y follows from x, scale and shift
-  if (context.fused_add) {
-    residual_ = epilogue_.own_inputs() - 1;
+  if (const Tail* addition = Tails::of(context.tails)->addition; addition != nullptr) {
+    residual_ = addition->first_input;
     input_formats[residual_] = context.formats[0];
   }
   if (has_join()) {

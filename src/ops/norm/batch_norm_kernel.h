@@ -6,7 +6,7 @@
 
 #include "kernels/batch_norm.h"
 #include "ops/quantize/epilogue.h"
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 

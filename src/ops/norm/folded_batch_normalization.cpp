@@ -74,24 +74,27 @@ class BatchKernel final : public BatchNormKernelBase {
   FoldedBatchNormalization op_;
 };
 
-// Evaluation and frozen statistics: y = x, or relu of it.
+// Evaluation and frozen statistics: y = x, or x clipped.
 class PassKernel final : public Kernel {
  public:
-  explicit PassKernel(const KernelContext& context) : relu_(context.fused_relu) {
+  explicit PassKernel(const KernelContext& context) : epilogue_(context) {
     input_formats.assign(context.inputs.size(), Format::plain);
     input_formats[0] = context.formats[0];
     output_formats = {context.formats[0]};
-    needs = relu_ ? Needs::outputs() : Needs::nothing();
+    needs = is_view() ? Needs::nothing() : Needs::outputs();
   }
   std::string name() const override {
-    return relu_ ? std::string("relu:").append(kernels::isa_name()) : "view";
+    return is_view() ? "view"
+                     : epilogue_.suffix().substr(1) + ":" + std::string(kernels::isa_name());
   }
-  bool is_view() const override { return !relu_; }
-  int gradient_is_output(std::size_t input) const override { return input == 0 && !relu_ ? 0 : -1; }
+  bool is_view() const override { return epilogue_.empty(); }
+  int gradient_is_output(std::size_t input) const override {
+    return input == 0 && is_view() ? 0 : -1;
+  }
   void forward(const Io& io) override {
     const View &x = io.input(0), &y = io.output(0);
-    if (relu_)
-      kernels::relu(x.data, y.data, y.count);
+    if (!is_view())
+      kernels::finish(x.data, y.data, y.count, epilogue_.bounds(), nullptr);
     else if (x.data != y.data)
       std::ranges::copy(x.span(), y.data);
   }
@@ -99,14 +102,15 @@ class PassKernel final : public Kernel {
     for (std::size_t i = 1; i < kInputs; ++i) clear(io, i);
     if (!io.wants(0)) return;
     const View &dy = io.output_grad(0), &dx = io.input_grad(0);
-    if (relu_)
-      kernels::relu_backward(dy.data, io.output(0).data, dx.data, dx.count);
+    if (!is_view())
+      kernels::pass_between(dy.data, io.output(0).data, dx.data, dx.count,
+                            kernels::passes(epilogue_.bounds()));
     else
       std::ranges::copy(dy.span(), dx.data);
   }
 
  private:
-  bool relu_;
+  Epilogue epilogue_;
 };
 
 }  // namespace

@@ -8,36 +8,39 @@
 namespace rung {
 
 Epilogue::Epilogue(const KernelContext& context)
-    : Epilogue(context, context.fused_relu, context.fused_quantizer, context.inputs.size()) {}
+    : Epilogue(context, Tails::of(context.tails)->clip, Tails::of(context.tails)->quantizer) {}
 
-Epilogue Epilogue::before_add(const KernelContext& context) {
-  const std::size_t residual = Epilogue(context).own_inputs() - 1;
-  return Epilogue(context, false, context.quantizer_before_add, residual);
+Epilogue Epilogue::before_addition(const KernelContext& context) {
+  return Epilogue(context, nullptr, Tails::of(context.tails)->quantizer_before_addition);
 }
 
-Epilogue::Epilogue(const KernelContext& context, bool relu, const Op* quantizer, std::size_t end)
-    : quantizer_(dynamic_cast<const QuantizeDequantize*>(quantizer)),
-      node_(context.name),
-      relu_(relu),
-      own_inputs_(end),
-      end_(end) {
+Epilogue::Epilogue(const KernelContext& context, const Tail* clip, const Tail* quantizer)
+    : quantizer_(quantizer == nullptr
+                     ? nullptr
+                     : dynamic_cast<const QuantizeDequantize*>(quantizer->quantizer)),
+      node_(context.name) {
+  if (clip != nullptr) bounds_ = {.low = clip->low, .high = clip->high};
   if (quantizer_ == nullptr) return;
-  own_inputs_ -= quantizer_->quantizer().parameters().size();
-  learns_ = std::ranges::any_of(context.wants.subspan(own_inputs_, end_ - own_inputs_),
-                                [](bool wants) { return wants; });
+  learns_ = quantizer->learns;
+  first_ = quantizer->first_input;
+  end_ = first_ + quantizer_->quantizer().parameters().size();
 }
 
 std::string Epilogue::suffix() const {
-  return std::string(relu_ ? "+relu" : "").append(quantizer_ != nullptr ? "+qdq" : "");
+  const bool is_relu = bounds_.low == 0.0f && bounds_.high == kernels::Epilogue().high;
+  return std::string(!bounds_.clips() ? ""
+                     : is_relu        ? "+relu"
+                                      : "+clip")
+      .append(quantizer_ != nullptr ? "+qdq" : "");
 }
 
 const kernels::Epilogue& Epilogue::begin(const Io& io) {
-  epilogue_ = {.relu = relu_};
+  epilogue_ = bounds_;
   if (quantizer_ == nullptr) return epilogue_;
   seen_ = observation_of(*quantizer_, io.observers());
   if (!quantizes(*quantizer_, io.observers())) return epilogue_;
   try {
-    reading_.read_parameters(*quantizer_, io, own_inputs_);
+    reading_.read_parameters(*quantizer_, io, first_);
     reading_.read_encoding(*quantizer_);
   } catch (const Error& error) {
     fail("[QuantizeDequantize {}] {}", node_, error.what());
@@ -60,7 +63,7 @@ void Epilogue::write_gradients(const GradIo& io, kernels::AffineSums sums,
                                std::int64_t count) const {
   if (!learns_) return;
   std::vector<std::span<float>> gradients;
-  for (std::size_t i = own_inputs_; i < end_; ++i) {
+  for (std::size_t i = first_; i < end_; ++i) {
     gradients.push_back(io.wants(i) ? io.input_grad(i).span() : std::span<float>{});
     std::ranges::fill(gradients.back(), 0.0f);
   }

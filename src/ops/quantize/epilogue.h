@@ -5,30 +5,30 @@
 
 #include "kernels/epilogue.h"
 #include "ops/quantize/quantizer_reading.h"
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 namespace rung {
 
-/// The Relu and the QuantizeDequantize behind an op that the op's own kernel computes, in the pass
-/// that writes its output (KernelContext::fused_relu and fused_quantizer). What the quantizer is
-/// told at run time (bitwidth, enabled) is read at every forward.
+/// The clipping and the QuantizeDequantize behind an op that the op's own kernel computes, in the
+/// pass that writes its output (KernelContext::tails). What the quantizer is told at run time
+/// (bitwidth, enabled) is read at every forward.
 class Epilogue {
  public:
   explicit Epilogue(const KernelContext& context);
-  /// What is between an op and a fused Add, whose other input and epilogue follow.
-  static Epilogue before_add(const KernelContext& context);
+  /// What is between an op and a fused addition, whose other input and epilogue follow.
+  static Epilogue before_addition(const KernelContext& context);
 
   /// True if nothing is fused.
-  bool empty() const { return !relu_ && quantizer_ == nullptr; }
+  bool empty() const { return !bounds_.clips() && quantizer_ == nullptr; }
   /// True if a quantizer is fused, whether or not it is at work.
   bool has_quantizer() const { return quantizer_ != nullptr; }
   /// True if the quantizer's parameters want gradients.
   bool learns() const { return learns_; }
-  /// Returns how many inputs come before the quantizer's parameters: the op's own.
-  std::size_t own_inputs() const { return own_inputs_; }
   /// True if a calibration wants to see what is written, in the forward pass of the last begin().
   bool observes() const { return seen_ != nullptr; }
-  /// Returns "", "+relu", "+qdq" or "+relu+qdq".
+  /// Returns the bounds that the numbers are clipped to, without the quantizer.
+  const kernels::Epilogue& bounds() const { return bounds_; }
+  /// Returns "", "+relu", "+clip", "+qdq" or "+relu+qdq".
   std::string suffix() const;
 
   /// Reads the quantizer; returns what to do with every number of this forward pass.
@@ -46,13 +46,13 @@ class Epilogue {
   void write_gradients(const GradIo& io, kernels::AffineSums sums, std::int64_t count) const;
 
  private:
-  /// The quantizer's parameters are the last before input `end`.
-  Epilogue(const KernelContext& context, bool relu, const Op* quantizer, std::size_t end);
+  Epilogue(const KernelContext& context, const Tail* clip, const Tail* quantizer);
 
   const QuantizeDequantize* quantizer_;
   std::string node_;
-  bool relu_, learns_ = false;
-  std::size_t own_inputs_, end_;
+  kernels::Epilogue bounds_;
+  bool learns_ = false;
+  std::size_t first_ = 0, end_ = 0;  // the quantizer's parameters among the inputs
   QuantizerReading reading_;
   kernels::Epilogue epilogue_;
   Observation* seen_ = nullptr;

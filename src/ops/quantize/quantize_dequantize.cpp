@@ -9,6 +9,7 @@
 #include "quant/attributes.h"
 #include "quant/library_kinds.h"
 #include "rung/core/parallel.h"
+#include "rung/graph/kernel.h"
 #include "rung/quant/registry.h"
 
 namespace rung {
@@ -207,11 +208,13 @@ std::int64_t QuantizeDequantize::code_channels() const {
   return granularity.channels;
 }
 
-bool QuantizeDequantize::can_be_fused() const {
-  return quantizer_->runs_fused() && quantizer_->channels() == 1 && !quantizer_->axis() &&
-         (quantizer_->pass_through() ||
-          quantizer_->bitwidth() < QuantizerReading::kExactBitwidths) &&
-         !quantizer_->has_own_gradient() && !quantizer_->stochastic_rounding() && !recomputed_;
+std::optional<Tail> QuantizeDequantize::tail() const {
+  const bool fits =
+      quantizer_->runs_fused() && quantizer_->channels() == 1 && !quantizer_->axis() &&
+      (quantizer_->pass_through() || quantizer_->bitwidth() < QuantizerReading::kExactBitwidths) &&
+      !quantizer_->has_own_gradient() && !quantizer_->stochastic_rounding() && !recomputed_;
+  if (!fits) return std::nullopt;
+  return Tail{.kind = Tail::Kind::quantizer, .quantizer = this};
 }
 
 bool QuantizeDequantize::fits_byte() const {

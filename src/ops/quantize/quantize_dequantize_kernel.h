@@ -6,6 +6,7 @@
 #include "kernels/quantize.h"
 #include "ops/quantize/quantizer_reading.h"
 #include "quant/channels.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/quantize.h"
+#include "rung/graph/kernel.h"
 #include "rung/ops/quantize_dequantize.h"
 
 namespace rung {

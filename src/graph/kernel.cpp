@@ -1,4 +1,4 @@
-#include "rung/graph/op.h"
+#include "rung/graph/kernel.h"
 
 #include <algorithm>
 
