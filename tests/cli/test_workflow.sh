@@ -254,6 +254,10 @@ done
 refuses "inspect --why of a float model" "needs a quantized model" inspect model.rung --why
 works "inspect --plan" inspect model.rung --plan --batch 16
 check "inspect --plan: forward and backward" stdout_has "backward"
+works "inspect --plan --after" inspect model.rung --plan --after group
+check "inspect --plan --after: the network's chains" stdout_has " + "
+misused "--after without --plan" "add --plan" inspect model.rung --after group
+misused "a pass that is none" "represent" inspect model.rung --plan --after fusing
 works "inspect of weights" inspect plain/net.safetensors
 check "inspect of weights: shows tensors" stdout_has "conv1.weight"
 

@@ -32,7 +32,7 @@ namespace rung::cli {
 namespace {
 
 struct Options {
-  std::string file, mode = "both", drawing, json;
+  std::string file, mode = "both", after, drawing, json;
   bool nodes = false, plan = false, why = false;
   std::int64_t batch = 128;
   OnnxSource onnx;
@@ -47,7 +47,8 @@ defaults; a row for each quantizer with its range; and sums. Long names are shor
 weights (safetensors, PyTorch checkpoints) it prints the tensors. What a file is, its content says,
 whatever its name.
 With --plan it prints instead what the engine makes of the graph: the steps of a forward and a
-backward pass, their kernels and memory layouts, and where results lie in memory. With --why it
+backward pass, their kernels and memory layouts, and where results lie in memory; with --after what
+is known after one of the passes that make the plan. With --why it
 prints instead for every tensor of a quantized model whether it has a quantizer, and which setting
 of the configuration gave it or took it away; of quantizers that came with an ONNX file that they
 did.
@@ -115,7 +116,8 @@ void print_plans(Graph& graph, const Options& options, const Console& console) {
        {std::pair{"train", Mode::train}, std::pair{"eval", Mode::eval}}) {
     if (options.mode != "both" && options.mode != name) continue;
     console.line(fmt::format("plan for {}, batch {}", name, options.batch));
-    console.text(to_string(executor.plan(inputs, mode)));
+    console.text(options.after.empty() ? to_string(executor.plan(inputs, mode))
+                                       : plan_after(options.after, graph, inputs, mode));
   }
 }
 
@@ -193,6 +195,8 @@ void check(const io::PthFile& file) {
 }
 
 void run(const Options& options) {
+  if (!options.after.empty() && !options.plan)
+    throw UsageError("--after is about the plan: add --plan");
   const Console console(options.json);
   std::error_code error;
   const std::uintmax_t bytes = std::filesystem::file_size(options.file, error);
@@ -237,6 +241,8 @@ void add_inspect(Program& program) {
   command.option("--batch-size,--batch N", options->batch, "of the plan", between(1, 1e6));
   command.option("--mode NAME", options->mode, "of the plan: train, eval or both",
                  one_of({"train", "eval", "both"}));
+  command.option("--after PASS", options->after, "of the plan: how it is after this pass",
+                 one_of(plan_passes()));
   add_onnx_options(command, options->onnx);
   command.group("Output");
   command.option("--graph FILE", options->drawing,
