@@ -19,7 +19,7 @@ bool all_finite(std::span<const float> numbers) {
 }  // namespace
 
 bool CodeWatch::can_watch(const QuantizerHandle& quantizer) {
-  const Quantizer& settings = quantizer.op().quantizer();
+  const rung::Quantizer& settings = quantizer.op().quantizer();
   const Parameter* parameter = quantizer.source().parameter();
   return parameter != nullptr && parameter->role() == Role::weight && settings.runs_fused() &&
          settings.bitwidth() <= kMostBits && !quantizer.encoding().is_float();

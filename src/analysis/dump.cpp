@@ -52,15 +52,15 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// One tensor on its way into a file.
-struct Stream {
-  DumpedTensor entry;
-  io::NpyWriter file;
-};
-
 }  // namespace
 
 struct Dump::Impl {
+  /// One tensor on its way into a file.
+  struct Stream {
+    DumpedTensor entry;
+    io::NpyWriter file;
+  };
+
   Impl(Graph& graph, const fs::path& wanted, const DumpOptions& chosen)
       : options(chosen), run(graph), folder(wanted) {}
 

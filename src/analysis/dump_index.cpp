@@ -19,7 +19,7 @@ using io::Json;
 using io::JsonPlace;
 
 constexpr const char* kMark = "rung_dump";
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kIndexVersion = 1;
 constexpr std::int64_t kLargestCode = std::int64_t{1} << 33;
 
 Json to_json(const Encoding& encoding) {
@@ -103,7 +103,8 @@ DumpedTensor tensor_of(const JsonPlace& place) {
 std::string to_json(const DumpIndex& index) {
   Json tensors = Json::array();
   for (const DumpedTensor& each : index.tensors) tensors.push_back(to_json(each));
-  const Json json = {{kMark, kVersion}, {"images", index.images}, {"tensors", std::move(tensors)}};
+  const Json json = {
+      {kMark, kIndexVersion}, {"images", index.images}, {"tensors", std::move(tensors)}};
   return io::dump_json(json, kDumpIndex, 1) + "\n";
 }
 
@@ -114,7 +115,7 @@ std::optional<DumpIndex> read_dump_index(const fs::path& folder) {
   const Json json = io::parse_json(io::read_text_file(path), path.string());
   if (!json.is_object() || !json.contains(kMark)) return std::nullopt;
   const JsonPlace root(json, path.string());
-  (void)root[kMark].integer(kVersion, kVersion);
+  (void)root[kMark].integer(kIndexVersion, kIndexVersion);
   DumpIndex index{.images = root["images"].integer(0, io::kMaxExtent), .tensors = {}};
   const JsonPlace tensors = root["tensors"].array();
   for (std::size_t i = 0; i < tensors.size(); ++i)

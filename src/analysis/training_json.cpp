@@ -14,7 +14,7 @@
 namespace rung::analysis {
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kRecordVersion = 1;
 constexpr const char* kKey = "rung_training";
 
 void check_shares(const std::vector<double>& shares, const std::string& name) {
@@ -70,7 +70,7 @@ void check(const TrainingRecord& record) {
 std::string to_json(const TrainingRecord& record) {
   TrainingRecord copy = record;  // what is visited could be written to
   Json json = Writer::to(copy);
-  json[kKey] = kVersion;
+  json[kKey] = kRecordVersion;
   return io::dump_json(json, "training record");
 }
 
@@ -78,8 +78,8 @@ TrainingRecord training_record_from_json(std::string_view text, std::string_view
   const Json json = io::parse_json(text, source);
   const JsonPlace place(json, std::string(source));
   const JsonPlace version = place[kKey];
-  if (version.integer() != kVersion)
-    version.refuse(fmt::format("must be {}, the version that this program reads", kVersion));
+  if (version.integer() != kRecordVersion)
+    version.refuse(fmt::format("must be {}, the version that this program reads", kRecordVersion));
   TrainingRecord record;
   Reader reader(place);
   reader.know(kKey);

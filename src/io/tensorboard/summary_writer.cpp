@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kName = "events.out.tfevents.";
 constexpr std::size_t kBuffer = 1 << 16;
 constexpr std::chrono::seconds kFlush{5};  // for those who watch
-constexpr int kAttempts = 1000;
+constexpr int kNameAttempts = 1000;
 
 double wall_time() {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
@@ -97,7 +97,7 @@ void SummaryWriter::open(const fs::path& folder) {
   for (int number = 0; descriptor_ < 0; ++number) {
     path_ = folder / fmt::format("{}{}", name, number);
     descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-    require(descriptor_ >= 0 || (errno == EEXIST && number < kAttempts), "{}: cannot write: {}",
+    require(descriptor_ >= 0 || (errno == EEXIST && number < kNameAttempts), "{}: cannot write: {}",
             path_.string(), std::strerror(errno));
   }
 }

@@ -14,8 +14,8 @@
 namespace rung::io {
 namespace {
 
-constexpr std::size_t kMaxHeader = 65535;
-constexpr std::size_t kMaxRank = 32;  // NumPy's own limit
+constexpr std::size_t kMaxNpyHeader = 65535;
+constexpr std::size_t kMaxNpyRank = 32;  // NumPy's own limit
 
 /// Reads the header's dictionary: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }.
 class Header {
@@ -93,7 +93,7 @@ class Header {
       if (error != std::errc{} || extent > INT64_MAX) damaged("an extent is not a number");
       rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
       dims.push_back(static_cast<std::int64_t>(extent));
-      if (dims.size() > kMaxRank) damaged("too many dimensions");
+      if (dims.size() > kMaxNpyRank) damaged("too many dimensions");
       if (!take(',') && peek() != ')') damaged("expected a comma between extents");
     }
     return dims;
@@ -142,7 +142,7 @@ NpyHeader read_npy_header(const InputFile& file) {
   const std::size_t begin = version == 1 ? 10 : 12;
   std::size_t length = 0;  // little-endian
   for (std::size_t i = begin; i-- > 8;) length = length << 8 | start[i];
-  require(length <= kMaxHeader && length <= file.size() - begin,
+  require(length <= kMaxNpyHeader && length <= file.size() - begin,
           "{}: the header is damaged: it claims {} bytes", path, length);
   std::string text(length, '\0');
   file.read(begin, std::as_writable_bytes(std::span(text)));

@@ -15,7 +15,7 @@ namespace rung::io {
 namespace {
 
 constexpr std::size_t kStart = 10;  // magic, version, length
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kNpyAlignment = 64;
 constexpr std::size_t kRoom = 20;  // digits of the number of rows
 
 std::string_view descr_of(Dtype dtype) {
@@ -66,7 +66,7 @@ NpyWriter::NpyWriter(std::filesystem::path path, Dtype dtype, std::vector<std::i
   std::vector<std::int64_t> dims = row_;
   dims.insert(dims.begin(), 0);
   const std::size_t needed = kStart + dictionary(dtype_, dims).size() + kRoom + 1;
-  header_size_ = (needed + kAlignment - 1) / kAlignment * kAlignment;
+  header_size_ = (needed + kNpyAlignment - 1) / kNpyAlignment * kNpyAlignment;
   const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   require(file >= 0, "{}: cannot write: {}", path_.string(),
           std::generic_category().message(errno));
