@@ -7,7 +7,7 @@
 namespace rung::datasets {
 namespace {
 
-constexpr std::int64_t kSide = 28;
+constexpr std::int64_t kEdge = 28;
 constexpr std::int64_t kClasses = 10;
 
 }  // namespace
@@ -19,8 +19,8 @@ std::shared_ptr<const nn::Dataset> fashion_mnist(Split split, const FashionMnist
       "the four IDX files (--data DIR)";
   Idx images = read_idx(prefix + "-images-idx3-ubyte", 3, remedy);
   Idx labels = read_idx(prefix + "-labels-idx1-ubyte", 1, remedy);
-  require(images.dims[1] == kSide && images.dims[2] == kSide,
-          "{}: images must be {}x{}, the header says {}x{}", images.path, kSide, kSide,
+  require(images.dims[1] == kEdge && images.dims[2] == kEdge,
+          "{}: images must be {}x{}, the header says {}x{}", images.path, kEdge, kEdge,
           images.dims[1], images.dims[2]);
   require(images.dims[0] == labels.dims[0],
           "{} has {} images, but {} has {} labels: they do not belong together", images.path,
@@ -28,7 +28,7 @@ std::shared_ptr<const nn::Dataset> fashion_mnist(Split split, const FashionMnist
   for (std::size_t i = 0; i < labels.data.size(); ++i)
     require(labels.data[i] < kClasses, "{}: label {} of image {} is outside of [0, {})",
             labels.path, labels.data[i], i, kClasses);
-  return std::make_shared<nn::InMemoryDataset>(Shape{1, kSide, kSide}, kClasses,
+  return std::make_shared<nn::InMemoryDataset>(Shape{1, kEdge, kEdge}, kClasses,
                                                std::move(images.data), std::move(labels.data));
 }
 

@@ -181,7 +181,7 @@ std::int64_t Dump::finish() {
   impl_->finish_files();
   if (impl_->options.format == DumpOptions::Format::safetensors) impl_->join_files();
   DumpIndex index{.images = impl_->images, .tensors = {}};
-  for (const Stream& each : impl_->streams) index.tensors.push_back(each.entry);
+  for (const Impl::Stream& each : impl_->streams) index.tensors.push_back(each.entry);
   io::write_text_file(impl_->folder.path() / kDumpIndex, to_json(index));
   impl_->folder.put_in_place();
   return std::ssize(index.tensors);
