@@ -60,7 +60,8 @@ void statistics(const float* x, std::int64_t area, std::int64_t lanes, float* su
       square);
 }
 
-template <bool kQuantizes>
+// Without an upper bound GCC makes vectors of the loop; with a second comparison it does not.
+template <bool kQuantizes, bool kHasHigh>
 [[gnu::always_inline]] inline void apply_loop(const float* __restrict x, float* __restrict y,
                                               std::int64_t area, std::int64_t lanes,
                                               const float* scale, const float* shift,
@@ -70,9 +71,14 @@ template <bool kQuantizes>
   spread(scale, lanes, s);
   spread(shift, lanes, t);
   const Bounds bounds = bounds_of(epilogue);
+  const float floor = bounds.low;
   const AffineParams p = epilogue.affine;
   const auto one = [&](std::int64_t i, std::int64_t j) {
-    y[i] = finish_one<kQuantizes>(x[i] * s[j] + t[j], bounds, p);
+    const float v = x[i] * s[j] + t[j];
+    if constexpr (kHasHigh)
+      y[i] = finish_one<kQuantizes>(v, bounds, p);
+    else
+      y[i] = finish_above<kQuantizes>(v, floor, p);
   };
   for (std::int64_t i = 0; i < whole; i += kAccumulators)
     for (std::int64_t j = 0; j < kAccumulators; ++j) one(i + j, j);
@@ -81,10 +87,15 @@ template <bool kQuantizes>
 
 void apply(const float* x, float* y, std::int64_t area, std::int64_t lanes, const float* scale,
            const float* shift, const Epilogue& epilogue) {
-  if (epilogue.quantizes)
-    apply_loop<true>(x, y, area, lanes, scale, shift, epilogue);
+  const bool has_high = epilogue.high < __builtin_inff();
+  if (epilogue.quantizes && has_high)
+    apply_loop<true, true>(x, y, area, lanes, scale, shift, epilogue);
+  else if (epilogue.quantizes)
+    apply_loop<true, false>(x, y, area, lanes, scale, shift, epilogue);
+  else if (has_high)
+    apply_loop<false, true>(x, y, area, lanes, scale, shift, epilogue);
   else
-    apply_loop<false>(x, y, area, lanes, scale, shift, epilogue);
+    apply_loop<false, false>(x, y, area, lanes, scale, shift, epilogue);
 }
 
 // Calls body(first, n, v), block by block: v = before(x * scale + shift) of n numbers. In loops

@@ -25,12 +25,18 @@ struct Bounds {
   return v > bounds.high ? bounds.high : v;
 }
 
-/// Returns the number that is written. NaN stays NaN.
+/// Returns the number that is written, where there is no upper bound. NaN stays NaN.
 template <bool kQuantizes>
-[[gnu::always_inline]] inline float finish_one(float v, Bounds bounds, const AffineParams& p) {
-  v = clip_one(v, bounds);
+[[gnu::always_inline]] inline float finish_above(float v, float floor, const AffineParams& p) {
+  v = v < floor ? floor : v;
   if constexpr (!kQuantizes) return v;
   return affine_real(affine_clamp(affine_unclamped(affine_round(affine_steps(v, p)), p), p), p);
+}
+
+/// The same with both bounds.
+template <bool kQuantizes>
+[[gnu::always_inline]] inline float finish_one(float v, Bounds bounds, const AffineParams& p) {
+  return finish_above<kQuantizes>(v > bounds.high ? bounds.high : v, bounds.low, p);
 }
 
 [[gnu::always_inline]] inline bool passes_one(float v, Interval passes) {
