@@ -37,7 +37,7 @@ Path path_to(const Value& read) {
   while (path.source->producer() != nullptr &&
          path.source->producer()->as<QuantizeDequantize>() != nullptr) {
     const QuantizerHandle quantizer(*path.source->producer());
-    if (quantizer.enabled() && !quantizer.op().quantizer().pass_through()) {
+    if (quantizer.works()) {
       const bool per_channel = quantizer.op().quantizer().granularity().axis.has_value();
       path.bits = fmt::format("{} bit{}", quantizer.bitwidth(), per_channel ? " per channel" : "");
     }

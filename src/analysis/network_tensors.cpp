@@ -26,10 +26,6 @@ Node* quantizer_of_all(const Graph& graph, const Value& value) {
   return all ? first : nullptr;
 }
 
-bool is_working(const QuantizerHandle& quantizer) {
-  return quantizer.enabled() && !quantizer.op().quantizer().pass_through();
-}
-
 /// Returns what the numbers behind a quantizer mean, if they are codes.
 std::optional<Encoding> codes_of(const QuantizerHandle& quantizer) {
   if (!quantizer.initialized() || !quantizer.op().quantizer().runs_fused()) return std::nullopt;
@@ -68,7 +64,7 @@ class Finder {
     const Node* node = value.producer();
     if (!is_quantizer(node) || node->inputs()[0] != source) return;
     const QuantizerHandle quantizer(*value.producer());
-    if (quantizer_of_all(graph_, *source) != nullptr || !is_working(quantizer)) return;
+    if (quantizer_of_all(graph_, *source) != nullptr || !quantizer.works()) return;
     put(value, {.name = quantizer.name(), .type = "edge"}, &quantizer);
   }
 
@@ -79,7 +75,7 @@ class Finder {
     Node* node = quantizer_of_all(graph_, value);
     if (node == nullptr) return put(value, std::move(tensor), nullptr);
     const QuantizerHandle quantizer(*node);
-    if (is_working(quantizer))
+    if (quantizer.works())
       put(node->output(), std::move(tensor), &quantizer);
     else
       put(value, std::move(tensor), nullptr);

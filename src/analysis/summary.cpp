@@ -68,10 +68,6 @@ std::vector<Attribute> unusual_attributes(const Op& op) {
   return unusual;
 }
 
-bool is_at_work(const QuantizerHandle& quantizer) {
-  return quantizer.enabled() && !quantizer.op().quantizer().pass_through();
-}
-
 /// Returns the bits that a number of a value takes in a file of codes: those of the quantizer that
 /// reads it, or what is made of it alone (a folded weight).
 int bits_of(const Value& value) {
@@ -79,7 +75,7 @@ int bits_of(const Value& value) {
     if (use.node->as<QuantizeDequantize>() != nullptr) {
       if (use.index != 0) continue;  // a range
       const QuantizerHandle quantizer(*use.node);
-      if (is_at_work(quantizer)) return quantizer.bitwidth();
+      if (quantizer.works()) return quantizer.bitwidth();
     } else if (use.node->as<FoldedWeight>() != nullptr && use.index == 0) {
       return bits_of(use.node->output());
     }
@@ -93,7 +89,7 @@ class Summarizer {
     for (const QuantizerHandle& each : find_quantizers(graph)) {
       quantizers_[layer_of(each)].push_back(each);
       ++summary_.quantizers;
-      summary_.working_quantizers += is_at_work(each) ? 1 : 0;
+      summary_.working_quantizers += each.works() ? 1 : 0;
     }
     const auto inputs = graph.inputs();
     if (!inputs.empty() && inputs[0]->shape().rank() > 0 && inputs[0]->shape()[0] > 0)

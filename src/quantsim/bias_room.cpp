@@ -22,7 +22,7 @@ Node& weight_quantizer(const Node& layer) {
   Node* node = weight_value(layer).producer();
   for (;; node = node->inputs()[0]->producer()) {
     const auto* op = node->as<QuantizeDequantize>();
-    if (op != nullptr && op->enabled() && !op->quantizer().pass_through()) return *node;
+    if (op != nullptr && op->works()) return *node;
   }
 }
 

@@ -20,8 +20,8 @@ Graph QuantizationSimModel::get_original_model(const OriginalModelOptions& optio
   // What is baked are folded weights; else batch norms that are only simulated to be folded stay.
   Graph graph = options.qdq_weights ? quantsim::folded_copy(impl_->graph) : impl_->graph.clone();
   for (QuantizerHandle each : find_quantizers(graph)) {
-    const bool bakes = options.qdq_weights && each.place() == QuantizerPlace::parameter &&
-                       each.enabled() && !each.op().quantizer().pass_through();
+    const bool bakes =
+        options.qdq_weights && each.place() == QuantizerPlace::parameter && each.works();
     if (bakes) bake(each);
     graph.bypass_node(each.node());
   }

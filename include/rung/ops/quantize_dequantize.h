@@ -49,6 +49,8 @@ class RUNG_API QuantizeDequantize final : public Op {
   QuantizerPlace place() const { return place_; }
   void set_place(QuantizerPlace place) { place_ = place; }
   bool enabled() const { return enabled_; }
+  /// True if it rounds: it is enabled and has less than 32 bits.
+  bool works() const { return enabled_ && !quantizer_->pass_through(); }
   void set_enabled(bool enabled) { set(enabled_, enabled); }  ///< disabled: y = x, nothing observed
   bool frozen() const { return frozen_; }
   void set_frozen(bool frozen) { frozen_ = frozen; }  ///< calibration leaves the ranges alone

@@ -68,6 +68,8 @@ class RUNG_API QuantizerHandle {
   Tensor quantize_dequantize(const ConstTensor& x) const;
 
   bool enabled() const { return op().enabled(); }
+  /// True if it rounds: it is enabled and has less than 32 bits.
+  bool works() const { return op().works(); }
   void enable() { op().set_enabled(true); }
   void disable() { op().set_enabled(false); }  ///< everything passes unchanged
   /// Disables the quantizer until the returned object dies, then restores what was.

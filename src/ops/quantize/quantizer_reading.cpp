@@ -5,8 +5,7 @@
 namespace rung {
 
 bool quantizes(const QuantizeDequantize& op, const Observers* observers) {
-  return op.enabled() && !op.quantizer().pass_through() &&
-         (observers == nullptr || !observers->contains(op));
+  return op.works() && (observers == nullptr || !observers->contains(op));
 }
 
 Observation* observation_of(const QuantizeDequantize& op, const Observers* observers) {

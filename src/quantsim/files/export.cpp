@@ -25,10 +25,6 @@ namespace rung {
 
 namespace {
 
-bool is_exported(const QuantizerHandle& quantizer) {
-  return quantizer.enabled() && !quantizer.op().quantizer().pass_through();
-}
-
 /// Collects the entries of quantizers in both keyings.
 class Collector {
  public:
@@ -111,7 +107,7 @@ void check_complete(Graph& graph, const Collector& collector) {
     require(graph.find_node(entry.module) != nullptr, "export_to: {} is not a node of the graph",
             entry.module);
   for (const QuantizerHandle& each : find_quantizers(graph))
-    require(!is_exported(each) || names.contains(each.source().name()),
+    require(!each.works() || names.contains(each.source().name()),
             "export_to: the quantized tensor {} has no entry", each.source().name());
 }
 
@@ -132,7 +128,7 @@ void name_as_in(const std::string& path, const Graph& graph,
 Collector collect(Graph& graph, ActivationCodes of_activations = ActivationCodes::unsigned_codes) {
   Collector collector(graph, of_activations);
   for (const QuantizerHandle& each : find_quantizers(graph))
-    if (is_exported(each)) collector.add(each);
+    if (each.works()) collector.add(each);
   return collector;
 }
 
@@ -273,7 +269,7 @@ io::ModuleEncodingsFile QuantizationSimModel::get_activation_param_encodings() c
   Graph graph = quantsim::folded_copy(impl_->graph);
   Collector collector(graph);
   for (const QuantizerHandle& each : find_quantizers(graph))
-    if (is_exported(each) && each.initialized()) collector.add(each);
+    if (each.works() && each.initialized()) collector.add(each);
   return {.version = {},
           .activations = std::move(collector.modules),
           .parameters = std::move(collector.module_parameters),
