@@ -133,6 +133,15 @@ Range Encoding::effective_range(std::int64_t channel) const {
           static_cast<float>(offset.at(c) + grid.qmax) * scale.at(c)};
 }
 
+Range Encoding::widest_range() const {
+  Range widest;
+  for (std::int64_t c = 0; c < channels(); ++c) {
+    const Range each = effective_range(c);
+    widest = {std::min(widest.min, each.min), std::max(widest.max, each.max)};
+  }
+  return widest;
+}
+
 Encoding encoding_from_range(std::span<const float> min, std::span<const float> max, int bitwidth,
                              Symmetry symmetry, const Granularity& granularity) {
   const auto count = static_cast<std::size_t>(granularity.count());

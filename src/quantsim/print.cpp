@@ -42,11 +42,7 @@ Row row_of(const QuantizerHandle& quantizer) {
   const bool has_scale = quantizer.initialized() && !settings.pass_through();
   if (has_scale && !quantizer.encoding().is_float()) {
     const Encoding encoding = quantizer.encoding();
-    Range widest;
-    for (std::int64_t c = 0; c < encoding.channels(); ++c) {
-      const Range each = encoding.effective_range(c);
-      widest = {std::min(widest.min, each.min), std::max(widest.max, each.max)};
-    }
+    const Range widest = encoding.widest_range();
     range = fmt::format("{:.5g}..{:.5g}", widest.min, widest.max);
     scale = spread(encoding.scale);
   }

@@ -15,10 +15,6 @@ namespace {
 using analysis::LayerSummary;
 using analysis::NetworkSummary;
 
-bool is_working(const QuantizerHandle& quantizer) {
-  return quantizer.enabled() && !quantizer.op().quantizer().pass_through();
-}
-
 /// Returns what a quantizer works on, in short: w, b, in, out, or the end of a parameter's name.
 std::string place_of(const QuantizerHandle& quantizer) {
   if (quantizer.place() == QuantizerPlace::edge) return "in";
@@ -30,13 +26,12 @@ std::string place_of(const QuantizerHandle& quantizer) {
 
 std::string short_text(const QuantizerHandle& quantizer) {
   const Granularity cut = quantizer.op().quantizer().granularity();
-  const std::string text =
-      fmt::format("{}{}{}{}", place_of(quantizer), quantizer.bitwidth(),
-                  cut.blocks ? "k"
-                  : cut.axis ? "c"
-                             : "",
-                  is_working(quantizer) && !quantizer.initialized() ? "?" : "");
-  return is_working(quantizer) ? text : "(" + text + ")";
+  const std::string text = fmt::format("{}{}{}{}", place_of(quantizer), quantizer.bitwidth(),
+                                       cut.blocks ? "k"
+                                       : cut.axis ? "c"
+                                                  : "",
+                                       quantizer.works() && !quantizer.initialized() ? "?" : "");
+  return quantizer.works() ? text : "(" + text + ")";
 }
 
 std::string quantizers_of(const LayerSummary& layer) {
@@ -101,11 +96,7 @@ std::vector<std::string> row_of(const QuantizerHandle& quantizer) {
   const bool has_scale = quantizer.initialized() && !settings.pass_through();
   if (has_scale && !quantizer.encoding().is_float()) {
     const Encoding encoding = quantizer.encoding();
-    Range widest;
-    for (std::int64_t c = 0; c < encoding.channels(); ++c) {
-      const Range each = encoding.effective_range(c);
-      widest = {std::min(widest.min, each.min), std::max(widest.max, each.max)};
-    }
+    const Range widest = encoding.widest_range();
     range = fmt::format("{:.3g}..{:.3g}", widest.min, widest.max);
     const auto [low, high] = std::ranges::minmax(encoding.scale);
     scale = spread(low, high);

@@ -142,6 +142,8 @@ struct RUNG_API Encoding {
   /// Returns the real numbers of the lowest and the highest code (AIMET: effective min and max);
   /// they differ from a quantizer's stored min and max by up to half a step.
   Range effective_range(std::int64_t channel = 0) const;
+  /// Returns what these of all channels, and zero, lie in.
+  Range widest_range() const;
 };
 
 /// Derives scale and offset from legal stored ranges, one per granularity.count():
