@@ -61,18 +61,39 @@ struct View {
   std::span<float> span() const { return {data, static_cast<std::size_t>(count)}; }
 };
 
+/// Memory of a plan that a kernel works in.
+class WorkingMemory {
+ public:
+  /// Returns Kernel::workspace bytes that survive from forward until the matching backward.
+  template <typename T = float>
+  T* workspace() const {
+    return static_cast<T*>(workspace_);
+  }
+  /// Returns Kernel::scratch_forward or scratch_backward bytes that die with this call.
+  template <typename T = float>
+  T* scratch() const {
+    return static_cast<T*>(scratch_);
+  }
+
+ protected:
+  WorkingMemory(void* workspace, void* scratch) : workspace_(workspace), scratch_(scratch) {}
+
+ private:
+  void* workspace_;
+  void* scratch_;
+};
+
 /// What a kernel's forward gets: inputs to read, outputs to write completely.
-class Io {
+class Io : public WorkingMemory {
  public:
   Io(std::span<const View> inputs, std::span<const View> outputs, Mode mode, Rng rng,
      void* workspace, void* scratch, std::span<Parameter* const> parameters,
      const Observers* observers = nullptr)
-      : inputs_(inputs),
+      : WorkingMemory(workspace, scratch),
+        inputs_(inputs),
         outputs_(outputs),
         mode_(mode),
         rng_(rng),
-        workspace_(workspace),
-        scratch_(scratch),
         parameters_(parameters),
         observers_(observers) {}
   std::size_t input_count() const { return inputs_.size(); }
@@ -81,16 +102,6 @@ class Io {
   Mode mode() const { return mode_; }
   /// Returns a generator of this node and this forward pass.
   Rng rng() const { return rng_; }
-  /// Returns Kernel::workspace bytes that survive until the matching backward.
-  template <typename T = float>
-  T* workspace() const {
-    return static_cast<T*>(workspace_);
-  }
-  /// Returns Kernel::scratch_forward bytes that die with this call.
-  template <typename T = float>
-  T* scratch() const {
-    return static_cast<T*>(scratch_);
-  }
   /// Returns the parameter behind input i, or nullptr: for buffers that forward updates.
   Parameter* parameter(std::size_t i) const { return parameters_[i]; }
   /// Returns what a calibration observes in this forward pass, or nullptr if there is none.
@@ -100,44 +111,31 @@ class Io {
   std::span<const View> inputs_, outputs_;
   Mode mode_;
   Rng rng_;
-  void* workspace_;
-  void* scratch_;
   std::span<Parameter* const> parameters_;
   const Observers* observers_;
 };
 
 /// What a kernel's backward gets. It overwrites the input gradients that are wanted; only tensors
 /// announced by backward_needs() may be read.
-class GradIo {
+class GradIo : public WorkingMemory {
  public:
   GradIo(std::span<const View> inputs, std::span<const View> outputs,
          std::span<const View> output_grads, std::span<const View> input_grads, void* workspace,
          void* scratch)
-      : inputs_(inputs),
+      : WorkingMemory(workspace, scratch),
+        inputs_(inputs),
         outputs_(outputs),
         output_grads_(output_grads),
-        input_grads_(input_grads),
-        workspace_(workspace),
-        scratch_(scratch) {}
+        input_grads_(input_grads) {}
   std::size_t input_count() const { return inputs_.size(); }
   const View& input(std::size_t i) const { return inputs_[i]; }
   const View& output(std::size_t i) const { return outputs_[i]; }
   const View& output_grad(std::size_t i) const { return output_grads_[i]; }
   const View& input_grad(std::size_t i) const { return input_grads_[i]; }
   bool wants(std::size_t i) const { return input_grads_[i].data != nullptr; }
-  template <typename T = float>
-  T* workspace() const {
-    return static_cast<T*>(workspace_);
-  }
-  template <typename T = float>
-  T* scratch() const {
-    return static_cast<T*>(scratch_);
-  }
 
  private:
   std::span<const View> inputs_, outputs_, output_grads_, input_grads_;
-  void* workspace_;
-  void* scratch_;
 };
 
 /// What a plan tells an op when it compiles it.
