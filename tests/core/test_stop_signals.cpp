@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <thread>
 
@@ -54,6 +55,8 @@ TEST_SUITE("core") {
     sigset_t before, after;
     pthread_sigmask(SIG_SETMASK, nullptr, &before);
     const int open = threads_open_to(SIGTERM);
+    const auto hangup =
+        std::signal(SIGHUP, SIG_DFL);  // whatever starts the tests: nohup ignores it
     {
       const StopSignals signals;
       CHECK(signals.received().empty());
@@ -62,6 +65,7 @@ TEST_SUITE("core") {
       REQUIRE(soon([&] { return !signals.received().empty(); }));
       CHECK(signals.received() == "SIGTERM");
     }
+    std::signal(SIGHUP, hangup);
     pthread_sigmask(SIG_SETMASK, nullptr, &after);
     CHECK(sigismember(&after, SIGTERM) == sigismember(&before, SIGTERM));
     CHECK(threads_open_to(SIGTERM) == open);
